@@ -1,0 +1,91 @@
+/* A capture: what an audio thread writes and a reader reads.
+ *
+ * Two rings. Frames are copied into the first without being published; one packet record a
+ * callback goes into the second, and its release is the only publication. The reader takes frames
+ * only as far as the last record it has seen, so frames and their bookkeeping never disagree.
+ *
+ * Nothing is ever overwritten: frames that do not fit are counted, and the count travels in the
+ * next record (`lost_before`). What is lost after the last record stands in `unrecorded_loss`.
+ *
+ * Who may call what
+ *   audio thread   sa_capture_push (realtime.h), the one producer
+ *   reader thread  reader.h, the one consumer
+ *   any thread     sa_capture_finish, once no callback can run any more; sa_capture_counts
+ */
+#ifndef SA_CAPTURE_H
+#define SA_CAPTURE_H
+
+#include "clock.h"
+#include "ring.h"
+
+/* A host's own count of frames, which tells of frames that never reached the callback. 32 bits, as
+ * JACK's; it wraps. Without a host clock `read` is NULL. */
+typedef uint32_t (*sa_read_host_clock)(void *client);
+typedef struct {
+    sa_read_host_clock read; /* on the audio thread: must be as wait-free as the rest */
+    void *client;
+} sa_host_clock;
+
+/* The host said that input was lost before this packet. A hint: few host APIs ever say it. */
+enum { SA_PACKET_OVERFLOW = 1 };
+
+/* One callback. */
+typedef struct {
+    int64_t position;     /* of the first frame; frames that did not fit are counted in */
+    int64_t lost_before;  /* frames that did not fit just before this packet */
+    int64_t entry_ns;     /* our clock when the callback was entered */
+    int64_t host_adc_ns;  /* the host's time of the first frame at the converter; 0: unknown */
+    int64_t host_now_ns;  /* the host's time at entry */
+    uint32_t frames;      /* stored frames of this packet */
+    uint32_t flags;       /* SA_PACKET_… */
+    uint32_t duration_ns; /* from entry to just before the record was published */
+    uint32_t host_frame;  /* the host's own count for the first frame, if it has a clock */
+} sa_packet;
+
+typedef struct {
+    sa_ring frames;
+    sa_ring packets;
+
+    /* Constant after creation. */
+    const sa_clock *clock;
+    double sample_rate;
+    uint32_t channels;
+    bool counted_by_host; /* packets carry a host_frame */
+    sa_host_clock host_clock; /* where PortAudio's callback gets it from; set before the start */
+
+    /* The producer's own. */
+    alignas(SA_CACHE_LINE) int64_t position;
+    int64_t carried_loss; /* lost since the last record */
+
+    /* Written by the producer alone, read by anyone; relaxed: each is a figure of its own. */
+    _Atomic int64_t stored;
+    _Atomic int64_t lost;
+    _Atomic int64_t unrecorded_loss;
+    _Atomic int64_t callbacks;
+
+    /* Set once, by sa_capture_finish, after the last push. */
+    _Atomic bool finished;
+#ifdef SA_CHECK_THREADS
+    _Atomic uintptr_t producer_thread;
+    _Atomic uintptr_t consumer_thread;
+#endif
+} sa_capture;
+
+typedef struct {
+    int64_t stored;          /* frames that went into the ring */
+    int64_t lost;            /* frames that did not fit */
+    int64_t unrecorded_loss; /* those of them that no record tells of yet */
+    int64_t callbacks;
+} sa_capture_counts;
+
+/* `packet_slots` bounds the packets that wait unread. NULL: not enough memory. */
+sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_t channels,
+                              uint64_t ring_frames, uint64_t packet_slots);
+void sa_capture_destroy(sa_capture *capture);
+
+/* Says that no push will follow; the reader then ends after the last packet. */
+void sa_capture_finish(sa_capture *capture);
+
+sa_capture_counts sa_capture_count(sa_capture *capture);
+
+#endif

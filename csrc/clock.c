@@ -1,0 +1,266 @@
+#include "clock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+/* One mutex for a virtual clock and all its sleepers; a real sleeper has one of its own. */
+typedef struct {
+    sa_clock head;
+    pthread_mutex_t mutex;
+    pthread_cond_t idle; /* signalled when every thread sleeps and time may not go on */
+    int64_t limit_ns;
+    int running; /* sleepers that are awake */
+    sa_sleeper *first;
+} virtual_clock;
+
+struct sa_sleeper {
+    sa_clock *clock;
+    pthread_mutex_t own_mutex;
+    pthread_mutex_t *mutex;
+    pthread_cond_t wake;
+    bool woken;    /* a wake that no sleep has taken yet */
+    bool asleep;   /* virtual: inside sa_sleeper_sleep and not yet chosen to run */
+    bool retired;  /* virtual: takes no part any more */
+    int64_t until; /* virtual: the deadline of the sleep under way */
+    sa_sleeper *next;
+};
+
+static sa_clock real_clock = {.is_virtual = false};
+
+sa_clock *sa_clock_real(void) {
+    return &real_clock;
+}
+
+int64_t sa_clock_boot_now(const sa_clock *clock) {
+    if (clock->is_virtual) {
+        return sa_clock_now(clock);
+    }
+#ifdef CLOCK_BOOTTIME
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+#else
+    return sa_clock_now(clock);
+#endif
+}
+
+static void monotonic_cond_init(pthread_cond_t *cond) {
+#ifdef __APPLE__
+    pthread_cond_init(cond, NULL);
+#else
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+#endif
+}
+
+/* Waits on a condition until an absolute monotonic time; false at that time. */
+static bool monotonic_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ns) {
+    if (until_ns == SA_NEVER) {
+        pthread_cond_wait(cond, mutex);
+        return true;
+    }
+#ifdef __APPLE__
+    int64_t left = until_ns - sa_clock_now(&real_clock);
+    if (left <= 0) {
+        return false;
+    }
+    struct timespec span = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+    return pthread_cond_timedwait_relative_np(cond, mutex, &span) != ETIMEDOUT;
+#else
+    struct timespec at = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+    return pthread_cond_timedwait(cond, mutex, &at) != ETIMEDOUT;
+#endif
+}
+
+/* The kernel may delay a thread's timers by its slack (50 us by default): ask for the least. */
+static void ask_for_precise_timers(void) {
+#ifdef __linux__
+    static _Thread_local bool asked;
+    if (!asked) {
+        prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+        asked = true;
+    }
+#endif
+}
+
+/* ---- virtual time; every function below this line holds the clock's mutex ---- */
+
+static void start_running(virtual_clock *clock, sa_sleeper *sleeper) {
+    sleeper->asleep = false;
+    clock->running++;
+    pthread_cond_signal(&sleeper->wake);
+}
+
+/* If nobody runs: jump to the earliest deadline within the limit and start that one sleeper. */
+static void advance_if_idle(virtual_clock *clock) {
+    if (clock->running > 0) {
+        return;
+    }
+    sa_sleeper *next = NULL;
+    for (sa_sleeper *s = clock->first; s; s = s->next) {
+        if (s->asleep && s->until != SA_NEVER && (!next || s->until < next->until)) {
+            next = s;
+        }
+    }
+    int64_t now = sa_clock_now(&clock->head);
+    if (!next || next->until > clock->limit_ns) {
+        if (clock->limit_ns != SA_NEVER && now < clock->limit_ns) {
+            atomic_store(&clock->head.virtual_now_ns, clock->limit_ns);
+        }
+        pthread_cond_broadcast(&clock->idle);
+        return;
+    }
+    if (next->until > now) {
+        atomic_store(&clock->head.virtual_now_ns, next->until);
+    }
+    start_running(clock, next);
+}
+
+static bool virtual_sleep(virtual_clock *clock, sa_sleeper *sleeper, int64_t deadline_ns) {
+    if (sleeper->woken) {
+        sleeper->woken = false;
+        return true;
+    }
+    if (deadline_ns <= sa_clock_now(&clock->head)) {
+        return false;
+    }
+    sleeper->until = deadline_ns;
+    sleeper->asleep = true;
+    clock->running--;
+    advance_if_idle(clock);
+    while (sleeper->asleep) {
+        pthread_cond_wait(&sleeper->wake, &clock->mutex);
+    }
+    bool woken = sleeper->woken;
+    sleeper->woken = false;
+    return woken;
+}
+
+/* ---- end of what holds the mutex ---- */
+
+sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns) {
+    virtual_clock *clock = calloc(1, sizeof *clock);
+    if (!clock) {
+        return NULL;
+    }
+    clock->head.is_virtual = true;
+    atomic_init(&clock->head.virtual_now_ns, start_ns);
+    clock->limit_ns = limit_ns;
+    pthread_mutex_init(&clock->mutex, NULL);
+    monotonic_cond_init(&clock->idle);
+    return &clock->head;
+}
+
+void sa_virtual_clock_destroy(sa_clock *head) {
+    virtual_clock *clock = (virtual_clock *)head;
+    pthread_cond_destroy(&clock->idle);
+    pthread_mutex_destroy(&clock->mutex);
+    free(clock);
+}
+
+bool sa_virtual_clock_run_until(sa_clock *head, int64_t limit_ns, int64_t timeout_ns) {
+    virtual_clock *clock = (virtual_clock *)head;
+    int64_t give_up = timeout_ns == SA_NEVER ? SA_NEVER : sa_clock_now(&real_clock) + timeout_ns;
+    pthread_mutex_lock(&clock->mutex);
+    clock->limit_ns = limit_ns;
+    advance_if_idle(clock);
+    bool arrived = true;
+    while (clock->running > 0 || sa_clock_now(head) < limit_ns) {
+        if (!monotonic_cond_wait(&clock->idle, &clock->mutex, give_up)) {
+            arrived = clock->running == 0 && sa_clock_now(head) >= limit_ns;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&clock->mutex);
+    return arrived;
+}
+
+sa_sleeper *sa_sleeper_create(sa_clock *clock) {
+    sa_sleeper *sleeper = calloc(1, sizeof *sleeper);
+    if (!sleeper) {
+        return NULL;
+    }
+    sleeper->clock = clock;
+    monotonic_cond_init(&sleeper->wake);
+    pthread_mutex_init(&sleeper->own_mutex, NULL);
+    sleeper->mutex = &sleeper->own_mutex;
+    if (clock->is_virtual) {
+        virtual_clock *shared = (virtual_clock *)clock;
+        sleeper->mutex = &shared->mutex;
+        pthread_mutex_lock(&shared->mutex);
+        sa_sleeper **last = &shared->first; /* in order of creation: ties break the same way */
+        while (*last) {
+            last = &(*last)->next;
+        }
+        *last = sleeper;
+        shared->running++;
+        pthread_mutex_unlock(&shared->mutex);
+    }
+    return sleeper;
+}
+
+void sa_sleeper_retire(sa_sleeper *sleeper) {
+    if (!sleeper->clock->is_virtual || sleeper->retired) {
+        return;
+    }
+    virtual_clock *shared = (virtual_clock *)sleeper->clock;
+    pthread_mutex_lock(&shared->mutex);
+    sa_sleeper **link = &shared->first;
+    while (*link != sleeper) {
+        link = &(*link)->next;
+    }
+    *link = sleeper->next;
+    sleeper->retired = true;
+    if (!sleeper->asleep) {
+        shared->running--;
+    }
+    advance_if_idle(shared);
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+void sa_sleeper_destroy(sa_sleeper *sleeper) {
+    sa_sleeper_retire(sleeper);
+    pthread_cond_destroy(&sleeper->wake);
+    pthread_mutex_destroy(&sleeper->own_mutex);
+    free(sleeper);
+}
+
+const sa_clock *sa_sleeper_clock(const sa_sleeper *sleeper) {
+    return sleeper->clock;
+}
+
+bool sa_sleeper_sleep(sa_sleeper *sleeper, int64_t deadline_ns) {
+    bool woken;
+    pthread_mutex_lock(sleeper->mutex);
+    if (sleeper->clock->is_virtual) {
+        woken = virtual_sleep((virtual_clock *)sleeper->clock, sleeper, deadline_ns);
+    } else {
+        ask_for_precise_timers();
+        while (!sleeper->woken &&
+               monotonic_cond_wait(&sleeper->wake, sleeper->mutex, deadline_ns)) {
+        }
+        woken = sleeper->woken;
+        sleeper->woken = false;
+    }
+    pthread_mutex_unlock(sleeper->mutex);
+    return woken;
+}
+
+void sa_sleeper_wake(sa_sleeper *sleeper) {
+    pthread_mutex_lock(sleeper->mutex);
+    sleeper->woken = true;
+    if (!sleeper->clock->is_virtual) {
+        pthread_cond_signal(&sleeper->wake);
+    } else if (sleeper->asleep) {
+        start_running((virtual_clock *)sleeper->clock, sleeper);
+    }
+    pthread_mutex_unlock(sleeper->mutex);
+}

@@ -1,0 +1,87 @@
+#include "host_messages.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LINES = 64 };
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static char lines[LINES][SA_HOST_MESSAGE_BYTES];
+static unsigned oldest, count;
+
+static void keep(const char *text) {
+    /* JACK may speak on its real-time thread: never wait there, rather lose the line. */
+    if (pthread_mutex_trylock(&mutex) != 0) {
+        return;
+    }
+    if (count == LINES) {
+        oldest = (oldest + 1) % LINES;
+        count--;
+    }
+    char *line = lines[(oldest + count++) % LINES];
+    snprintf(line, SA_HOST_MESSAGE_BYTES, "%s", text);
+    line[strcspn(line, "\n")] = '\0';
+    pthread_mutex_unlock(&mutex);
+}
+
+bool sa_host_messages_take(char *line, size_t bytes) {
+    pthread_mutex_lock(&mutex);
+    bool any = count > 0;
+    if (any) {
+        snprintf(line, bytes, "%s", lines[oldest]);
+        oldest = (oldest + 1) % LINES;
+        count--;
+    }
+    pthread_mutex_unlock(&mutex);
+    return any;
+}
+
+static void from_jack(const char *text) {
+    char line[SA_HOST_MESSAGE_BYTES];
+    snprintf(line, sizeof line, "JACK: %s", text);
+    keep(line);
+}
+
+static void from_alsa(const char *file, int number, const char *function, int error,
+                      const char *format, va_list arguments) {
+    (void)file;
+    (void)number;
+    (void)error;
+    char text[SA_HOST_MESSAGE_BYTES / 2];
+    char line[SA_HOST_MESSAGE_BYTES];
+    vsnprintf(text, sizeof text, format, arguments);
+    snprintf(line, sizeof line, "ALSA: %s (%s)", text, function);
+    keep(line);
+}
+
+/* A function of a library that is loaded already, or NULL. */
+static void *loaded(const char *library, const char *function) {
+    void *handle = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+    if (!handle) {
+        return NULL;
+    }
+    void *found = dlsym(handle, function);
+    dlclose(handle); /* gives back RTLD_NOLOAD's reference; the library stays loaded */
+    return found;
+}
+
+void sa_host_messages_capture(void) {
+    typedef void (*jack_listener)(const char *);
+    static const char *const jack_setters[] = {"jack_set_error_function", "jack_set_info_function"};
+    for (size_t i = 0; i < sizeof jack_setters / sizeof *jack_setters; i++) {
+        void (*set)(jack_listener) =
+            (void (*)(jack_listener))loaded("libjack.so.0", jack_setters[i]);
+        if (set) {
+            set(from_jack);
+        }
+    }
+    typedef void (*alsa_listener)(const char *, int, const char *, int, const char *, va_list);
+    alsa_listener (*set_local)(alsa_listener) =
+        (alsa_listener(*)(alsa_listener))loaded("libasound.so.2", "snd_lib_error_set_local");
+    if (set_local) {
+        set_local(from_alsa);
+    }
+}

@@ -1,0 +1,205 @@
+/* What cffi binds. Every function here is called with the GIL released. */
+
+/* clock.h */
+#define SA_NEVER ...
+typedef struct sa_clock sa_clock;
+typedef struct sa_sleeper sa_sleeper;
+sa_clock *sa_clock_real(void);
+int64_t sa_clock_now(const sa_clock *clock);
+int64_t sa_clock_boot_now(const sa_clock *clock);
+sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns);
+void sa_virtual_clock_destroy(sa_clock *clock);
+bool sa_virtual_clock_run_until(sa_clock *clock, int64_t limit_ns, int64_t timeout_ns);
+sa_sleeper *sa_sleeper_create(sa_clock *clock);
+void sa_sleeper_destroy(sa_sleeper *sleeper);
+void sa_sleeper_retire(sa_sleeper *sleeper);
+bool sa_sleeper_sleep(sa_sleeper *sleeper, int64_t deadline_ns);
+void sa_sleeper_wake(sa_sleeper *sleeper);
+
+/* ring.h */
+typedef struct {
+    uint64_t capacity;
+    ...;
+} sa_ring;
+bool sa_ring_create(sa_ring *ring, uint64_t capacity, size_t frame_bytes);
+void sa_ring_destroy(sa_ring *ring);
+uint64_t sa_ring_space(sa_ring *ring, uint64_t wanted);
+void sa_ring_copy_in(sa_ring *ring, const void *frames, uint64_t count);
+void sa_ring_publish(sa_ring *ring);
+uint64_t sa_ring_available(sa_ring *ring, uint64_t wanted);
+void sa_ring_copy_out(sa_ring *ring, void *frames, uint64_t count);
+void sa_ring_skip(sa_ring *ring, uint64_t count);
+void sa_ring_release(sa_ring *ring);
+
+/* levels.h */
+#define SA_MAX_CHANNELS ...
+void sa_levels_add(const float *samples, int64_t frames, uint32_t channels, float *peak,
+                   double *sum_of_squares);
+
+/* capture.h */
+#define SA_PACKET_OVERFLOW ...
+typedef struct {
+    int64_t position;
+    int64_t lost_before;
+    int64_t entry_ns;
+    int64_t host_adc_ns;
+    int64_t host_now_ns;
+    uint32_t frames;
+    uint32_t flags;
+    uint32_t duration_ns;
+    uint32_t host_frame;
+} sa_packet;
+typedef struct {
+    sa_ring frames;
+    sa_ring packets;
+    double sample_rate;
+    uint32_t channels;
+    bool counted_by_host;
+    ...;
+} sa_capture;
+typedef struct {
+    int64_t stored;
+    int64_t lost;
+    int64_t unrecorded_loss;
+    int64_t callbacks;
+} sa_capture_counts;
+sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_t channels,
+                              uint64_t ring_frames, uint64_t packet_slots);
+void sa_capture_destroy(sa_capture *capture);
+void sa_capture_finish(sa_capture *capture);
+sa_capture_counts sa_capture_count(sa_capture *capture);
+
+/* realtime.h */
+typedef struct {
+    int64_t host_adc_ns;
+    int64_t host_now_ns;
+    uint32_t host_frame;
+    uint32_t flags;
+} sa_host_info;
+void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
+                     const sa_host_info *host);
+
+/* reader.h */
+#define SA_CHUNK_COLUMNS ...
+typedef struct {
+    float *frames;
+    int64_t *rows;
+    float *peaks;
+    double *squares;
+    int64_t capacity_frames;
+    int64_t capacity_rows;
+} sa_block;
+typedef struct {
+    int64_t rows;
+    int64_t waiting;
+    bool finished;
+    int64_t captured;
+    int64_t ring_lost;
+    int64_t host_lost;
+    int64_t trailing_loss;
+    int64_t position;
+    int64_t overflows;
+    int64_t packets;
+    int64_t ring_fill;
+    int64_t ring_highest;
+    int64_t last_entry_ns;
+    int64_t longest_callback_ns;
+    ...;
+} sa_progress;
+typedef struct {
+    sa_progress progress;
+    ...;
+} sa_reader;
+sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,
+                            int64_t hold_ns);
+void sa_reader_destroy(sa_reader *reader);
+void sa_reader_lend(sa_reader *reader, sa_block block);
+void sa_reader_read(sa_reader *reader);
+bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
+                      int64_t deadline_ns);
+
+/* virtual_device.h, virtual_signal.h */
+typedef struct {
+    int64_t at_frame;
+    int64_t amount;
+    int32_t kind;
+} sa_fault;
+typedef struct {
+    double sample_rate;
+    double drift_ppm;
+    double frequency;
+    double amplitude;
+    int64_t frames;
+    int64_t jitter_ns;
+    uint64_t seed;
+    uint32_t channels;
+    uint32_t period;
+    int32_t signal;
+    bool freewheel;
+} sa_virtual_settings;
+typedef struct sa_virtual_device sa_virtual_device;
+sa_virtual_device *sa_virtual_device_create(sa_clock *clock, sa_capture *capture,
+                                            sa_virtual_settings settings, const sa_fault *faults,
+                                            size_t fault_count);
+int sa_virtual_device_start(sa_virtual_device *device);
+void sa_virtual_device_stop(sa_virtual_device *device);
+bool sa_virtual_device_active(sa_virtual_device *device);
+void sa_virtual_device_destroy(sa_virtual_device *device);
+
+/* host_messages.h */
+#define SA_HOST_MESSAGE_BYTES ...
+bool sa_host_messages_take(char *line, size_t bytes);
+
+/* portaudio_generation.h */
+#define SA_CALL_OK ...
+#define SA_CALL_FAILED ...
+#define SA_CALL_NO_LIBRARY ...
+#define SA_CALL_CONDEMNED ...
+#define SA_CALL_NO_MEMORY ...
+typedef struct {
+    int32_t status;
+    int32_t code;
+    int64_t host_code;
+    char text[...];
+    char host_text[...];
+} sa_call_error;
+typedef struct {
+    char name[...];
+    char host_api[...];
+    int32_t index;
+    int32_t host_api_type;
+    int32_t max_input_channels;
+    bool is_default_input;
+    bool is_host_api_default_input;
+    double default_sample_rate;
+    double default_low_input_latency;
+    double default_high_input_latency;
+} sa_device_info;
+typedef struct sa_generation sa_generation;
+sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
+                                  sa_call_error *error);
+void sa_generation_close(sa_generation *generation);
+void sa_generation_condemn(sa_generation *generation);
+bool sa_generation_is_condemned(sa_generation *generation);
+int64_t sa_condemned_generations(void);
+size_t sa_generation_device_count(const sa_generation *generation);
+const sa_device_info *sa_generation_device(const sa_generation *generation, size_t index);
+
+/* portaudio_stream.h */
+typedef struct {
+    int32_t device;
+    int32_t host_api_type;
+    int32_t channels;
+    double sample_rate;
+    double latency;
+    int64_t period;
+} sa_stream_settings;
+typedef struct sa_stream sa_stream;
+sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
+                          sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error);
+bool sa_stream_start(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+bool sa_stream_stop(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+double sa_stream_input_latency(const sa_stream *stream);
+double sa_stream_sample_rate(const sa_stream *stream);

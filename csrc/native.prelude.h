@@ -1,0 +1,12 @@
+/* What the generated binding is compiled against; native.cdef.h says what of it Python sees. */
+#include "capture.h"
+#include "clock.h"
+#include "host_messages.h"
+#include "levels.h"
+#include "portaudio_generation.h"
+#include "portaudio_stream.h"
+#include "reader.h"
+#include "realtime.h"
+#include "ring.h"
+#include "timeline.h"
+#include "virtual_device.h"

@@ -1,0 +1,137 @@
+#include "portaudio_stream.h"
+
+#include <stdlib.h>
+
+#include "jack_frame_clock.h"
+#include "realtime.h"
+
+struct sa_stream {
+    sa_generation *generation;
+    sa_capture *capture;
+    PaStream *stream;
+    double input_latency;
+    double sample_rate;
+};
+
+/* What travels to the control thread and back. */
+typedef struct {
+    sa_stream_settings settings;
+    sa_capture *capture;
+    PaStream *stream;
+    double input_latency;
+    double sample_rate;
+    int active;
+} stream_request;
+
+static void open_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
+    stream_request *request = argument;
+    if (request->settings.host_api_type == paJACK) {
+        request->capture->counted_by_host = sa_jack_frame_clock_open(&request->capture->host_clock);
+    }
+    PaStreamParameters input = {
+        .device = request->settings.device,
+        .channelCount = request->settings.channels,
+        .sampleFormat = paFloat32, /* interleaved */
+        .suggestedLatency = request->settings.latency,
+    };
+    /* Clipping and dither would change samples on their way; what the host has is what we want. */
+    PaError code = library->open_stream(
+        &request->stream, &input, NULL, request->settings.sample_rate,
+        (unsigned long)request->settings.period, paClipOff | paDitherOff, sa_portaudio_callback,
+        request->capture);
+    if (code != paNoError) {
+        sa_call_failed(library, code, error);
+        sa_jack_frame_clock_close(&request->capture->host_clock);
+        return;
+    }
+    const PaStreamInfo *info = library->get_stream_info(request->stream);
+    request->input_latency = info ? info->inputLatency : 0;
+    request->sample_rate = info ? info->sampleRate : request->settings.sample_rate;
+}
+
+static void check(const sa_portaudio *library, PaError code, sa_call_error *error) {
+    if (code < 0) {
+        sa_call_failed(library, code, error);
+    }
+}
+
+static void start_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
+    stream_request *request = argument;
+    check(library, library->start_stream(request->stream), error);
+}
+
+static void stop_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
+    stream_request *request = argument;
+    check(library, library->stop_stream(request->stream), error);
+}
+
+static void close_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
+    stream_request *request = argument;
+    check(library, library->close_stream(request->stream), error);
+    sa_jack_frame_clock_close(&request->capture->host_clock);
+}
+
+static void is_active(const sa_portaudio *library, void *argument, sa_call_error *error) {
+    stream_request *request = argument;
+    request->active = library->is_stream_active(request->stream);
+    check(library, request->active, error);
+}
+
+sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
+                          sa_stream_settings settings, int64_t timeout_ns,
+                          sa_call_error *error) {
+    sa_stream *stream = calloc(1, sizeof *stream);
+    stream_request request = {.settings = settings, .capture = capture};
+    if (!stream) {
+        error->status = SA_CALL_NO_MEMORY;
+        return NULL;
+    }
+    if (!sa_generation_call(generation, open_stream, &request, sizeof request, timeout_ns,
+                            error)) {
+        free(stream);
+        return NULL;
+    }
+    stream->generation = generation;
+    stream->capture = capture;
+    stream->stream = request.stream;
+    stream->input_latency = request.input_latency;
+    stream->sample_rate = request.sample_rate;
+    return stream;
+}
+
+static bool call(sa_stream *stream, sa_control_call what, int64_t timeout_ns,
+                 sa_call_error *error) {
+    stream_request request = {.stream = stream->stream, .capture = stream->capture};
+    return sa_generation_call(stream->generation, what, &request, sizeof request, timeout_ns,
+                              error);
+}
+
+bool sa_stream_start(sa_stream *stream, int64_t timeout_ns, sa_call_error *error) {
+    return call(stream, start_stream, timeout_ns, error);
+}
+
+bool sa_stream_stop(sa_stream *stream, int64_t timeout_ns, sa_call_error *error) {
+    return call(stream, stop_stream, timeout_ns, error);
+}
+
+void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error) {
+    call(stream, close_stream, timeout_ns, error);
+    free(stream); /* our handle only; of a condemned generation nothing else is touched */
+}
+
+int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error) {
+    stream_request request = {.stream = stream->stream};
+    if (!sa_generation_call(stream->generation, is_active, &request, sizeof request, timeout_ns,
+                            error)) {
+        return -1;
+    }
+    return request.active;
+}
+
+double sa_stream_input_latency(const sa_stream *stream) {
+    return stream->input_latency;
+}
+
+double sa_stream_sample_rate(const sa_stream *stream) {
+    return stream->sample_rate;
+}

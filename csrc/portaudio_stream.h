@@ -1,0 +1,40 @@
+/* An input stream of a generation, feeding one capture. Every call goes to the control thread. */
+#ifndef SA_PORTAUDIO_STREAM_H
+#define SA_PORTAUDIO_STREAM_H
+
+#include "capture.h"
+#include "portaudio_generation.h"
+
+typedef struct {
+    int32_t device; /* PaDeviceIndex within the generation */
+    int32_t host_api_type; /* PaHostApiTypeId of that device */
+    int32_t channels;
+    double sample_rate;
+    double latency; /* suggested, seconds */
+    int64_t period; /* frames; 0: the host's own, and always so on JACK */
+} sa_stream_settings;
+
+typedef struct sa_stream sa_stream;
+
+/* The capture must outlive the stream, and must never be freed if the stream's generation was
+ * condemned: a callback may still come. NULL: see `error`. */
+sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
+                          sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error);
+
+bool sa_stream_start(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+
+/* Waits for what the host still holds, then no callback comes any more. */
+bool sa_stream_stop(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+
+/* Closes and frees; a stream of a condemned generation is left alone. */
+void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+
+/* 1: the host says that it calls back; 0: it does not (the device or its server is gone);
+ * negative: see `error`. */
+int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+
+/* As the host reports them after opening. */
+double sa_stream_input_latency(const sa_stream *stream);
+double sa_stream_sample_rate(const sa_stream *stream);
+
+#endif

@@ -1,0 +1,262 @@
+#include "reader.h"
+
+#include <stdlib.h>
+
+#include "levels.h"
+#include "thread_role.h"
+
+/* Frames copied at a time: their levels are found while they are in the first-level cache. */
+enum { BITE_BYTES = 8192 };
+
+/* While a packet is overdue the wait looks again after this long, then at growing intervals. */
+static const int64_t FIRST_LOOK_NS = 40 * 1000;
+static const int64_t LAST_LOOK_NS = 5 * 1000 * 1000;
+
+/* How often the wait looks at a source that the clock does not pace. */
+static const int64_t FREEWHEEL_LOOK_NS = 200 * 1000;
+
+sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,
+                            int64_t hold_ns) {
+    sa_reader *reader = calloc(1, sizeof *reader);
+    if (!reader) {
+        return NULL;
+    }
+    reader->capture = capture;
+    reader->chunk_frames = chunk_frames;
+    reader->freewheel = freewheel;
+    reader->hold_ns = hold_ns;
+    sa_timeline_init(&reader->timeline, capture->sample_rate, capture->counted_by_host);
+    return reader;
+}
+
+void sa_reader_destroy(sa_reader *reader) {
+    free(reader);
+}
+
+void sa_reader_lend(sa_reader *reader, sa_block block) {
+    reader->block = block;
+    reader->used_frames = 0;
+    reader->progress.rows = 0;
+    reader->progress.waiting = 0;
+}
+
+static int64_t *open_row(sa_reader *reader) {
+    return reader->block.rows + reader->progress.rows * SA_CHUNK_COLUMNS;
+}
+
+static void close_chunk(sa_reader *reader) {
+    if (reader->chunk_open) {
+        reader->chunk_open = false;
+        reader->progress.rows++;
+    }
+}
+
+/* Starts a chunk at the next frame of the packet; false if the block has no room for a whole one. */
+static bool open_chunk(sa_reader *reader) {
+    if (reader->block.capacity_frames - reader->used_frames < reader->chunk_frames ||
+        reader->progress.rows == reader->block.capacity_rows) {
+        return false;
+    }
+    int64_t position = reader->packet_position + reader->packet_taken;
+    int64_t *row = open_row(reader);
+    row[SA_CHUNK_FRAME] = position;
+    row[SA_CHUNK_FRAMES] = 0;
+    row[SA_CHUNK_OFFSET] = reader->used_frames;
+    row[SA_CHUNK_TIME_NS] = sa_timeline_time_of(&reader->timeline, (double)position);
+    row[SA_CHUNK_RING_LOST] = reader->pending_ring_lost;
+    row[SA_CHUNK_HOST_LOST] = reader->pending_host_lost;
+    row[SA_CHUNK_OVERFLOWS] = 0;
+    reader->pending_ring_lost = 0;
+    reader->pending_host_lost = 0;
+    reader->chunk_open = true;
+    return true;
+}
+
+/* Judges the packet at the head and moves the timeline on; false: later packets must tell. */
+static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
+    sa_progress *progress = &reader->progress;
+    bool decide = finished || sa_clock_now(reader->capture->clock) - packet->entry_ns >
+                                  reader->hold_ns;
+    int64_t host_lost =
+        sa_timeline_judge(&reader->timeline, &reader->capture->packets, decide);
+    if (host_lost == SA_UNDECIDED) {
+        return false;
+    }
+    reader->packet_judged = true;
+    reader->packet_taken = 0;
+    reader->packet_position = packet->position + reader->timeline.host_lost;
+    sa_timeline_advance(&reader->timeline, packet, reader->packet_position);
+
+    if (packet->lost_before > 0 || host_lost > 0) {
+        close_chunk(reader); /* a chunk is contiguous */
+        reader->pending_ring_lost += packet->lost_before;
+        reader->pending_host_lost += host_lost;
+        progress->ring_lost += packet->lost_before;
+        progress->host_lost += host_lost;
+    }
+    progress->packets++;
+    progress->last_entry_ns = packet->entry_ns;
+    if (packet->duration_ns > progress->longest_callback_ns) {
+        progress->longest_callback_ns = packet->duration_ns;
+    }
+    return true;
+}
+
+/* Copies the rest of the judged packet out, chunk by chunk; false if the block is full. */
+static bool take(sa_reader *reader, const sa_packet *packet) {
+    sa_capture *capture = reader->capture;
+    uint32_t channels = capture->channels;
+    int64_t bite = BITE_BYTES / (int64_t)capture->frames.frame_bytes;
+    while (reader->packet_taken < packet->frames) {
+        if (!reader->chunk_open && !open_chunk(reader)) {
+            return false;
+        }
+        int64_t *row = open_row(reader);
+        int64_t count = reader->chunk_frames - row[SA_CHUNK_FRAMES];
+        int64_t rest = packet->frames - reader->packet_taken;
+        count = count < rest ? count : rest;
+        count = count < bite ? count : bite;
+
+        float *samples = reader->block.frames + reader->used_frames * channels;
+        sa_ring_copy_out(&capture->frames, samples, (uint64_t)count);
+        int64_t levels = reader->progress.rows * channels;
+        sa_levels_add(samples, count, channels, reader->block.peaks + levels,
+                      reader->block.squares + levels);
+
+        row[SA_CHUNK_FRAMES] += count;
+        row[SA_CHUNK_ARRIVAL_NS] = packet->entry_ns;
+        reader->used_frames += count;
+        reader->packet_taken += (uint32_t)count;
+        reader->progress.captured += count;
+        reader->progress.position = reader->packet_position + reader->packet_taken;
+        if (row[SA_CHUNK_FRAMES] == reader->chunk_frames) {
+            close_chunk(reader);
+        }
+    }
+    if (packet->flags & SA_PACKET_OVERFLOW) {
+        reader->progress.overflows++;
+        if (reader->chunk_open) {
+            open_row(reader)[SA_CHUNK_OVERFLOWS]++;
+        } else if (reader->progress.rows > 0) {
+            (open_row(reader) - SA_CHUNK_COLUMNS)[SA_CHUNK_OVERFLOWS]++;
+        }
+    }
+    return true;
+}
+
+static void note_fill(sa_reader *reader) {
+    sa_ring *packets = &reader->capture->packets;
+    uint64_t waiting = sa_ring_available(packets, UINT64_MAX);
+    if (waiting > 0) {
+        /* The newest record tells where the producer is, but for losses since ours. */
+        const sa_packet *oldest = sa_ring_peek(packets, 0);
+        const sa_packet *newest = sa_ring_peek(packets, waiting - 1);
+        int64_t fill = newest->position + newest->frames - oldest->position;
+        int64_t capacity = (int64_t)reader->capture->frames.capacity;
+        reader->progress.ring_fill = fill < capacity ? fill : capacity;
+        if (reader->progress.ring_fill > reader->progress.ring_highest) {
+            reader->progress.ring_highest = reader->progress.ring_fill;
+        }
+    } else {
+        reader->progress.ring_fill = 0;
+    }
+}
+
+void sa_reader_read(sa_reader *reader) {
+    sa_capture *capture = reader->capture;
+    SA_CLAIM_ROLE(&capture->consumer_thread, "consumer");
+    if (reader->progress.finished) {
+        return;
+    }
+    /* Pairs with the release in sa_capture_finish: read before the packet index, so that "finished"
+     * and "no packet" together mean the end. */
+    bool finished = atomic_load_explicit(&capture->finished, memory_order_acquire);
+    note_fill(reader);
+    while (sa_ring_available(&capture->packets, 1) > 0) {
+        const sa_packet *packet = sa_ring_peek(&capture->packets, 0);
+        if (!reader->packet_judged && !judge(reader, packet, finished)) {
+            return;
+        }
+        bool taken = take(reader, packet);
+        sa_ring_release(&capture->frames);
+        if (!taken) {
+            int64_t waiting = reader->progress.ring_fill;
+            reader->progress.waiting = waiting > 1 ? waiting : 1;
+            return;
+        }
+        sa_ring_skip(&capture->packets, 1);
+        sa_ring_release(&capture->packets);
+        reader->packet_judged = false;
+    }
+    if (finished) {
+        close_chunk(reader);
+        reader->progress.trailing_loss = sa_capture_count(capture).unrecorded_loss;
+        reader->progress.ring_lost += reader->progress.trailing_loss;
+        reader->progress.position += reader->progress.trailing_loss;
+        reader->progress.finished = true;
+    }
+}
+
+/* When the packet that finishes the chunk should arrive; reckoned from the loop, which has the
+ * jitter filtered out, so one early or late packet does not shift it. */
+static int64_t next_due(const sa_reader *reader, int64_t now) {
+    if (reader->freewheel) {
+        return now + FREEWHEEL_LOOK_NS;
+    }
+    int64_t period = reader->timeline.last_period;
+    if (period == 0) {
+        return now + LAST_LOOK_NS / 2; /* no packet yet */
+    }
+    int64_t have = reader->chunk_open ? open_row((sa_reader *)reader)[SA_CHUNK_FRAMES] : 0;
+    int64_t packets = (reader->chunk_frames - have + period - 1) / period;
+    int64_t due = sa_timeline_time_of(&reader->timeline, (double)(reader->timeline.loop_frame +
+                                                                  packets * period));
+    if (due <= now) {
+        /* Overdue: look again soon, then less and less often. */
+        int64_t look = (now - due) / 4;
+        look = look > FIRST_LOOK_NS ? look : FIRST_LOOK_NS;
+        return now + (look < LAST_LOOK_NS ? look : LAST_LOOK_NS);
+    }
+    return due;
+}
+
+/* Has a record been published that the last read did not see? */
+static bool unread(const sa_reader *reader) {
+    const sa_ring *packets = &reader->capture->packets;
+    return atomic_load_explicit(&packets->write_index, memory_order_relaxed) !=
+           packets->seen_write;
+}
+
+bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
+                      int64_t deadline_ns) {
+    const sa_clock *clock = sa_sleeper_clock(sleeper);
+    for (;;) {
+        bool ready = false;
+        for (size_t i = 0; i < count; i++) {
+            int64_t rows = readers[i]->progress.rows;
+            bool finished = readers[i]->progress.finished;
+            sa_reader_read(readers[i]);
+            const sa_progress *progress = &readers[i]->progress;
+            ready |= progress->rows > rows || progress->waiting > 0 ||
+                     (progress->finished && !finished);
+        }
+        int64_t now = sa_clock_now(clock);
+        if (ready || now >= deadline_ns) {
+            return false;
+        }
+        int64_t until = deadline_ns;
+        bool arrived = false;
+        for (size_t i = 0; i < count; i++) {
+            if (!readers[i]->progress.finished) {
+                int64_t due = next_due(readers[i], now);
+                until = due < until ? due : until;
+                /* The due time was reckoned from the packets read; one that came since would
+                 * make the sleep a period too long. */
+                arrived |= unread(readers[i]);
+            }
+        }
+        if (!arrived && sa_sleeper_sleep(sleeper, until)) {
+            return true;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+/* The reader: the consumer's side of one capture. It cuts frames into chunks, in one pass with
+ * their levels, gaps and times, into memory that the caller lends. And the wait of a thread that
+ * serves many readers. All calls for a reader come from one thread, or are ordered by a lock.
+ */
+#ifndef SA_READER_H
+#define SA_READER_H
+
+#include "capture.h"
+#include "timeline.h"
+
+/* One chunk, a row of int64 columns (so that Python gets all rows of a turn in one go). */
+enum {
+    SA_CHUNK_FRAME,      /* position of the first frame, every loss counted in */
+    SA_CHUNK_FRAMES,     /* never 0 */
+    SA_CHUNK_OFFSET,     /* of its first frame in the lent block, in frames */
+    SA_CHUNK_TIME_NS,    /* filtered capture time of the first frame */
+    SA_CHUNK_ARRIVAL_NS, /* entry time of the callback that brought the last frame */
+    SA_CHUNK_RING_LOST,  /* frames before it that did not fit into the ring */
+    SA_CHUNK_HOST_LOST,  /* frames before it (after those) that the host lost */
+    SA_CHUNK_OVERFLOWS,  /* packets in it that carried the host's overflow flag */
+    SA_CHUNK_COLUMNS
+};
+
+/* Memory for chunks. The reader never writes where a finished chunk stands. */
+typedef struct {
+    float *frames;   /* capacity_frames interleaved frames */
+    int64_t *rows;   /* capacity_rows x SA_CHUNK_COLUMNS */
+    float *peaks;    /* capacity_rows x channels, zeroed */
+    double *squares; /* capacity_rows x channels, zeroed */
+    int64_t capacity_frames;
+    int64_t capacity_rows;
+} sa_block;
+
+/* What the reader knows after a read; the caller reads it between calls. */
+typedef struct {
+    int64_t rows;         /* finished chunks in the lent block */
+    int64_t waiting;      /* frames in the ring that await a new block, at least; 0: block not full */
+    bool finished;        /* all that was pushed has been read, the last short chunk too */
+    int64_t captured;     /* frames read so far */
+    int64_t ring_lost;    /* frames known not to have fitted, so far */
+    int64_t host_lost;    /* frames known to have been lost by the host, so far */
+    int64_t trailing_loss;/* frames lost after the last chunk; known when finished */
+    int64_t position;     /* end of the last packet, every loss counted in */
+    int64_t overflows;    /* packets with the host's overflow flag, so far */
+    int64_t packets;      /* packets read so far */
+    int64_t ring_fill;    /* frames in the ring when the last read began */
+    int64_t ring_highest; /* the most there ever were */
+    int64_t last_entry_ns;/* when the last packet's callback was entered; 0: none yet */
+    int64_t longest_callback_ns;
+} sa_progress;
+
+typedef struct {
+    sa_capture *capture;
+    int64_t chunk_frames;
+    bool freewheel; /* the source is not paced by the clock: never predict, look often */
+    int64_t hold_ns;
+
+    sa_timeline timeline;
+    sa_block block;
+    sa_progress progress;
+
+    int64_t used_frames;   /* of the block */
+    bool chunk_open;       /* row progress.rows is being filled */
+    bool packet_judged;    /* the first packet in the ring has been judged; its frames follow */
+    uint32_t packet_taken; /* frames of it already taken */
+    int64_t packet_position;
+    int64_t pending_ring_lost; /* losses that the next chunk will tell of */
+    int64_t pending_host_lost;
+} sa_reader;
+
+sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,
+                            int64_t hold_ns);
+void sa_reader_destroy(sa_reader *reader);
+
+/* Lends a block in place of the one before, which the reader forgets. An open chunk must not be
+ * in the old one: lend only when progress.waiting > 0, or before the first read. */
+void sa_reader_lend(sa_reader *reader, sa_block block);
+
+/* Takes in all that is ready and fits the block. */
+void sa_reader_read(sa_reader *reader);
+
+/* Sleeps until any reader has a finished chunk, a full block or its end, or until the sleeper is
+ * woken or `deadline_ns` has come; reads meanwhile, so that what is ready has been read when it
+ * returns. Returns true if the sleeper was woken. */
+bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
+                      int64_t deadline_ns);
+
+#endif

@@ -1,0 +1,86 @@
+#include "realtime.h"
+
+#include "thread_role.h"
+
+/* A figure with one writer needs no locked add. */
+static inline void add_to(_Atomic int64_t *figure, int64_t amount) {
+    atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
+}
+
+static void lose(sa_capture *capture, int64_t frames) {
+    capture->carried_loss += frames;
+    add_to(&capture->lost, frames);
+    atomic_store_explicit(&capture->unrecorded_loss, capture->carried_loss, memory_order_relaxed);
+}
+
+void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
+                     const sa_host_info *host) {
+    SA_CLAIM_ROLE(&capture->producer_thread, "producer");
+    int64_t entry_ns = sa_clock_now(capture->clock);
+    add_to(&capture->callbacks, 1);
+
+    uint64_t stored = 0;
+    if (frames && sa_ring_space(&capture->packets, 1) > 0) {
+        stored = sa_ring_space(&capture->frames, count);
+        if (stored > count) {
+            stored = count;
+        }
+    }
+    if (stored == 0) {
+        /* Nothing to publish; the next record tells of it. */
+        lose(capture, count);
+        return;
+    }
+    sa_ring_copy_in(&capture->frames, frames, stored);
+    add_to(&capture->stored, (int64_t)stored);
+
+    sa_packet packet = {
+        .position = capture->position + capture->carried_loss,
+        .lost_before = capture->carried_loss,
+        .host_frame = host->host_frame,
+        .entry_ns = entry_ns,
+        .host_adc_ns = host->host_adc_ns,
+        .host_now_ns = host->host_now_ns,
+        .frames = (uint32_t)stored,
+        .flags = host->flags,
+    };
+    capture->position = packet.position + (int64_t)stored;
+    if (capture->carried_loss != 0) {
+        capture->carried_loss = 0;
+        atomic_store_explicit(&capture->unrecorded_loss, 0, memory_order_relaxed);
+    }
+    if (stored < count) {
+        lose(capture, count - (int64_t)stored);
+    }
+    packet.duration_ns = (uint32_t)(sa_clock_now(capture->clock) - entry_ns);
+    sa_ring_copy_in(&capture->packets, &packet, 1);
+    /* The one publication: the frames above become visible with their record. */
+    sa_ring_publish(&capture->packets);
+}
+
+static inline int64_t nanoseconds(PaTime seconds) {
+    return (int64_t)(seconds * 1e9);
+}
+
+int sa_portaudio_callback(const void *input, void *output, unsigned long frame_count,
+                          const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags,
+                          void *user_data) {
+    (void)output;
+    sa_capture *capture = user_data;
+    sa_host_info host = {
+        .host_adc_ns = nanoseconds(time->inputBufferAdcTime),
+        .host_now_ns = nanoseconds(time->currentTime),
+        .flags = flags & paInputOverflow ? SA_PACKET_OVERFLOW : 0,
+    };
+    if (capture->host_clock.read) {
+        host.host_frame = capture->host_clock.read(capture->host_clock.client);
+    }
+    sa_capture_push(capture, input, (uint32_t)frame_count, &host);
+    return paContinue;
+}
+
+void sa_virtual_callback(const float *frames, uint32_t count, const sa_host_info *host,
+                         sa_capture *capture) {
+    sa_capture_push(capture, frames, count, host);
+}

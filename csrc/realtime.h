@@ -1,0 +1,37 @@
+/* Everything that may run on an audio thread. Nothing else.
+ *
+ * Bounded and wait-free: no lock, no allocation, no system call (the clock is read through the
+ * vDSO), no log, no Python. It may call memcpy, memset and clock_gettime; a test reads the
+ * object's undefined symbols and fails on any other name. One call goes through a pointer: a host
+ * clock's read, which on JACK is jack_last_frame_time, made by JACK for this very place.
+ */
+#ifndef SA_REALTIME_H
+#define SA_REALTIME_H
+
+#include <portaudio.h>
+
+#include "capture.h"
+
+/* What a host tells of a callback beside the frames. */
+typedef struct {
+    int64_t host_adc_ns;
+    int64_t host_now_ns;
+    uint32_t host_frame;
+    uint32_t flags; /* SA_PACKET_… */
+} sa_host_info;
+
+/* Stores what fits of `count` interleaved frames, counts the rest, publishes one record.
+ * `frames` may be NULL (the host had no buffer): all `count` frames are then lost. */
+void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
+                     const sa_host_info *host);
+
+/* PortAudio's callback; `user_data` is the sa_capture. */
+int sa_portaudio_callback(const void *input, void *output, unsigned long frame_count,
+                          const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags,
+                          void *user_data);
+
+/* The virtual device's callback. */
+void sa_virtual_callback(const float *frames, uint32_t count, const sa_host_info *host,
+                         sa_capture *capture);
+
+#endif

@@ -1,0 +1,99 @@
+#include "timeline.h"
+
+#include <math.h>
+
+/* The loop's bandwidth in Hz: wide at first to lock quickly, then narrow to filter well. */
+static const double FIRST_BANDWIDTH = 2.0;
+static const double LAST_BANDWIDTH = 0.05;
+
+/* A callback this far from its predicted time starts the loop anew. */
+static const double RELOCK_NS = 1e9;
+
+void sa_timeline_init(sa_timeline *timeline, double sample_rate, bool counted_by_host) {
+    *timeline = (sa_timeline){
+        .sample_rate = sample_rate,
+        .counted_by_host = counted_by_host,
+        .frame_ns = 1e9 / sample_rate,
+    };
+}
+
+/* The packet's host frame, unwrapped next to that of the last judged packet: 32 bits wrap after a
+ * day at 48 kHz; their signed difference does not. */
+static int64_t unwrapped(const sa_timeline *timeline, const sa_packet *packet) {
+    return timeline->host_frame + (int32_t)(packet->host_frame - (uint32_t)timeline->host_frame);
+}
+
+/* Frames by which the host's count is ahead of what is accounted for. */
+static int64_t frames_missing(const sa_timeline *timeline, const sa_packet *packet) {
+    int64_t accounted = packet->position + timeline->host_lost + timeline->residual;
+    int64_t missing = unwrapped(timeline, packet) - accounted;
+    return missing > 0 ? missing : 0;
+}
+
+int64_t sa_timeline_judge(sa_timeline *timeline, sa_ring *packets, bool decide) {
+    const sa_packet *packet = sa_ring_peek(packets, 0);
+    if (!timeline->counted_by_host) {
+        return 0;
+    }
+    if (!timeline->started) {
+        timeline->host_frame = packet->host_frame;
+        timeline->residual = timeline->host_frame - packet->position;
+        timeline->started = true;
+        return 0;
+    }
+    int64_t lost = frames_missing(timeline, packet);
+    for (uint64_t ahead = 1; lost > 0; ahead++) {
+        if (sa_ring_available(packets, ahead + 1) <= ahead) {
+            if (!decide) {
+                return SA_UNDECIDED;
+            }
+            break;
+        }
+        /* While a burst makes the lateness good, it falls from packet to packet. */
+        int64_t next = frames_missing(timeline, sa_ring_peek(packets, ahead));
+        if (next >= lost) {
+            break;
+        }
+        lost = next;
+    }
+    timeline->host_frame = unwrapped(timeline, packet);
+    timeline->host_lost += lost;
+    return lost;
+}
+
+static void lock_loop(sa_timeline *timeline, const sa_packet *packet, int64_t end) {
+    timeline->origin_ns = packet->entry_ns;
+    timeline->loop_frame = end;
+    timeline->loop_time = 0;
+    timeline->loop_age = 0;
+}
+
+void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t position) {
+    int64_t end = position + packet->frames;
+    timeline->last_period = packet->frames;
+    if (timeline->origin_ns == 0) {
+        lock_loop(timeline, packet, end);
+        return;
+    }
+    double frames = (double)(end - timeline->loop_frame);
+    double predicted = timeline->loop_time + frames * timeline->frame_ns;
+    double error = (double)(packet->entry_ns - timeline->origin_ns) - predicted;
+    if (fabs(error) > RELOCK_NS) {
+        lock_loop(timeline, packet, end);
+        return;
+    }
+    double span = frames / timeline->sample_rate;
+    timeline->loop_age += span;
+    double bandwidth = 1.0 / (1.0 + timeline->loop_age);
+    bandwidth = fmin(FIRST_BANDWIDTH, fmax(LAST_BANDWIDTH, bandwidth));
+    double omega = fmin(2 * M_PI * bandwidth * span, 0.5);
+    timeline->loop_time = predicted + M_SQRT2 * omega * error;
+    timeline->frame_ns += omega * omega * error / frames;
+    timeline->loop_frame = end;
+}
+
+int64_t sa_timeline_time_of(const sa_timeline *timeline, double position) {
+    double since = timeline->loop_time +
+                   (position - (double)timeline->loop_frame) * timeline->frame_ns;
+    return timeline->origin_ns + (int64_t)since;
+}

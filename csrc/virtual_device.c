@@ -1,0 +1,199 @@
+#include "virtual_device.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "realtime.h"
+
+/* A freewheeling device that finds the ring full looks again after this long. */
+static const int64_t ROOM_LOOK_NS = 200 * 1000;
+
+struct sa_virtual_device {
+    sa_clock *clock;
+    sa_capture *capture;
+    sa_virtual_settings settings;
+    sa_fault *faults;
+    size_t fault_count;
+
+    pthread_t thread;
+    bool running;
+    sa_sleeper *sleeper;
+    _Atomic bool stop;
+    _Atomic bool active;
+
+    /* The device thread's own. */
+    float *period;
+    size_t next_fault;
+    int64_t frame; /* the next frame to be played, lost ones counted in */
+    int64_t last_callback_ns;
+    int64_t stalled_until_ns;
+    uint32_t pending_flags;
+};
+
+/* Applies the faults that are due; false if the device is dead. */
+static bool apply_faults(sa_virtual_device *device) {
+    const sa_virtual_settings *s = &device->settings;
+    while (device->next_fault < device->fault_count &&
+           device->faults[device->next_fault].at_frame < device->frame + s->period) {
+        const sa_fault *fault = &device->faults[device->next_fault++];
+        switch ((sa_fault_kind)fault->kind) {
+        case SA_FAULT_STALL: {
+            int64_t now = sa_clock_now(device->clock);
+            device->stalled_until_ns = now + fault->amount;
+            break;
+        }
+        case SA_FAULT_LOSE_FLAGGED:
+            device->pending_flags = SA_PACKET_OVERFLOW;
+            device->frame += fault->amount * s->period;
+            break;
+        case SA_FAULT_LOSE:
+            device->frame += fault->amount * s->period;
+            break;
+        case SA_FAULT_DIE:
+            atomic_store(&device->active, false);
+            return false;
+        case SA_FAULT_HANG:
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Sleeps until then; false if the device is to stop. */
+static bool sleep_until(sa_virtual_device *device, int64_t when_ns) {
+    while (!atomic_load(&device->stop) && sa_clock_now(device->clock) < when_ns) {
+        sa_sleeper_sleep(device->sleeper, when_ns);
+    }
+    return !atomic_load(&device->stop);
+}
+
+/* When the period that ends at `end` frames is handed over: on the device's own clock, off by the
+ * jitter, never before the one before it. */
+static int64_t due_ns(sa_virtual_device *device, int64_t started_ns, int64_t end) {
+    const sa_virtual_settings *s = &device->settings;
+    double rate = s->sample_rate * (1 + s->drift_ppm * 1e-6);
+    int64_t due = started_ns + (int64_t)((double)end / rate * 1e9);
+    if (s->jitter_ns > 0) {
+        due += (int64_t)(sa_uniform((uint64_t)end ^ sa_mix(s->seed)) * (double)s->jitter_ns);
+    }
+    due = due > device->stalled_until_ns ? due : device->stalled_until_ns;
+    return due > device->last_callback_ns ? due : device->last_callback_ns;
+}
+
+static bool wait_for_room(sa_virtual_device *device, uint32_t count) {
+    sa_capture *capture = device->capture;
+    while (sa_ring_space(&capture->packets, 1) == 0 ||
+           sa_ring_space(&capture->frames, count) < count) {
+        if (!sleep_until(device, sa_clock_now(device->clock) + ROOM_LOOK_NS)) {
+            return false;
+        }
+    }
+    return !atomic_load(&device->stop);
+}
+
+static void *run(void *argument) {
+    sa_virtual_device *device = argument;
+    const sa_virtual_settings *s = &device->settings;
+    int64_t started_ns = sa_clock_now(device->clock);
+    while (apply_faults(device) && (s->frames == 0 || device->frame < s->frames)) {
+        uint32_t count = s->period;
+        if (s->frames != 0 && s->frames - device->frame < count) {
+            count = (uint32_t)(s->frames - device->frame);
+        }
+        int64_t end = device->frame + count;
+        bool ready;
+        if (s->freewheel) {
+            ready = wait_for_room(device, count);
+        } else {
+            ready = sleep_until(device, due_ns(device, started_ns, end));
+        }
+        if (!ready) {
+            break;
+        }
+        sa_signal_fill((sa_signal)s->signal, device->period, device->frame, count, s->channels,
+                       s->frequency / s->sample_rate, s->amplitude, s->seed);
+        sa_host_info host = {
+            .host_frame = (uint32_t)device->frame,
+            .host_adc_ns = started_ns + (int64_t)((double)device->frame / s->sample_rate * 1e9),
+            .host_now_ns = sa_clock_now(device->clock),
+            .flags = device->pending_flags,
+        };
+        device->pending_flags = 0;
+        device->last_callback_ns = sa_clock_now(device->clock);
+        sa_virtual_callback(device->period, count, &host, device->capture);
+        device->frame = end;
+    }
+    if (s->frames != 0 && device->frame >= s->frames) {
+        /* It has said all it had to say: the reader may end after the last packet. */
+        atomic_store(&device->active, false);
+        sa_capture_finish(device->capture);
+    }
+    /* A thread that ended must not hold virtual time up. */
+    sa_sleeper_retire(device->sleeper);
+    return NULL;
+}
+
+sa_virtual_device *sa_virtual_device_create(sa_clock *clock, sa_capture *capture,
+                                            sa_virtual_settings settings, const sa_fault *faults,
+                                            size_t fault_count) {
+    sa_virtual_device *device = calloc(1, sizeof *device);
+    if (!device) {
+        return NULL;
+    }
+    device->clock = clock;
+    device->capture = capture;
+    capture->counted_by_host = true;
+    device->settings = settings;
+    device->period = calloc((size_t)settings.period * settings.channels, sizeof(float));
+    device->faults = calloc(fault_count + 1, sizeof *faults);
+    if (!device->period || !device->faults) {
+        sa_virtual_device_destroy(device);
+        return NULL;
+    }
+    if (fault_count > 0) {
+        memcpy(device->faults, faults, fault_count * sizeof *faults);
+    }
+    device->fault_count = fault_count;
+    device->stalled_until_ns = device->last_callback_ns = INT64_MIN;
+    return device;
+}
+
+int sa_virtual_device_start(sa_virtual_device *device) {
+    device->sleeper = sa_sleeper_create(device->clock);
+    if (!device->sleeper) {
+        return ENOMEM;
+    }
+    atomic_store(&device->active, true);
+    int error = pthread_create(&device->thread, NULL, run, device);
+    device->running = error == 0;
+    if (error) {
+        sa_sleeper_destroy(device->sleeper);
+        device->sleeper = NULL;
+    }
+    return error;
+}
+
+void sa_virtual_device_stop(sa_virtual_device *device) {
+    if (!device->running) {
+        return;
+    }
+    atomic_store(&device->stop, true);
+    sa_sleeper_wake(device->sleeper);
+    pthread_join(device->thread, NULL);
+    device->running = false;
+    atomic_store(&device->active, false);
+    sa_sleeper_destroy(device->sleeper);
+    device->sleeper = NULL;
+}
+
+bool sa_virtual_device_active(sa_virtual_device *device) {
+    return atomic_load(&device->active);
+}
+
+void sa_virtual_device_destroy(sa_virtual_device *device) {
+    sa_virtual_device_stop(device);
+    free(device->period);
+    free(device->faults);
+    free(device);
+}

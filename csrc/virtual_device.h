@@ -1,0 +1,55 @@
+/* A scripted device: a thread that pushes through the same capture_push as a sound card, with
+ * drift, jitter, stalls and losses as told. Deterministic by seed on a virtual clock. */
+#ifndef SA_VIRTUAL_DEVICE_H
+#define SA_VIRTUAL_DEVICE_H
+
+#include "capture.h"
+#include "virtual_signal.h"
+
+typedef enum {
+    SA_FAULT_STALL = 0, /* `amount` ns without a callback, then all at once: nothing is lost */
+    SA_FAULT_LOSE = 1,  /* `amount` periods never reach the callback; no flag */
+    SA_FAULT_LOSE_FLAGGED = 2, /* the same, and the next callback carries the overflow flag */
+    SA_FAULT_DIE = 3,          /* no callback ever again, and the device says it is dead */
+    SA_FAULT_HANG = 4,         /* no callback ever again, and the device claims to be alive */
+} sa_fault_kind;
+
+typedef struct {
+    int64_t at_frame; /* happens before the period that holds this frame */
+    int64_t amount;
+    int32_t kind; /* sa_fault_kind */
+} sa_fault;
+
+typedef struct {
+    double sample_rate; /* nominal */
+    double drift_ppm;   /* the device's clock against ours; positive: it runs fast */
+    double frequency;
+    double amplitude;
+    int64_t frames; /* ends after so many frames; 0: never */
+    int64_t jitter_ns; /* each callback is off by up to this much, either way */
+    uint64_t seed;
+    uint32_t channels;
+    uint32_t period;
+    int32_t signal;  /* sa_signal */
+    bool freewheel;  /* as fast as the ring has room, instead of by the clock; loses nothing */
+} sa_virtual_settings;
+
+typedef struct sa_virtual_device sa_virtual_device;
+
+/* `faults` (ordered by at_frame) are copied. The capture must outlive the device. */
+sa_virtual_device *sa_virtual_device_create(sa_clock *clock, sa_capture *capture,
+                                            sa_virtual_settings settings, const sa_fault *faults,
+                                            size_t fault_count);
+
+/* Starts the device's thread; 0 or an errno. */
+int sa_virtual_device_start(sa_virtual_device *device);
+
+/* Stops the thread, if any, and waits for it. No callback runs after it returned. */
+void sa_virtual_device_stop(sa_virtual_device *device);
+
+/* False once it died or delivered its last frame. */
+bool sa_virtual_device_active(sa_virtual_device *device);
+
+void sa_virtual_device_destroy(sa_virtual_device *device);
+
+#endif

@@ -96,7 +96,8 @@ typedef struct {
     int64_t captured;
     int64_t ring_lost;
     int64_t host_lost;
-    int64_t trailing_loss;
+    int64_t trailing_ring_lost;
+    int64_t trailing_host_lost;
     int64_t position;
     int64_t overflows;
     int64_t packets;
@@ -107,7 +108,11 @@ typedef struct {
     ...;
 } sa_progress;
 typedef struct {
+    int64_t limit;
+    sa_block block;
     sa_progress progress;
+    int64_t used_frames;
+    bool chunk_open;
     ...;
 } sa_reader;
 sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,

@@ -23,6 +23,7 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
     }
     reader->capture = capture;
     reader->chunk_frames = chunk_frames;
+    reader->limit = INT64_MAX;
     reader->freewheel = freewheel;
     reader->hold_ns = hold_ns;
     sa_timeline_init(&reader->timeline, capture->sample_rate, capture->counted_by_host);
@@ -107,14 +108,17 @@ static bool take(sa_reader *reader, const sa_packet *packet) {
     sa_capture *capture = reader->capture;
     uint32_t channels = capture->channels;
     int64_t bite = BITE_BYTES / (int64_t)capture->frames.frame_bytes;
-    while (reader->packet_taken < packet->frames) {
+    while (reader->packet_taken < packet->frames &&
+           reader->packet_position + reader->packet_taken < reader->limit) {
         if (!reader->chunk_open && !open_chunk(reader)) {
             return false;
         }
         int64_t *row = open_row(reader);
         int64_t count = reader->chunk_frames - row[SA_CHUNK_FRAMES];
         int64_t rest = packet->frames - reader->packet_taken;
+        int64_t allowed = reader->limit - reader->packet_position - reader->packet_taken;
         count = count < rest ? count : rest;
+        count = count < allowed ? count : allowed;
         count = count < bite ? count : bite;
 
         float *samples = reader->block.frames + reader->used_frames * channels;
@@ -142,6 +146,29 @@ static bool take(sa_reader *reader, const sa_packet *packet) {
         }
     }
     return true;
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Ends the last chunk. Losses that no chunk follows are told apart, as far as the limit. */
+static void finish(sa_reader *reader) {
+    sa_progress *progress = &reader->progress;
+    close_chunk(reader);
+    int64_t unrecorded = sa_capture_count(reader->capture).unrecorded_loss;
+    progress->ring_lost -= reader->pending_ring_lost;
+    progress->host_lost -= reader->pending_host_lost;
+
+    int64_t room = reader->limit - progress->position;
+    int64_t ring_lost = smaller(reader->pending_ring_lost + unrecorded, room);
+    int64_t host_lost = smaller(reader->pending_host_lost, room - ring_lost);
+    progress->trailing_ring_lost = ring_lost;
+    progress->trailing_host_lost = host_lost;
+    progress->ring_lost += ring_lost;
+    progress->host_lost += host_lost;
+    progress->position += ring_lost + host_lost;
+    progress->finished = true;
 }
 
 static void note_fill(sa_reader *reader) {
@@ -184,16 +211,16 @@ void sa_reader_read(sa_reader *reader) {
             reader->progress.waiting = waiting > 1 ? waiting : 1;
             return;
         }
+        if (reader->packet_position + packet->frames >= reader->limit) {
+            finish(reader);
+            return;
+        }
         sa_ring_skip(&capture->packets, 1);
         sa_ring_release(&capture->packets);
         reader->packet_judged = false;
     }
     if (finished) {
-        close_chunk(reader);
-        reader->progress.trailing_loss = sa_capture_count(capture).unrecorded_loss;
-        reader->progress.ring_lost += reader->progress.trailing_loss;
-        reader->progress.position += reader->progress.trailing_loss;
-        reader->progress.finished = true;
+        finish(reader);
     }
 }
 
@@ -208,9 +235,10 @@ static int64_t next_due(const sa_reader *reader, int64_t now) {
         return now + LAST_LOOK_NS / 2; /* no packet yet */
     }
     int64_t have = reader->chunk_open ? open_row((sa_reader *)reader)[SA_CHUNK_FRAMES] : 0;
-    int64_t packets = (reader->chunk_frames - have + period - 1) / period;
-    int64_t due = sa_timeline_time_of(&reader->timeline, (double)(reader->timeline.loop_frame +
-                                                                  packets * period));
+    int64_t loop_frame = reader->timeline.loop_frame;
+    int64_t missing = smaller(reader->chunk_frames - have, reader->limit - loop_frame);
+    int64_t end = loop_frame + (missing + period - 1) / period * period;
+    int64_t due = sa_timeline_time_of(&reader->timeline, (double)end);
     if (due <= now) {
         /* Overdue: look again soon, then less and less often. */
         int64_t look = (now - due) / 4;

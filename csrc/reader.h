@@ -39,7 +39,8 @@ typedef struct {
     int64_t captured;     /* frames read so far */
     int64_t ring_lost;    /* frames known not to have fitted, so far */
     int64_t host_lost;    /* frames known to have been lost by the host, so far */
-    int64_t trailing_loss;/* frames lost after the last chunk; known when finished */
+    int64_t trailing_ring_lost; /* of those, after the last chunk; known when finished */
+    int64_t trailing_host_lost;
     int64_t position;     /* end of the last packet, every loss counted in */
     int64_t overflows;    /* packets with the host's overflow flag, so far */
     int64_t packets;      /* packets read so far */
@@ -52,6 +53,7 @@ typedef struct {
 typedef struct {
     sa_capture *capture;
     int64_t chunk_frames;
+    int64_t limit;  /* the position at which the reader ends, whatever follows; may be set */
     bool freewheel; /* the source is not paced by the clock: never predict, look often */
     int64_t hold_ns;
 

@@ -1,0 +1,143 @@
+"""A capture and its reader, with the memory that the reader fills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_audio._native import check_process, ffi, in_loading_process, lib
+
+# Columns of a chunk's row, as csrc/reader.h has them.
+(
+    FRAME,
+    FRAMES,
+    OFFSET,
+    TIME_NS,
+    ARRIVAL_NS,
+    RING_LOST,
+    HOST_LOST,
+    OVERFLOWS,
+) = range(lib.SA_CHUNK_COLUMNS)
+
+HOLD_NS = 200_000_000
+"""How long a packet may wait for later ones to tell whether frames were lost before it."""
+
+SMALLEST_PERIOD = 16
+"""Frames; the packet ring has room for packets of this size while a second's worth waits."""
+
+
+class Capture:
+    """What an audio thread writes: a ring of frames and one of packet records."""
+
+    def __init__(
+        self, clock: Any, sample_rate: float, channels: int, ring_frames: int, period: int
+    ) -> None:
+        check_process()
+        # Packets of the expected size fill the frame ring first; smaller ones have some room too.
+        packets = max(ring_frames // max(period, 1) * 2, int(sample_rate) // SMALLEST_PERIOD, 64)
+        self.native = lib.sa_capture_create(clock, sample_rate, channels, ring_frames, packets)
+        if self.native == ffi.NULL:
+            raise MemoryError(f"no memory for a ring of {ring_frames} frames")
+        self.channels = channels
+        self.sample_rate = sample_rate
+
+    def finish(self) -> None:
+        """Say that no callback will come any more."""
+        lib.sa_capture_finish(self.native)
+
+    @property
+    def stored(self) -> int:
+        """Frames that went into the ring, as the audio thread counted them."""
+        return int(lib.sa_capture_count(self.native).stored)
+
+    def close(self) -> None:
+        """Free the rings. No callback may come, and no reader may read, any more."""
+        if self.native != ffi.NULL and in_loading_process():
+            lib.sa_capture_destroy(self.native)
+        self.native = ffi.NULL
+
+
+class Block:
+    """Memory lent to a reader: about a second of audio and the rows of its chunks."""
+
+    def __init__(self, frames: int, rows: int, channels: int) -> None:
+        self._samples = np.empty((frames, channels), np.float32)
+        self.rows: NDArray[np.int64] = np.empty((rows, lib.SA_CHUNK_COLUMNS), np.int64)
+        self._peaks = np.zeros((rows, channels), np.float32)
+        self._squares = np.zeros((rows, channels), np.float64)
+        # What users see cannot be written to.
+        self.samples = _read_only(self._samples)
+        self.peaks = _read_only(self._peaks)
+        self.squares = _read_only(self._squares)
+        self.native = {
+            "frames": ffi.cast("float *", self._samples.ctypes.data),
+            "rows": ffi.cast("int64_t *", self.rows.ctypes.data),
+            "peaks": ffi.cast("float *", self._peaks.ctypes.data),
+            "squares": ffi.cast("double *", self._squares.ctypes.data),
+            "capacity_frames": frames,
+            "capacity_rows": rows,
+        }
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Reader:
+    """The consumer's side of a capture."""
+
+    def __init__(self, capture: Capture, chunk_frames: int, *, freewheel: bool) -> None:
+        self.native = lib.sa_reader_create(capture.native, chunk_frames, freewheel, HOLD_NS)
+        if self.native == ffi.NULL:
+            raise MemoryError("no memory for a reader")
+        self.progress = self.native.progress
+        self._chunk_frames = chunk_frames
+        self._channels = capture.channels
+        # A second of audio, so that an allocation is rare, and small enough to keep one chunk of.
+        self._block_chunks = max(1, round(capture.sample_rate / chunk_frames))
+        self.block = self._lend(0)
+        self._taken = 0
+
+    def _lend(self, waiting_frames: int) -> Block:
+        chunks = max(self._block_chunks, -(-waiting_frames // self._chunk_frames))
+        # A few rows more, for the short chunks before gaps.
+        self.block = Block(chunks * self._chunk_frames, chunks + 16, self._channels)
+        lib.sa_reader_lend(self.native, self.block.native)
+        self._taken = 0
+        return self.block
+
+    def take(self) -> tuple[Block, int, list[list[int]]]:
+        """Return the finished chunks since the last call: their block, first row and rows."""
+        block, first = self.block, self._taken
+        end = self.progress.rows
+        rows = block.rows[first:end].tolist() if end > first else []
+        self._taken = end
+        # A new block before the reader asks for it saves a turn of the router.
+        native = self.native
+        room = native.block.capacity_frames - native.used_frames
+        if self.progress.waiting or (not native.chunk_open and room < self._chunk_frames):
+            self._lend(self.progress.waiting)
+        return block, first, rows
+
+    def close(self) -> None:
+        """Free the reader; not the capture."""
+        if self.native != ffi.NULL and in_loading_process():
+            lib.sa_reader_destroy(self.native)
+        self.native = ffi.NULL
+
+
+def wait_and_read(readers: Any, count: int, sleeper: Any, deadline_ns: int) -> bool:
+    """Sleep until a reader has something or the sleeper is woken; True if it was woken.
+
+    ``readers`` is an array of the readers' ``native``, made by :func:`reader_array`.
+    """
+    return bool(lib.sa_wait_and_read(readers, count, sleeper, deadline_ns))
+
+
+def reader_array(readers: list[Reader]) -> Any:
+    """Return the readers as C takes them."""
+    return ffi.new("sa_reader *[]", [reader.native for reader in readers])

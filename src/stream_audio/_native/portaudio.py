@@ -1,0 +1,290 @@
+"""PortAudio generations and their streams."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio._native.capture import Capture
+from stream_audio.errors import (
+    BackendError,
+    DeviceError,
+    DeviceFormatError,
+    HostUnresponsiveError,
+    StreamAudioError,
+)
+
+_host_log = logging.getLogger("stream_audio.host")
+
+CALL_TIMEOUT = 5_000_000_000
+"""Nanoseconds after which a call is given up and its generation is never called again."""
+
+LIBRARY_VARIABLE = "STREAM_AUDIO_PORTAUDIO_LIBRARY"
+"""Environment variable with the path of the PortAudio library to use."""
+
+# PaErrorCode in portaudio.h.
+_INVALID_CHANNEL_COUNT = -9998
+_INVALID_SAMPLE_RATE = -9997
+_DEVICE_UNAVAILABLE = -9985
+
+JACK = 12
+"""paJACK, a PaHostApiTypeId."""
+
+
+@dataclass(frozen=True, slots=True)
+class NativeDevice:
+    """A device of a generation's list."""
+
+    index: int
+    name: str
+    host_api: str
+    host_api_type: int
+    max_input_channels: int
+    is_default_input: bool
+    is_host_api_default_input: bool
+    default_sample_rate: float
+    low_latency: float
+    high_latency: float
+
+
+def log_host_messages() -> list[str]:
+    """Pass what ALSA and JACK had to say on to the log, and return it."""
+    line = ffi.new("char[]", lib.SA_HOST_MESSAGE_BYTES)
+    messages = []
+    while lib.sa_host_messages_take(line, lib.SA_HOST_MESSAGE_BYTES):
+        messages.append(_text(line))
+        _host_log.debug("%s", messages[-1])
+    return messages
+
+
+def condemned_generations() -> int:
+    """How many generations were given up in this process because their host hung."""
+    return int(lib.sa_condemned_generations())
+
+
+class Generation:
+    """A private copy of PortAudio with a fresh device list.
+
+    Shared by counting: it is closed when the last of those who :meth:`hold` it lets go.
+
+    Raises
+    ------
+    BackendError
+        PortAudio is not installed, or it finds no audio backend.
+    """
+
+    def __init__(self) -> None:
+        check_process()
+        path = os.environ.get(LIBRARY_VARIABLE)
+        error = ffi.new("sa_call_error *")
+        self._native = lib.sa_generation_open(
+            path.encode() if path else ffi.NULL, CALL_TIMEOUT, error
+        )
+        messages = log_host_messages()
+        if self._native == ffi.NULL:
+            raise _opening_failed(error, messages)
+        self._holders = 1
+        self._lock = threading.Lock()
+        count = lib.sa_generation_device_count(self._native)
+        self.devices = [
+            _device(lib.sa_generation_device(self._native, index)) for index in range(count)
+        ]
+
+    def hold(self) -> Generation:
+        """Keep it open for one more holder."""
+        with self._lock:
+            self._holders += 1
+        return self
+
+    def release(self) -> None:
+        """Let go of it; the last one closes it, unless it is condemned."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders > 0 or not in_loading_process():
+                return
+        if self.condemned:
+            return
+        lib.sa_generation_close(self._native)
+        log_host_messages()
+
+    @property
+    def condemned(self) -> bool:
+        """Whether its host hung or died; it is then never called again."""
+        return bool(lib.sa_generation_is_condemned(self._native))
+
+    def condemn(self) -> None:
+        """Never call it again: its host is known to be dead."""
+        lib.sa_generation_condemn(self._native)
+
+    def open_stream(
+        self,
+        device: NativeDevice,
+        capture: Capture,
+        *,
+        sample_rate: int,
+        channels: int,
+        period: int,
+        latency: float,
+    ) -> Stream:
+        """Open an input stream that feeds ``capture``.
+
+        Raises
+        ------
+        DeviceFormatError
+            The device refuses the sample rate or the number of channels.
+        DeviceError
+            It cannot be opened for another reason.
+        """
+        error = ffi.new("sa_call_error *")
+        settings = {
+            "device": device.index,
+            "host_api_type": device.host_api_type,
+            "channels": channels,
+            "sample_rate": sample_rate,
+            "latency": latency,
+            # JACK has one period for all of its clients; another one would only add a buffer.
+            "period": 0 if device.host_api_type == JACK else period,
+        }
+        native = lib.sa_stream_open(self._native, capture.native, settings, CALL_TIMEOUT, error)
+        messages = log_host_messages()
+        if native == ffi.NULL:
+            raise _stream_failed("open", device, error, messages, sample_rate, channels)
+        return Stream(self, native, device)
+
+
+class Stream:
+    """An input stream of a generation."""
+
+    def __init__(self, generation: Generation, native: Any, device: NativeDevice) -> None:
+        self._generation = generation.hold()
+        self._native = native
+        self._device = device
+        self.latency = float(lib.sa_stream_input_latency(native))
+
+    def start(self) -> None:
+        """Start the callbacks."""
+        self._call("start", lib.sa_stream_start)
+
+    def stop(self) -> None:
+        """Stop the callbacks; none comes after it returned without an error."""
+        self._call("stop", lib.sa_stream_stop)
+
+    def is_active(self) -> bool:
+        """Whether the host says that it calls back."""
+        error = ffi.new("sa_call_error *")
+        active = lib.sa_stream_is_active(self._native, CALL_TIMEOUT, error)
+        if active < 0:
+            raise _stream_failed("ask", self._device, error, log_host_messages())
+        return bool(active)
+
+    def condemn(self) -> None:
+        """Give the stream's generation up: its host is known to be dead."""
+        self._generation.condemn()
+
+    def close(self) -> bool:
+        """Close the stream; False if a callback might still come, because its host is dead."""
+        error = ffi.new("sa_call_error *")
+        lib.sa_stream_close(self._native, CALL_TIMEOUT, error)
+        log_host_messages()
+        condemned = self._generation.condemned
+        if condemned:
+            _host_log.warning(
+                "%s did not answer; a copy of PortAudio was given up (%d so far)",
+                self._device.host_api,
+                condemned_generations(),
+            )
+        self._generation.release()
+        return not condemned
+
+    def _call(self, doing: str, function: Any) -> None:
+        error = ffi.new("sa_call_error *")
+        if not function(self._native, CALL_TIMEOUT, error):
+            raise _stream_failed(doing, self._device, error, log_host_messages())
+
+
+def _text(chars: Any) -> str:
+    return str(ffi.string(chars).decode("utf-8", "replace"))
+
+
+def _device(info: Any) -> NativeDevice:
+    return NativeDevice(
+        index=info.index,
+        name=_text(info.name),
+        host_api=_text(info.host_api),
+        host_api_type=info.host_api_type,
+        max_input_channels=info.max_input_channels,
+        is_default_input=info.is_default_input,
+        is_host_api_default_input=info.is_host_api_default_input,
+        default_sample_rate=info.default_sample_rate,
+        low_latency=info.default_low_input_latency,
+        high_latency=info.default_high_input_latency,
+    )
+
+
+def _host_text(error: Any, messages: list[str]) -> str:
+    """PortAudio's words, the host API's, and the last of what ALSA or JACK would have printed."""
+    own = [_text(error.text), _text(error.host_text)]
+    return "; ".join([text for text in own if text] + messages[-3:])
+
+
+def _opening_failed(error: Any, messages: list[str]) -> StreamAudioError:
+    if error.status == lib.SA_CALL_NO_LIBRARY:
+        return BackendError(
+            "PortAudio is not installed",
+            host_text=_text(error.text),
+            hint=(
+                "Install it: apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio "
+                "(Fedora), pacman -S portaudio (Arch), brew install portaudio (macOS)"
+            ),
+        )
+    if error.status == lib.SA_CALL_CONDEMNED:
+        return HostUnresponsiveError(
+            "PortAudio did not finish starting within 5 s",
+            host_text="; ".join(messages[-3:]),
+            hint="An audio server or driver hangs; restart it",
+        )
+    if error.status == lib.SA_CALL_NO_MEMORY:
+        return BackendError("no memory or no thread for PortAudio")
+    return BackendError(
+        "PortAudio finds no working audio backend",
+        host_text=_host_text(error, messages),
+        hint="Check that a sound server or ALSA is installed and its configuration is valid",
+    )
+
+
+def _stream_failed(
+    doing: str,
+    device: NativeDevice,
+    error: Any,
+    messages: list[str],
+    sample_rate: int = 0,
+    channels: int = 0,
+) -> StreamAudioError:
+    name = f"{device.name!r} ({device.host_api})"
+    host_text = _host_text(error, messages)
+    if error.status == lib.SA_CALL_CONDEMNED:
+        return HostUnresponsiveError(
+            f"cannot {doing} {name}: {device.host_api} does not answer",
+            host_text=host_text,
+            hint="Its server or driver is probably gone; a new session uses a fresh connection",
+        )
+    if error.code == _INVALID_SAMPLE_RATE:
+        return DeviceFormatError(
+            f"{name} does not record at {sample_rate} Hz",
+            host_text=host_text,
+            hint=f"Its own rate is {device.default_sample_rate:.0f} Hz",
+        )
+    if error.code == _INVALID_CHANNEL_COUNT:
+        return DeviceFormatError(
+            f"{name} does not record {channels} channels",
+            host_text=host_text,
+            hint=f"It has {device.max_input_channels}",
+        )
+    hint = ""
+    if error.code == _DEVICE_UNAVAILABLE:
+        hint = "Another program may have it open"
+    return DeviceError(f"cannot {doing} {name}", host_text=host_text, hint=hint)

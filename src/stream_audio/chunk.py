@@ -1,0 +1,113 @@
+"""A chunk: contiguous frames of one source, with their place, their time and their levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_audio.gap import Gap
+from stream_audio.pcm import pcm16_bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class AudioChunk:
+    """Contiguous frames of one source. Immutable; keep it as long as you like.
+
+    Chunks of a source are cut in lengths of ``StreamConfig.chunk_duration``; one before a gap and
+    the last one may be shorter. Arrays are views into blocks of about a second of audio.
+
+    Attributes
+    ----------
+    source : str
+        The id of the source.
+    data : ndarray of float32, shape (frames, channels)
+        Samples, full scale ±1.0. Read-only.
+    sample_rate : int
+        Frames a second.
+    frame : int
+        Position of the first frame on the source's timeline. Lost frames are counted in, so
+        ``frame / sample_rate`` never slides against real time.
+    time : float
+        Capture time of the first frame, ``time.monotonic()`` seconds, with the jitter of the
+        callbacks filtered out. The latency of the hardware is not subtracted.
+    arrival : float
+        When the callback that brought the last frame was entered, ``time.monotonic()`` seconds.
+    gaps : tuple of Gap
+        What is missing just before this chunk, in order; empty if nothing is.
+    overflows : int
+        Callbacks in this chunk that carried the host's overflow flag. A hint: some hosts never
+        set it, some set it without a loss.
+    """
+
+    source: str
+    data: NDArray[np.float32]
+    sample_rate: int
+    frame: int
+    time: float
+    arrival: float
+    gaps: tuple[Gap, ...] = ()
+    overflows: int = 0
+    _peaks: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    _squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.data)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.data.shape[1])
+
+    @property
+    def end(self) -> int:
+        """Position of the first frame after this chunk."""
+        return self.frame + len(self.data)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.data) / self.sample_rate
+
+    @property
+    def gap(self) -> Gap | None:
+        """What is missing just before this chunk as one gap, with the cause of its first part."""
+        if len(self.gaps) <= 1:
+            return self.gaps[0] if self.gaps else None
+        first = self.gaps[0]
+        frames = sum(gap.frames for gap in self.gaps)
+        return Gap(first.source, first.frame, frames, first.cause, first.time)
+
+    @property
+    def peak(self) -> NDArray[np.float64]:
+        """Largest absolute sample of each channel in dBFS, shape (channels,); silence: ``-inf``."""
+        with np.errstate(divide="ignore"):
+            return 20.0 * np.log10(self._peaks.astype(np.float64))
+
+    @property
+    def rms(self) -> NDArray[np.float64]:
+        """Root mean square of each channel in dBFS; ``-inf`` for silence. Shape (channels,).
+
+        0 dBFS is the level of a full-scale square wave; a full-scale sine has -3.01 dBFS.
+        """
+        with np.errstate(divide="ignore"):
+            return 10.0 * np.log10(self._squares / max(1, len(self.data)))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether every sample is exactly zero, as a muted or blocked device delivers them."""
+        return not self._squares.any()
+
+    def to_pcm16(self) -> bytes:
+        """Little-endian signed 16-bit samples, interleaved; beyond full scale is clipped."""
+        return pcm16_bytes(self.data)
+
+    def __repr__(self) -> str:
+        gap = f", after a gap of {self.gap.frames}" if self.gap else ""
+        return (
+            f"<AudioChunk {self.source!r} frame {self.frame}: {self.frames} frames, "
+            f"{self.channels} channels, {self.sample_rate} Hz{gap}>"
+        )

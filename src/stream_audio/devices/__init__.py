@@ -1,0 +1,1 @@
+"""Which input devices there are, and how one is found by name."""

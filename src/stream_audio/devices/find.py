@@ -1,0 +1,56 @@
+"""One device by its name."""
+
+from __future__ import annotations
+
+import difflib
+
+from stream_audio._native.portaudio import NativeDevice
+from stream_audio.devices.list import inputs, no_input_device
+from stream_audio.errors import AmbiguousDeviceError, DeviceNotFoundError
+
+
+def find_input(name: str, devices: list[NativeDevice]) -> NativeDevice:
+    """Return the one input device that ``name`` means.
+
+    Tried in turn, each without regard to case: the whole name; the name with its host API, as in
+    ``"system, JACK Audio Connection Kit"``; a part of the name.
+
+    Raises
+    ------
+    DeviceNotFoundError
+        None fits; the error lists near matches.
+    AmbiguousDeviceError
+        Several fit; the error lists them.
+    """
+    recording = inputs(devices)
+    if not recording:
+        raise no_input_device()
+    wanted = name.casefold()
+    tests = (
+        lambda device: device.name == name,
+        lambda device: device.name.casefold() == wanted,
+        lambda device: full_name(device).casefold() == wanted,
+        lambda device: wanted in full_name(device).casefold(),
+    )
+    for fits in tests:
+        found = [device for device in recording if fits(device)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = "; ".join(full_name(device) for device in found)
+            raise AmbiguousDeviceError(
+                f"{len(found)} input devices fit {name!r}", hint=f"Give one of these: {names}"
+            )
+    names_of = {full_name(device).casefold(): full_name(device) for device in recording}
+    names_of |= {device.name.casefold(): full_name(device) for device in recording}
+    near = [names_of[match] for match in difflib.get_close_matches(wanted, names_of, 3, 0.5)]
+    if near:
+        hint = f"Did you mean {' or '.join(dict.fromkeys(near))}?"
+    else:
+        hint = f"There are: {'; '.join(full_name(device) for device in recording)}"
+    raise DeviceNotFoundError(f"no input device is called {name!r}", hint=hint)
+
+
+def full_name(device: NativeDevice) -> str:
+    """Return the name with its host API, which is unique more often."""
+    return f"{device.name}, {device.host_api}"

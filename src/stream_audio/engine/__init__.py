@@ -1,0 +1,1 @@
+"""What runs a session: the router, the deliveries and their account."""

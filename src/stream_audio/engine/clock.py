@@ -1,0 +1,91 @@
+"""The clock seam on Python's side: every wait and every timeout goes through it.
+
+A clock gives each thread of a session a :class:`Signal` to sleep on. On the real clock that is a
+lock of Python's (so that Ctrl-C gets through); on a virtual one it is a seat at the virtual clock
+of ``csrc/clock.h``, where time stands still while any seated thread works.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol, runtime_checkable
+
+from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio.wakeup import LockSignal
+
+NANOSECONDS = 1_000_000_000
+
+
+class Signal(Protocol):
+    """What one thread sleeps on and others wake; a wake is kept until it is taken."""
+
+    def set(self) -> None:
+        """Wake the sleeper, or its next sleep."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Sleep until set or ``timeout`` seconds have passed; True if it was set."""
+
+    def close(self) -> None:
+        """Give the seat up; called by the thread that slept on it, when it ends."""
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """What a session takes its time from."""
+
+    @property
+    def native(self) -> Any:
+        """The ``sa_clock`` that the C side uses."""
+
+    def now(self) -> float:
+        """Seconds, on the scale of ``time.monotonic()`` for the real clock."""
+
+    def signal(self) -> Signal:
+        """Make a signal for a thread that is about to start, or for the calling thread."""
+
+
+class MonotonicClock:
+    """The real clock."""
+
+    @property
+    def native(self) -> Any:
+        """The process's real ``sa_clock``."""
+        return lib.sa_clock_real()
+
+    def now(self) -> float:
+        """``time.monotonic()``."""
+        return time.monotonic()
+
+    def signal(self) -> Signal:
+        """Make a signal on a Python lock."""
+        return LockSignal()
+
+    def __repr__(self) -> str:
+        return "MonotonicClock()"
+
+
+class Sleeper:
+    """A seat at a clock of either kind, for a thread that sleeps in native code."""
+
+    def __init__(self, clock: Clock) -> None:
+        check_process()
+        self._clock = clock  # keeps the native clock alive
+        self.native = ffi.gc(
+            lib.sa_sleeper_create(clock.native),
+            lambda sleeper: lib.sa_sleeper_destroy(sleeper) if in_loading_process() else None,
+        )
+
+    def set(self) -> None:  # noqa: D102 - see Signal
+        lib.sa_sleeper_wake(self.native)
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: D102
+        deadline = lib.SA_NEVER if timeout is None else deadline_ns(self._clock.now() + timeout)
+        return bool(lib.sa_sleeper_sleep(self.native, deadline))
+
+    def close(self) -> None:  # noqa: D102
+        lib.sa_sleeper_retire(self.native)
+
+
+def deadline_ns(seconds: float) -> int:
+    """Return a time in seconds as the native clock's nanoseconds."""
+    return round(seconds * NANOSECONDS)

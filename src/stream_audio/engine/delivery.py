@@ -1,0 +1,294 @@
+"""One sink's delivery: its backlog, its worker, its tries and its account.
+
+A blocking sink has a worker thread and a bounded queue before it, so that however slow, stuck or
+broken it is, the router only ever appends to that queue. A sink that promises not to block is
+written to directly.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from stream_audio.chunk import AudioChunk
+from stream_audio.chunk_queue import ChunkQueue, missing
+from stream_audio.config import StreamConfig
+from stream_audio.engine.ledger import SinkAccount
+from stream_audio.errors import SinkError
+from stream_audio.events import GapDetected, SinkFailed, StreamEvent
+from stream_audio.gap import Gap, GapCause
+from stream_audio.report import SinkReport
+
+_log = logging.getLogger("stream_audio")
+
+OnFailure = Literal["detach", "skip"]
+
+
+class Delivery:
+    """The part that both kinds of delivery share: the account, failures, the report."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Any,
+        account: SinkAccount,
+        config: StreamConfig,
+        on_failure: OnFailure,
+        send: Callable[[StreamEvent], None],
+    ) -> None:
+        self.name = name
+        self.sink = sink
+        self.account = account
+        self.error: BaseException | None = None
+        self._config = config
+        self._clock = config.clock
+        self._on_failure = on_failure
+        self._send = send
+        self.detached = False
+
+    def start(self) -> None:
+        """Begin; the sink has been started."""
+
+    def discard(self) -> None:
+        """Stop the sink of a session that never began."""
+        self._stop_sink()
+
+    def offer(self, chunk: AudioChunk) -> None:
+        """Take a chunk from the router; never blocks, never raises."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """No chunk will follow."""
+        raise NotImplementedError
+
+    def wait(self, timeout: float, sleep: Callable[[float], object]) -> None:
+        """Wait until everything is delivered; what is not after ``timeout`` seconds is dropped."""
+        raise NotImplementedError
+
+    @property
+    def pending(self) -> int:
+        """Frames offered, and neither delivered nor dropped yet."""
+        return 0
+
+    def _drop(self, gaps: Iterable[Gap]) -> None:
+        for gap in gaps:
+            self.account.drop(gap)
+            self._send(GapDetected(self._clock.now(), gap, self.name))
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        self.detached = self._on_failure == "detach"
+        _log.error("sink %s failed: %s", self.name, error)
+        self._send(SinkFailed(self._clock.now(), self.name, error, self.detached))
+
+    def _stop_sink(self) -> None:
+        stop = getattr(self.sink, "stop", None)
+        if stop is None:
+            return
+        try:
+            dropped = stop()
+        except Exception as error:
+            if self.error is None:
+                self._fail(error)
+            else:
+                _log.exception("sink %s could not stop either", self.name)
+        else:
+            self._taken_back(dropped)
+
+    def _taken_back(self, dropped: object) -> None:
+        """Enter what a sink that does not block had taken before, and has now dropped."""
+        if isinstance(dropped, tuple) and dropped:
+            self.account.delivered -= sum(gap.frames for gap in dropped)
+            self._drop(dropped)
+
+    def report(self) -> SinkReport:
+        """Return its part of the session's report."""
+        self.account.pending = self.pending
+        return SinkReport(
+            offered=self.account.offered,
+            delivered=self.account.delivered,
+            dropped=self.account.dropped,
+            pending=self.account.pending,
+            unread=getattr(self.sink, "unread", 0),
+            gaps=tuple(self.account.gaps),
+            error="" if self.error is None else str(self.error) or repr(self.error),
+        )
+
+
+class DirectDelivery(Delivery):
+    """For a sink that promises not to block: it is written to on the router's thread."""
+
+    def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
+        self.account.offered += chunk.frames
+        try:
+            dropped = self.sink.write(chunk)
+        except Exception as error:
+            self._drop((missing(chunk, GapCause.SINK_FAILED),))
+            self._fail(error)
+        else:
+            self.account.delivered += chunk.frames
+            self._taken_back(dropped)
+
+    def close(self) -> None:  # noqa: D102
+        self._stop_sink()
+        self.account.stopped = True
+
+    def wait(self, timeout: float, sleep: Callable[[float], object]) -> None:  # noqa: D102
+        pass
+
+
+class WorkerDelivery(Delivery):
+    """For a sink that may block: a queue and a worker thread of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Any,
+        account: SinkAccount,
+        config: StreamConfig,
+        on_failure: OnFailure,
+        send: Callable[[StreamEvent], None],
+        when_done: Callable[[], None],
+    ) -> None:
+        super().__init__(name, sink, account, config, on_failure, send)
+        self._queue = ChunkQueue(self._config.backlog_bytes)
+        self._arrived = self._clock.signal()
+        self._closing = False
+        self._done = False
+        self._when_done = when_done
+        self._in_hand: AudioChunk | None = None
+        # Guards the step from "in hand" to "delivered" against being abandoned meanwhile.
+        self._hand_over = threading.Lock()
+        self._abandoned = False
+        self._thread = threading.Thread(
+            target=self._run, name=f"stream-audio-sink-{self.name}", daemon=True
+        )
+
+    def start(self) -> None:  # noqa: D102 - see Delivery
+        self._thread.start()
+
+    def discard(self) -> None:  # noqa: D102
+        super().discard()
+        self._arrived.close()
+
+    @property
+    def pending(self) -> int:
+        """Frames in the queue and in the worker's hand."""
+        in_hand = self._in_hand
+        return self._queue.frames + (in_hand.frames if in_hand is not None else 0)
+
+    # ---- the router's side ----
+
+    def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
+        self.account.offered += chunk.frames
+        self._drop(self._queue.put(chunk))
+        self._arrived.set()
+
+    def close(self) -> None:  # noqa: D102
+        self._closing = True
+        self._arrived.set()
+
+    def wait(self, timeout: float, sleep: Callable[[float], object]) -> None:  # noqa: D102
+        deadline = self._clock.now() + timeout
+        while not self._done and (left := deadline - self._clock.now()) > 0:
+            sleep(left)
+        with self._hand_over:
+            if not self._done:
+                self._abandon()
+            # The router may have put one more while the worker was giving the sink up.
+            self._drop_the_rest()
+        self.account.stopped = True
+
+    def _abandon(self) -> None:
+        """Leave the worker to its fate: what it holds, and what waits for it, is dropped."""
+        self._abandoned = True
+        _log.warning("sink %s did not finish in time; it is abandoned", self.name)
+        chunks = [self._in_hand] if self._in_hand is not None else []
+        self._in_hand = None
+        while (chunk := self._queue.take()) is not None:
+            chunks.append(chunk)
+        self._drop(missing(chunk, GapCause.STOP_TIMEOUT) for chunk in chunks)
+        if self.error is None:
+            self.error = SinkError(f"sink {self.name} did not finish in time", retryable=False)
+
+    # ---- the worker's side ----
+
+    def _run(self) -> None:
+        try:
+            while not self.detached and not self._abandoned:
+                closing = self._closing  # asked before taking: what was put before is then seen
+                if self._take_one():
+                    continue
+                if closing:
+                    break
+                self._arrived.wait()
+            if not self._abandoned:
+                self._stop_sink()
+        finally:
+            with self._hand_over:
+                self._done = not self._abandoned
+            self._arrived.close()
+            self._when_done()
+
+    def _take_one(self) -> bool:
+        with self._hand_over:
+            chunk = None if self._abandoned else self._queue.take()
+            self._in_hand = chunk
+        if chunk is None:
+            return False
+        error = self._write(chunk)
+        with self._hand_over:
+            if self._abandoned:
+                return False
+            self._in_hand = None
+            if error is None:
+                self.account.delivered += chunk.frames
+                return True
+            self._drop((missing(chunk, GapCause.SINK_FAILED),))
+            self._fail(error)
+            if self.detached:
+                self._drop_the_rest()
+        return True
+
+    def _write(self, chunk: AudioChunk) -> Exception | None:
+        """Write one chunk, with retries; returns the last error if none succeeded."""
+        delay = self._config.retry_delay
+        for tries_left in range(self._config.retries, -1, -1):
+            try:
+                self.sink.write(chunk)
+            except Exception as error:
+                final = isinstance(error, SinkError) and not error.retryable
+                if final or tries_left == 0 or self._abandoned:
+                    return error
+                _log.info("sink %s raised, trying again in %.1f s: %s", self.name, delay, error)
+                self._pause(delay)
+                delay *= 2
+            else:
+                return None
+        return None
+
+    def _pause(self, seconds: float) -> None:
+        until = self._clock.now() + seconds
+        while (left := until - self._clock.now()) > 0 and not self._abandoned:
+            self._arrived.wait(left)
+
+    def _drop_the_rest(self) -> None:
+        while (chunk := self._queue.take()) is not None:
+            self._drop((missing(chunk, GapCause.SINK_FAILED),))
+
+
+def make_delivery(
+    name: str,
+    sink: Any,
+    account: SinkAccount,
+    config: StreamConfig,
+    on_failure: OnFailure,
+    send: Callable[[StreamEvent], None],
+    when_done: Callable[[], None],
+) -> Delivery:
+    """Return the kind of delivery that suits the sink; ``when_done`` is called as it ends."""
+    if getattr(sink, "blocking", True):
+        return WorkerDelivery(name, sink, account, config, on_failure, send, when_done)
+    return DirectDelivery(name, sink, account, config, on_failure, send)

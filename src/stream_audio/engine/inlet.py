@@ -1,0 +1,172 @@
+"""A running source: its device, its reader, and the chunks that come out of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from stream_audio._native.capture import Reader
+from stream_audio.chunk import AudioChunk
+from stream_audio.engine.ledger import SourceAccount
+from stream_audio.errors import StreamAudioError
+from stream_audio.gap import Gap, GapCause
+from stream_audio.report import SourceReport
+from stream_audio.sources.base import OpenSource
+
+_log = logging.getLogger("stream_audio")
+
+
+class Inlet:
+    """One source of a session; but for the report, only the router's thread touches it.
+
+    Parameters
+    ----------
+    name : str
+        The source's id.
+    source : OpenSource
+        Opened, not started.
+    chunk_duration : float
+        Seconds.
+    duration : float, optional
+        The source ends after so many seconds of its own timeline.
+    account : SourceAccount
+        Where its frames are entered.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: OpenSource,
+        chunk_duration: float,
+        duration: float | None,
+        account: SourceAccount,
+    ) -> None:
+        self.name = name
+        self.source = source
+        self.account = account
+        self.error = ""
+        self.stalled = False
+        self.finished = False
+        self._stopped = False
+        # A report may be asked for on another thread while the reader is being closed.
+        self._reader_open = threading.Lock()
+        self._last_report: SourceReport | None = None
+        self._last_packets = 0
+        rate = source.sample_rate
+        self.reader = Reader(
+            source.capture, max(1, round(chunk_duration * rate)), freewheel=source.freewheel
+        )
+        self._limited = duration is not None
+        if duration is not None:
+            self.reader.native.limit = max(1, round(duration * rate))
+
+    def collect(self) -> list[AudioChunk]:
+        """Return the chunks that the last read finished, and enter them."""
+        block, first, rows = self.reader.take()
+        account = self.account
+        rate = self.source.sample_rate
+        chunks = []
+        for index, row in enumerate(rows, first):
+            frame, frames, offset, time_ns, arrival_ns, ring_lost, host_lost, overflows = row
+            time = time_ns * 1e-9
+            gaps: tuple[Gap, ...] = ()
+            if ring_lost or host_lost:
+                gaps = self._gaps(frame, time, ring_lost, host_lost)
+            chunks.append(
+                AudioChunk(
+                    self.name,
+                    block.samples[offset : offset + frames],
+                    rate,
+                    frame,
+                    time,
+                    arrival_ns * 1e-9,
+                    gaps,
+                    overflows,
+                    block.peaks[index],
+                    block.squares[index],
+                )
+            )
+            account.captured += frames
+            account.position = frame + frames
+        return chunks
+
+    def _gaps(self, end: int, time: float, ring_lost: int, host_lost: int) -> tuple[Gap, ...]:
+        """Enter and return what is missing before the frame ``end``, captured at ``time``."""
+        start = end - ring_lost - host_lost
+        gaps = []
+        for frames, cause in (
+            (ring_lost, GapCause.RING_FULL),
+            (host_lost, GapCause.HOST_OVERFLOW),
+        ):
+            if frames:
+                began = time - (end - start) / self.source.sample_rate
+                gaps.append(Gap(self.name, start, frames, cause, began))
+                self.account.lose(gaps[-1])
+                start += frames
+        return tuple(gaps)
+
+    def settle(self) -> tuple[Gap, ...]:
+        """After the last chunk: enter what no chunk follows, and the audio thread's own count."""
+        progress = self.reader.progress
+        gaps: tuple[Gap, ...] = ()
+        ring_lost, host_lost = progress.trailing_ring_lost, progress.trailing_host_lost
+        if ring_lost or host_lost:
+            time = progress.last_entry_ns * 1e-9
+            gaps = self._gaps(progress.position, time, ring_lost, host_lost)
+        self.account.position = progress.position
+        self.finished = True
+        # A limited source leaves frames behind in the ring.
+        self.account.stored = (
+            self.account.captured if self._limited else self.source.capture.stored
+        )
+        return gaps
+
+    def packets_came(self) -> bool:
+        """Whether a callback has come since the last call."""
+        before, self._last_packets = self._last_packets, self.reader.progress.packets
+        return self._last_packets != before
+
+    def stop(self) -> None:
+        """Stop the device; what it delivered stays to be collected. Does nothing twice."""
+        if self._stopped:
+            return
+        self._stopped = True
+        try:
+            self.source.stop()
+        except StreamAudioError as error:
+            # The device is gone or hangs; what it delivered is still good.
+            _log.warning("source %s: %s", self.name, error)
+            self.error = self.error or str(error)
+        self.source.capture.finish()
+
+    def close(self) -> None:
+        """Free the device and the reader."""
+        self.stop()
+        last_report = self.report()
+        with self._reader_open:
+            self._last_report = last_report
+            self.reader.close()
+        self.source.close()
+
+    def report(self) -> SourceReport:
+        """Return its part of the session's report; on any thread."""
+        with self._reader_open:
+            return self._last_report or self._report()
+
+    def _report(self) -> SourceReport:
+        account = self.account
+        progress = self.reader.progress
+        return SourceReport(
+            captured=account.captured,
+            lost=account.lost,
+            paused=account.paused,
+            synthetic=account.synthetic,
+            position=account.position,
+            sample_rate=self.source.sample_rate,
+            channels=self.source.channels,
+            gaps=tuple(account.gaps),
+            overflows=progress.overflows,
+            ring_highest=progress.ring_highest,
+            longest_callback=progress.longest_callback_ns * 1e-9,
+            error=self.error,
+        )

@@ -1,0 +1,93 @@
+"""What can go wrong: one tree under :class:`StreamAudioError`.
+
+Every error says what failed. Where a host (PortAudio, ALSA, JACK, the file system) had words of
+its own they stand in ``host_text``; where something can be done about it, it stands in ``hint``.
+All three are part of ``str(error)``.
+"""
+
+from __future__ import annotations
+
+
+class StreamAudioError(Exception):
+    """The root of everything this library raises on purpose.
+
+    Attributes
+    ----------
+    message : str
+        What failed.
+    host_text : str
+        The host's own words, or an empty string.
+    hint : str
+        What to do about it, or an empty string.
+    """
+
+    def __init__(self, message: str, *, host_text: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.host_text = host_text
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = self.message
+        if self.host_text:
+            text += f" (the host says: {self.host_text})"
+        if self.hint:
+            text += f". {self.hint}"
+        return text
+
+
+class ConfigError(StreamAudioError, ValueError):
+    """A setting has a value that cannot work; raised where it was given."""
+
+
+class ConfigTypeError(StreamAudioError, TypeError):
+    """A setting is of the wrong type; raised where it was given."""
+
+
+class SessionStateError(StreamAudioError, RuntimeError):
+    """The session or sink is not in a state that allows the call: stopped, or in use elsewhere."""
+
+
+class ForkedProcessError(StreamAudioError, RuntimeError):
+    """The library was loaded in a parent process; its threads did not survive the fork."""
+
+
+class DeviceError(StreamAudioError):
+    """A device could not be found, opened or kept running."""
+
+
+class DeviceNotFoundError(DeviceError, LookupError):
+    """No input device has that name, or there is none at all."""
+
+
+class AmbiguousDeviceError(DeviceError, LookupError):
+    """More than one input device fits the name."""
+
+
+class DeviceFormatError(DeviceError, ValueError):
+    """The device does not take that sample rate or number of channels."""
+
+
+class HostUnresponsiveError(DeviceError):
+    """A call to the host did not come back in time; its server or driver is probably dead."""
+
+
+class BackendError(StreamAudioError):
+    """PortAudio, or an audio backend below it, is missing or broken."""
+
+
+class SinkError(StreamAudioError):
+    """A sink could not take a chunk.
+
+    Parameters
+    ----------
+    retryable : bool
+        Whether the same chunk may be tried again. False for what another try cannot mend: a full
+        disk, a closed file.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool = True, host_text: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, host_text=host_text, hint=hint)
+        self.retryable = retryable

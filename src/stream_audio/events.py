@@ -1,0 +1,118 @@
+"""What happens to a session besides audio. Given to ``on_event``, on a thread of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream_audio.gap import Gap
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """The base of all events.
+
+    Attributes
+    ----------
+    time : float
+        When it was noticed, ``time.monotonic()`` seconds.
+    """
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted(StreamEvent):
+    """Every source runs and every sink is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStopped(StreamEvent):
+    """Everything is delivered, dropped or counted. The last event.
+
+    Attributes
+    ----------
+    balanced : bool
+        Whether every frame is accounted for; see ``session.report()``.
+    """
+
+    balanced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GapDetected(StreamEvent):
+    """Frames are missing.
+
+    Attributes
+    ----------
+    gap : Gap
+        Which, and why.
+    sink : str
+        The one sink that misses them; empty if the source lost them, for all sinks.
+    """
+
+    gap: Gap
+    sink: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnded(StreamEvent):
+    """A source delivered its last frame.
+
+    Attributes
+    ----------
+    source : str
+        Its id.
+    """
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStalled(StreamEvent):
+    """A source that still claims to run has not delivered for a while.
+
+    Attributes
+    ----------
+    source : str
+        Its id.
+    seconds : float
+        Since the last callback.
+    """
+
+    source: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLost(StreamEvent):
+    """A device or its server is gone; the source has ended.
+
+    Attributes
+    ----------
+    source : str
+        Its id.
+    reason : str
+        As far as the host tells.
+    """
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkFailed(StreamEvent):
+    """A sink could not take a chunk after all tries.
+
+    Attributes
+    ----------
+    sink : str
+        Its name.
+    error : BaseException
+        What it raised last.
+    detached : bool
+        True if it gets no further chunks; False if only this chunk was skipped.
+    """
+
+    sink: str
+    error: BaseException
+    detached: bool

@@ -1,0 +1,1 @@
+"""Sound files: what is written to disk, byte by byte."""

@@ -1,0 +1,51 @@
+"""A loss: which frames are missing, where, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class GapCause(StrEnum):
+    """Why frames are missing."""
+
+    RING_FULL = "ring_full"
+    """The router did not drain the ring in time."""
+    HOST_OVERFLOW = "host_overflow"
+    """The host lost them before they reached this library; its own frame count tells."""
+    BACKLOG_FULL = "backlog_full"
+    """One sink was too slow, and its backlog was full. Other sinks have these frames."""
+    SINK_FAILED = "sink_failed"
+    """One sink raised until it was given up. Other sinks have these frames."""
+    STOP_TIMEOUT = "stop_timeout"
+    """One sink did not finish in time when the session stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Frames that are missing.
+
+    Attributes
+    ----------
+    source : str
+        The source they are missing from.
+    frame : int
+        Position of the first missing frame on the chunks' timeline.
+    frames : int
+        How many are missing.
+    cause : GapCause
+        Why.
+    time : float
+        Capture time of the first missing frame, ``time.monotonic()`` seconds.
+    """
+
+    source: str
+    frame: int
+    frames: int
+    cause: GapCause
+    time: float
+
+    @property
+    def end(self) -> int:
+        """Position of the first frame after the gap."""
+        return self.frame + self.frames

@@ -1,0 +1,185 @@
+"""The short ways in: ``open``, ``record`` and ``listen``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_audio.builder import StreamAudio, StreamAudioBuilder
+from stream_audio.chunk import AudioChunk
+from stream_audio.config import StreamConfig
+from stream_audio.errors import ConfigError
+from stream_audio.events import StreamEvent
+from stream_audio.format import AudioFormat, FormatPreset
+from stream_audio.report import SessionReport
+from stream_audio.session import Session
+from stream_audio.sinks.channel import ChannelSink
+from stream_audio.sinks.file import FileSink
+from stream_audio.sources.audio_source import AudioSource
+from stream_audio.sources.base import Source
+
+SOURCE_ID = "default"
+"""The id of the one source of these short ways."""
+
+
+def _builder(
+    source: Source | None, audio_format: AudioFormat | FormatPreset | None
+) -> StreamAudioBuilder:
+    builder = StreamAudio.builder()
+    builder.add_source(SOURCE_ID, AudioSource.default_device() if source is None else source)
+    return builder if audio_format is None else builder.format(audio_format)
+
+
+def open(
+    source: Source | None = None,
+    *,
+    sinks: Iterable[Any] = (),
+    format: AudioFormat | FormatPreset | None = None,
+    on_event: Callable[[StreamEvent], object] | None = None,
+) -> Session:
+    """Start a session with one source.
+
+    Parameters
+    ----------
+    source : Source, optional
+        ``None``: the default input device.
+    sinks : iterable of Sink
+        At least one.
+    format : AudioFormat or FormatPreset, optional
+        ``None``: the device's own.
+    on_event : callable, optional
+        Gets each event.
+
+    Returns
+    -------
+    Session
+        Running. Use it in a ``with`` block.
+    """
+    builder = _builder(source, format)
+    for sink in sinks:
+        builder.add_sink(sink)
+    if on_event is not None:
+        builder.on_event(on_event)
+    return builder.start()
+
+
+@overload
+def record(
+    path: str | os.PathLike[str],
+    seconds: float,
+    *,
+    source: Source | None = ...,
+    format: AudioFormat | FormatPreset | None = ...,
+    overwrite: bool = ...,
+    config: StreamConfig | None = ...,
+) -> SessionReport: ...
+
+
+@overload
+def record(
+    path: None = ...,
+    *,
+    seconds: float,
+    source: Source | None = ...,
+    format: AudioFormat | FormatPreset | None = ...,
+    config: StreamConfig | None = ...,
+) -> NDArray[np.float32]: ...
+
+
+def record(
+    path: str | os.PathLike[str] | None = None,
+    seconds: float | None = None,
+    *,
+    source: Source | None = None,
+    format: AudioFormat | FormatPreset | None = None,
+    overwrite: bool = False,
+    config: StreamConfig | None = None,
+) -> SessionReport | NDArray[np.float32]:
+    """Record for some seconds, exact to the frame, and return when it is done.
+
+    Parameters
+    ----------
+    path : str or os.PathLike, optional
+        A ``.wav`` file. Without one, the samples are returned.
+    seconds : float
+        How long. Ctrl-C ends it early; the file then holds what was recorded.
+    source : Source, optional
+        ``None``: the default input device.
+    format : AudioFormat or FormatPreset, optional
+        ``None``: the device's own.
+    overwrite : bool
+        Whether an existing file is replaced.
+    config : StreamConfig, optional
+        Settings of the session.
+
+    Returns
+    -------
+    SessionReport or ndarray of float32, shape (frames, channels)
+        The report if there is a path, else the samples, with silence where frames were lost.
+
+    Examples
+    --------
+    >>> import stream_audio
+    >>> tone = stream_audio.AudioSource.virtual("sine", pace="freewheel")
+    >>> stream_audio.record(seconds=0.5, source=tone).shape
+    (24000, 2)
+    """
+    if seconds is None:
+        raise ConfigError("record needs seconds", hint="For example record('a.wav', seconds=5)")
+    builder = _builder(source, format).duration(seconds)
+    if config is not None:
+        builder.config(config)
+    if path is not None:
+        with builder.add_sink(FileSink(path, overwrite=overwrite)).start() as session:
+            session.wait()
+        return session.report()
+    # Nothing may be pushed out before it is read: the channel has room for everything.
+    channel = ChannelSink(limit_bytes=2**40)
+    with builder.add_sink(channel).start() as session:
+        pieces = list(_with_silence(channel))
+    return np.concatenate(pieces) if pieces else np.zeros((0, 1), np.float32)
+
+
+def _with_silence(chunks: Iterable[AudioChunk]) -> Iterator[NDArray[np.float32]]:
+    for chunk in chunks:
+        missing = sum(gap.frames for gap in chunk.gaps)
+        if missing:
+            yield np.zeros((missing, chunk.channels), np.float32)
+        yield chunk.data
+
+
+def listen(
+    source: Source | None = None,
+    *,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+    config: StreamConfig | None = None,
+) -> Iterator[AudioChunk]:
+    """Yield chunks until the loop is left or the source ends.
+
+    Parameters
+    ----------
+    source : Source, optional
+        ``None``: the default input device.
+    sample_rate, channels : int, optional
+        ``None``: the device's own.
+    config : StreamConfig, optional
+        Settings of the session.
+
+    Examples
+    --------
+    >>> import stream_audio
+    >>> source = stream_audio.AudioSource.virtual("silence", frames=9600, pace="freewheel")
+    >>> [chunk.frames for chunk in stream_audio.listen(source)]
+    [4800, 4800]
+    """
+    channel = ChannelSink()
+    builder = _builder(source, AudioFormat(sample_rate, channels)).add_sink(channel)
+    if config is not None:
+        builder.config(config)
+    with builder.start():
+        yield from channel

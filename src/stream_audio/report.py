@@ -1,0 +1,160 @@
+"""The account of a session: where every frame went."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stream_audio.gap import Gap
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """One source's frames, in the device's frames.
+
+    ``captured + lost + paused + synthetic == position``
+
+    Attributes
+    ----------
+    captured : int
+        Frames that were read from the ring.
+    lost : int
+        Frames that are missing; each is in ``gaps``.
+    paused : int
+        Frames left out on purpose while paused.
+    synthetic : int
+        Frames that were made up, for example silence.
+    position : int
+        Where the source's timeline stands.
+    sample_rate : int
+        Frames a second.
+    channels : int
+        Channels of each frame.
+    gaps : tuple of Gap
+        Every loss, in order.
+    overflows : int
+        Callbacks that carried the host's overflow flag (a hint, not a loss).
+    ring_highest : int
+        The most frames that ever waited in the ring.
+    longest_callback : float
+        Seconds the longest callback took in this library.
+    error : str
+        Why the source ended before it was stopped; empty if it did not.
+    """
+
+    captured: int
+    lost: int
+    paused: int
+    synthetic: int
+    position: int
+    sample_rate: int
+    channels: int
+    gaps: tuple[Gap, ...]
+    overflows: int
+    ring_highest: int
+    longest_callback: float
+    error: str
+
+    @property
+    def seconds(self) -> float:
+        """Captured audio in seconds."""
+        return self.captured / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class SinkReport:
+    """One sink's frames.
+
+    ``offered == delivered + dropped + pending``, and ``pending == 0`` once stopped.
+
+    Attributes
+    ----------
+    offered : int
+        Frames that were routed to it.
+    delivered : int
+        Frames it has taken; for a channel: that were put into it and not pushed out again.
+    dropped : int
+        Frames it never got; each is in ``gaps``.
+    pending : int
+        Frames in its backlog.
+    unread : int
+        For a channel: delivered frames that nobody has read yet.
+    gaps : tuple of Gap
+        Every loss that is this sink's own, in order.
+    error : str
+        What it raised last, if it was given up.
+    """
+
+    offered: int
+    delivered: int
+    dropped: int
+    pending: int
+    unread: int
+    gaps: tuple[Gap, ...]
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReport:
+    """Where every frame of a session went.
+
+    Attributes
+    ----------
+    sources : dict of str to SourceReport
+        By source id.
+    sinks : dict of str to SinkReport
+        By sink name.
+    problems : tuple of str
+        The equations that do not hold; empty if the report balances.
+    running : bool
+        True if the session had not stopped when the report was made.
+    """
+
+    sources: dict[str, SourceReport]
+    sinks: dict[str, SinkReport]
+    problems: tuple[str, ...]
+    running: bool
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every frame is accounted for."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
+        return {
+            "balanced": self.balanced,
+            "running": self.running,
+            "problems": list(self.problems),
+            "sources": {name: asdict(source) for name, source in self.sources.items()},
+            "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
+        }
+
+    def __str__(self) -> str:
+        lines = []
+        for name, source in self.sources.items():
+            lines.append(
+                f"source {name}: {source.seconds:.3f} s captured "
+                f"({source.captured} frames at {source.sample_rate} Hz), {source.lost} lost"
+            )
+            if source.error:
+                lines.append(f"  ended early: {source.error}")
+            lines += [f"  {_gap_line(gap, source.sample_rate)}" for gap in source.gaps]
+        for name, sink in self.sinks.items():
+            lines.append(
+                f"sink {name}: {sink.delivered} frames delivered, {sink.dropped} dropped"
+                + (f", {sink.pending} pending" if sink.pending else "")
+                + (f", {sink.unread} unread" if sink.unread else "")
+            )
+            if sink.error:
+                lines.append(f"  given up: {sink.error}")
+        if self.problems:
+            lines.append("THE REPORT DOES NOT BALANCE (please report this as a bug):")
+            lines += [f"  {problem}" for problem in self.problems]
+        else:
+            lines.append("every frame is accounted for")
+        return "\n".join(lines)
+
+
+def _gap_line(gap: Gap, sample_rate: int) -> str:
+    return f"gap at {gap.frame / sample_rate:.3f} s: {gap.frames} frames ({gap.cause})"

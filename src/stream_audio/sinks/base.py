@@ -1,0 +1,73 @@
+"""What a sink is: any object with ``write(chunk)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from stream_audio.chunk import AudioChunk
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A source as a sink sees it.
+
+    Attributes
+    ----------
+    id : str
+        As given to ``add_source``.
+    sample_rate : int
+        Frames a second of the chunks that the sink will get.
+    channels : int
+        Their channels.
+    """
+
+    id: str
+    sample_rate: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class SinkInfo:
+    """What a sink is told when its session starts.
+
+    Attributes
+    ----------
+    name : str
+        The sink's name in events and in the report.
+    sources : tuple of SourceInfo
+        The sources it will get chunks from.
+    """
+
+    name: str
+    sources: tuple[SourceInfo, ...]
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes chunks. Any object with ``write`` will do; the rest is optional.
+
+    Optional attributes of a sink:
+
+    ``start(info)``
+        Called once before the first chunk, on the thread that starts the session, with a
+        :class:`SinkInfo`. What it raises fails the start.
+    ``stop()``
+        Called once after the last chunk, on the thread that wrote, also after a failure. Like
+        ``write`` of a sink that is not blocking, it may return the gaps of what it dropped.
+    ``blocking``
+        False promises that ``write`` never waits; it is then called on the router's thread, and no
+        worker thread is made. True if missing.
+    ``unread``
+        Delivered frames that nobody has read yet, for the report.
+    """
+
+    def write(self, chunk: AudioChunk) -> object:
+        """Take one chunk, all of it or (by raising) nothing of it.
+
+        Called on the sink's own worker thread, one chunk at a time, in order. An exception makes
+        the same chunk come again after a while, unless it is a
+        :class:`~stream_audio.errors.SinkError` with ``retryable=False``. A sink that is not
+        blocking may return the :class:`~stream_audio.gap.Gap` objects of older chunks that it
+        dropped to take this one.
+        """

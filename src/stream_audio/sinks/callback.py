@@ -1,0 +1,34 @@
+"""A sink that calls a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stream_audio.chunk import AudioChunk
+from stream_audio.errors import ConfigTypeError
+
+
+class CallbackSink:
+    """Calls ``function(chunk)`` for each chunk, on a worker thread of its own.
+
+    A slow function delays nobody else: up to ``StreamConfig.backlog_bytes`` of chunks wait for it,
+    then the oldest are dropped, counted, and told as ``chunk.gap``. A function that raises gets
+    the same chunk again, see ``StreamConfig.retries``.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one :class:`~stream_audio.chunk.AudioChunk`; what it returns is ignored.
+    """
+
+    def __init__(self, function: Callable[[AudioChunk], object]) -> None:
+        if not callable(function):
+            raise ConfigTypeError(f"CallbackSink takes a function, not {function!r}")
+        self._function = function
+
+    def write(self, chunk: AudioChunk) -> None:
+        """Call the function."""
+        self._function(chunk)
+
+    def __repr__(self) -> str:
+        return f"CallbackSink({getattr(self._function, '__qualname__', self._function)!s})"

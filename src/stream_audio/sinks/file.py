@@ -1,0 +1,130 @@
+"""A sink that writes a sound file."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Literal
+
+from stream_audio._checks import one_of
+from stream_audio.chunk import AudioChunk
+from stream_audio.errors import ConfigError, ConfigTypeError, SinkError
+from stream_audio.files.wav import SUBTYPES, WavWriter
+from stream_audio.sinks.base import SinkInfo
+
+# Another try cannot mend these.
+_FINAL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EBADF}
+
+_HINTS = {
+    errno.EEXIST: "Pass overwrite=True to replace it",
+    errno.ENOENT: "Create the folder first",
+    errno.EACCES: "Choose a folder that you may write to",
+    errno.EPERM: "Choose a folder that you may write to",
+    errno.EISDIR: "Give the name of a file",
+    errno.ENOSPC: "Free some space; what was recorded so far is complete",
+}
+
+
+class FileSink:
+    """Writes one source to a WAV file.
+
+    The file can be opened at any moment: its header is brought up to date about once a second, so
+    that a crash loses the last second at most. Past 4 GiB it becomes RF64. A gap is filled with
+    silence, so that the file's time is real time.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Ends in ``.wav``. Created when the session starts.
+    subtype : "PCM_16", "PCM_24" or "FLOAT"
+        The type of the samples, by its libsndfile name.
+    overwrite : bool
+        Whether an existing file is replaced; otherwise it is an error.
+    gaps : "silence" or "skip"
+        What stands in the file for lost frames.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        subtype: str = "PCM_16",
+        overwrite: bool = False,
+        gaps: Literal["silence", "skip"] = "silence",
+    ) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise ConfigTypeError(f"FileSink takes a path, not {path!r}")
+        self.path = Path(path)
+        if self.path.suffix.lower() not in (".wav", ".wave"):
+            raise ConfigError(
+                f"cannot tell a file format from {os.fspath(path)!r}", hint="Use the ending .wav"
+            )
+        self._subtype = one_of("subtype", subtype, tuple(SUBTYPES))
+        self._gaps = one_of("gaps", gaps, ("silence", "skip"))
+        self._overwrite = overwrite
+        self._writer: WavWriter | None = None
+        self._frames = 0
+
+    @property
+    def name(self) -> str:
+        """The file's name, for events and the report."""
+        return self.path.name
+
+    @property
+    def frames(self) -> int:
+        """Frames in the file, silence for gaps included."""
+        return self._frames
+
+    def start(self, info: SinkInfo) -> None:
+        """Create the file; called by the session."""
+        if len(info.sources) != 1:
+            names = ", ".join(source.id for source in info.sources)
+            raise ConfigError(
+                f"a FileSink writes one source, but {self.path} would get {names}",
+                hint='Choose one: add_sink(sink, sources="…")',
+            )
+        source = info.sources[0]
+        try:
+            self._writer = WavWriter(
+                self.path,
+                source.sample_rate,
+                source.channels,
+                self._subtype,
+                overwrite=self._overwrite,
+            )
+        except OSError as error:
+            raise self._failure("create", error) from error
+
+    def write(self, chunk: AudioChunk) -> None:
+        """Append a chunk, all of it or nothing."""
+        if self._writer is None:
+            raise SinkError(f"{self.path} is not open", retryable=False)
+        silence = 0
+        if self._gaps == "silence":
+            silence = sum(gap.frames for gap in chunk.gaps)
+        try:
+            self._writer.write(chunk.data, silence)
+        except OSError as error:
+            raise self._failure("write to", error) from error
+        self._frames = self._writer.frames
+
+    def stop(self) -> None:
+        """Complete the file; called by the session."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.close()
+            except OSError as error:
+                raise self._failure("complete", error) from error
+
+    def _failure(self, doing: str, error: OSError) -> SinkError:
+        return SinkError(
+            f"cannot {doing} {self.path}",
+            retryable=error.errno not in _FINAL_ERRORS,
+            host_text=error.strerror or str(error),
+            hint=_HINTS.get(error.errno or 0, ""),
+        )
+
+    def __repr__(self) -> str:
+        return f"FileSink({str(self.path)!r}, subtype={self._subtype!r}, frames={self._frames})"

@@ -1,0 +1,124 @@
+"""The ways to say where audio comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from stream_audio.sources.base import Source
+from stream_audio.sources.device import DeviceSource
+from stream_audio.sources.virtual import Fault, VirtualSource
+
+
+class AudioSource:
+    """Makers of sources; a source opens its device when the session starts.
+
+    A source is a description: it may be used in several sessions.
+    """
+
+    @staticmethod
+    def default_device(
+        *,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        period: int | None = None,
+        latency: Literal["low", "high"] | float = "low",
+    ) -> Source:
+        """Record from the system's default input device.
+
+        Parameters
+        ----------
+        sample_rate, channels, period, latency
+            As for :meth:`device`.
+        """
+        return DeviceSource(None, sample_rate, channels, period, latency)
+
+    @staticmethod
+    def device(
+        name: str,
+        *,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        period: int | None = None,
+        latency: Literal["low", "high"] | float = "low",
+    ) -> Source:
+        """Record from the device of that name.
+
+        Parameters
+        ----------
+        name : str
+            A name of :func:`~stream_audio.list_input_devices`, or a part that only one has; with
+            the host API after a comma where several APIs have a device of that name.
+        sample_rate : int, optional
+            Hz; ``None``: the session's format, else the device's default.
+        channels : int, optional
+            1 to 64; ``None``: the session's format, else what the device has, at most 2.
+        period : int, optional
+            Frames a callback; ``None``: what suits the host. JACK always uses its own.
+        latency : "low", "high" or float
+            What the host is asked for; a number is in seconds.
+        """
+        return DeviceSource(name, sample_rate, channels, period, latency)
+
+    @staticmethod
+    def virtual(
+        signal: Literal["sine", "noise", "silence", "counter"] = "sine",
+        *,
+        sample_rate: int = 48_000,
+        channels: int = 2,
+        period: int = 256,
+        frames: int | None = None,
+        frequency: float = 440.0,
+        level: float = -12.0,
+        drift_ppm: float = 0.0,
+        jitter: float = 0.0,
+        pace: Literal["real_time", "freewheel"] = "real_time",
+        faults: Iterable[Fault] = (),
+        seed: int = 0,
+    ) -> Source:
+        """Record from a scripted device that needs no hardware; for tests and demonstrations.
+
+        It delivers through the same callback, ring and router as a sound card.
+
+        Parameters
+        ----------
+        signal : "sine", "noise", "silence" or "counter"
+            The counter's value is ``(frame mod 2**23) * 2**-23`` in every channel, which tells
+            each frame's position exactly.
+        sample_rate : int
+            Hz.
+        channels : int
+            1 to 64; all get the same signal, but for noise.
+        period : int
+            Frames a callback.
+        frames : int, optional
+            The source ends after so many; when every source has ended, the session does.
+        frequency : float
+            Of the sine, in Hz.
+        level : float
+            Peak level of sine and noise in dBFS.
+        drift_ppm : float
+            How much faster the device's clock runs than the computer's, in parts per million.
+        jitter : float
+            Each callback is early or late by up to so many seconds, evenly distributed.
+        pace : "real_time" or "freewheel"
+            Freewheeling delivers as fast as the ring has room, and loses nothing.
+        faults : iterable of Fault
+            What goes wrong, and when; see :class:`stream_audio.testing.Fault`.
+        seed : int
+            Of noise and jitter.
+        """
+        return VirtualSource(
+            signal=signal,
+            sample_rate=sample_rate,
+            channels=channels,
+            period=period,
+            frames=frames,
+            frequency=frequency,
+            level=level,
+            drift_ppm=drift_ppm,
+            jitter=jitter,
+            pace=pace,
+            faults=tuple(faults),
+            seed=seed,
+        )

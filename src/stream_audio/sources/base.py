@@ -1,0 +1,86 @@
+"""What the engine needs of a source."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stream_audio._native.capture import Capture
+from stream_audio._native.portaudio import Generation
+from stream_audio.engine.clock import Clock
+from stream_audio.format import AudioFormat
+
+DEFAULT_RING = 30.0
+"""Seconds."""
+
+MAX_DEFAULT_RING_BYTES = 256 * 1024 * 1024
+"""What a ring of the default length may take at most; one that is asked for may take more."""
+
+
+class Opening:
+    """What a session gives its sources when they open, shared by all of them.
+
+    PortAudio is loaded when the first source asks for it, and once for all sources of a start.
+    """
+
+    def __init__(
+        self, clock: Clock, audio_format: AudioFormat, ring_duration: float | None
+    ) -> None:
+        self.clock = clock
+        self.format = audio_format
+        self.ring_duration = ring_duration
+        self._generation: Generation | None = None
+
+    def generation(self) -> Generation:
+        """Return the PortAudio generation of this start."""
+        if self._generation is None:
+            self._generation = Generation()
+        return self._generation
+
+    def capture(self, sample_rate: int, channels: int, period: int) -> Capture:
+        """Make the rings of one source."""
+        if self.ring_duration is None:
+            frames = min(
+                round(DEFAULT_RING * sample_rate), MAX_DEFAULT_RING_BYTES // (channels * 4)
+            )
+        else:
+            frames = max(1, round(self.ring_duration * sample_rate))
+        return Capture(self.clock.native, sample_rate, channels, frames, period)
+
+    def close(self) -> None:
+        """Let go of PortAudio; streams that were opened keep it."""
+        if self._generation is not None:
+            self._generation.release()
+            self._generation = None
+
+
+class OpenSource(Protocol):
+    """A source whose device is open."""
+
+    capture: Capture
+    sample_rate: int
+    channels: int
+    freewheel: bool
+    """Not paced by the clock: it waits for room in the ring instead of losing frames."""
+    description: str
+
+    def start(self) -> None:
+        """Let the callbacks begin."""
+
+    def stop(self) -> None:
+        """End the callbacks; none comes after it returned without an error."""
+
+    def is_active(self) -> bool:
+        """Whether the device says that it runs, as far as is known; must not block."""
+
+    def lost(self) -> None:
+        """Told when the device died: what is called from now on must not wait for it."""
+
+    def close(self) -> None:
+        """Free the device and the capture."""
+
+
+class Source(Protocol):
+    """A description of a source, as a user makes it."""
+
+    def open(self, opening: Opening) -> OpenSource:
+        """Open the device, so that only :meth:`OpenSource.start` is missing."""

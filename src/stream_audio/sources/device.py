@@ -1,0 +1,133 @@
+"""A source that is a device of this machine, through PortAudio."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_audio._checks import name_text, one_of, real_number, whole_number
+from stream_audio._native.capture import Capture
+from stream_audio._native.portaudio import JACK, NativeDevice, Stream
+from stream_audio.devices.find import find_input
+from stream_audio.devices.list import default_input, no_input_device
+from stream_audio.errors import DeviceFormatError, StreamAudioError
+from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
+from stream_audio.sources.base import Opening, OpenSource
+
+MAX_PERIOD = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSource:
+    """See :meth:`AudioSource.device`; without a name, the default input device."""
+
+    name: str | None
+    sample_rate: int | None
+    channels: int | None
+    period: int | None
+    latency: Literal["low", "high"] | float
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            name_text("name", self.name)
+        if self.sample_rate is not None:
+            whole_number("sample_rate", self.sample_rate, 1000, MAX_SAMPLE_RATE)
+        if self.channels is not None:
+            whole_number("channels", self.channels, 1, MAX_CHANNELS)
+        if self.period is not None:
+            whole_number("period", self.period, 1, MAX_PERIOD)
+        if isinstance(self.latency, str):
+            one_of("latency", self.latency, ("low", "high"))
+        else:
+            real_number("latency", self.latency, 0, 10)
+
+    def open(self, opening: Opening) -> OpenSource:
+        """Find the device in a fresh list and open it."""
+        generation = opening.generation()
+        if self.name is None:
+            device = default_input(generation.devices)
+            if device is None:
+                raise no_input_device()
+        else:
+            device = find_input(self.name, generation.devices)
+        rate = self.sample_rate or opening.format.sample_rate or round(device.default_sample_rate)
+        channels = self.channels or opening.format.channels or min(2, device.max_input_channels)
+        if channels > device.max_input_channels:
+            raise DeviceFormatError(
+                f"{device.name!r} does not record {channels} channels",
+                hint=f"It has {device.max_input_channels}",
+            )
+        capture = opening.capture(rate, channels, self.period or 64)
+        try:
+            stream = generation.open_stream(
+                device,
+                capture,
+                sample_rate=rate,
+                channels=channels,
+                period=self.period or 0,
+                latency=self._seconds(device),
+            )
+        except BaseException:
+            if not generation.condemned:
+                capture.close()
+            raise
+        return OpenDevice(device, capture, stream, rate, channels)
+
+    def _seconds(self, device: NativeDevice) -> float:
+        if self.latency == "low":
+            return device.low_latency
+        if self.latency == "high":
+            return device.high_latency
+        return float(self.latency)
+
+
+class OpenDevice:
+    """A PortAudio stream and its capture."""
+
+    freewheel = False
+
+    def __init__(
+        self, device: NativeDevice, capture: Capture, stream: Stream, rate: int, channels: int
+    ) -> None:
+        self.capture = capture
+        self.sample_rate = rate
+        self.channels = channels
+        self.description = f"{device.name}, {device.host_api}"
+        self._stream = stream
+        self._is_jack = device.host_api_type == JACK
+        self._active = True
+        self._asking = threading.Lock()
+
+    def start(self) -> None:
+        """Start the stream."""
+        self._stream.start()
+
+    def stop(self) -> None:
+        """Stop the stream."""
+        self._stream.stop()
+
+    def is_active(self) -> bool:
+        """Return the host's last answer, and ask again on another thread: the call may hang."""
+        if not self._asking.locked() and self._asking.acquire(blocking=False):
+            threading.Thread(target=self._ask, name="stream-audio-probe", daemon=True).start()
+        return self._active
+
+    def _ask(self) -> None:
+        try:
+            self._active = self._stream.is_active()
+        except StreamAudioError:
+            self._active = False
+        finally:
+            self._asking.release()
+
+    def lost(self) -> None:
+        """Give the host up where its calls would hang: after its server died, JACK's do."""
+        if self._is_jack:
+            self._stream.condemn()
+
+    def close(self) -> None:
+        """Close the stream; the capture is kept for good if a callback might still come."""
+        self._asking.acquire()  # a question under way uses the stream; it ends within seconds
+        if self._stream.close():
+            self.capture.close()

@@ -1,0 +1,163 @@
+"""A source that is scripted: a device like any other, without hardware."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stream_audio._checks import one_of, real_number, whole_number
+from stream_audio._native import ffi, in_loading_process, lib
+from stream_audio._native.capture import Capture
+from stream_audio.engine.clock import Clock, deadline_ns
+from stream_audio.errors import ConfigTypeError, DeviceError, DeviceFormatError
+from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
+from stream_audio.sources.base import Opening, OpenSource
+
+SIGNALS = ("sine", "noise", "silence", "counter")  # in the order of sa_signal
+
+_STALL, _LOSE, _LOSE_FLAGGED, _DIE, _HANG = range(5)  # sa_fault_kind
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong with a virtual device, once, at a frame.
+
+    Made by one of the class methods. ``at`` is a frame of the device's own count; the fault
+    happens just before the callback that would bring this frame.
+    """
+
+    at: int
+    kind: int
+    amount: int
+
+    @classmethod
+    def stall(cls, at: int, seconds: float) -> Fault:
+        """No callback for a while, then all at once: nothing is lost."""
+        span = deadline_ns(real_number("seconds", seconds, 0, 1e6))
+        return cls(whole_number("at", at, 0, 2**62), _STALL, span)
+
+    @classmethod
+    def lose(cls, at: int, periods: int = 1, *, flagged: bool = False) -> Fault:
+        """Periods never reach the callback; ``flagged``: the host says that input overflowed."""
+        whole_number("periods", periods, 1, 2**40)
+        kind = _LOSE_FLAGGED if flagged else _LOSE
+        return cls(whole_number("at", at, 0, 2**62), kind, periods)
+
+    @classmethod
+    def die(cls, at: int) -> Fault:
+        """No callback ever again, and the device says that it is gone: unplugged."""
+        return cls(whole_number("at", at, 0, 2**62), _DIE, 0)
+
+    @classmethod
+    def hang(cls, at: int) -> Fault:
+        """No callback ever again, and the device claims that it runs."""
+        return cls(whole_number("at", at, 0, 2**62), _HANG, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualSource:
+    """See :meth:`AudioSource.virtual`."""
+
+    signal: str
+    sample_rate: int
+    channels: int
+    period: int
+    frames: int | None
+    frequency: float
+    level: float
+    drift_ppm: float
+    jitter: float
+    pace: Literal["real_time", "freewheel"]
+    faults: tuple[Fault, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        one_of("signal", self.signal, SIGNALS)
+        whole_number("sample_rate", self.sample_rate, 1000, MAX_SAMPLE_RATE)
+        whole_number("channels", self.channels, 1, MAX_CHANNELS)
+        whole_number("period", self.period, 1, 65_536)
+        if self.frames is not None:
+            whole_number("frames", self.frames, 1, 2**62)
+        real_number("frequency", self.frequency, 0, self.sample_rate / 2)
+        real_number("level", self.level, -300, 0)
+        real_number("drift_ppm", self.drift_ppm, -100_000, 100_000)
+        real_number("jitter", self.jitter, 0, 10)
+        one_of("pace", self.pace, ("real_time", "freewheel"))
+        whole_number("seed", self.seed, 0, 2**64 - 1)
+        for fault in self.faults:
+            if not isinstance(fault, Fault):
+                raise ConfigTypeError(f"faults must be Fault objects, not {fault!r}")
+
+    def open(self, opening: Opening) -> OpenSource:
+        """Make the device; nothing of the system is touched."""
+        for name in ("sample_rate", "channels"):
+            wanted = getattr(opening.format, name)
+            if wanted is not None and wanted != getattr(self, name):
+                raise DeviceFormatError(
+                    f"the virtual source has {name} {getattr(self, name)}, "
+                    f"but the session's format asks for {wanted}",
+                    hint=f"Use AudioSource.virtual({name}={wanted}) or FormatPreset.NATIVE",
+                )
+        capture = opening.capture(self.sample_rate, self.channels, self.period)
+        return OpenVirtual(self, capture, opening.clock)
+
+
+class OpenVirtual:
+    """A virtual device and its capture."""
+
+    def __init__(self, source: VirtualSource, capture: Capture, clock: Clock) -> None:
+        self.capture = capture
+        self.sample_rate = source.sample_rate
+        self.channels = source.channels
+        self.freewheel = source.pace == "freewheel"
+        self.description = f"virtual {source.signal}"
+        self._clock = clock  # keeps the native clock alive
+        faults = sorted(source.faults, key=lambda fault: fault.at)
+        self._native: Any = lib.sa_virtual_device_create(
+            clock.native,
+            capture.native,
+            {
+                "sample_rate": source.sample_rate,
+                "drift_ppm": source.drift_ppm,
+                "frequency": source.frequency,
+                "amplitude": 10 ** (source.level / 20),
+                "frames": source.frames or 0,
+                "jitter_ns": deadline_ns(source.jitter),
+                "seed": source.seed,
+                "channels": source.channels,
+                "period": source.period,
+                "signal": SIGNALS.index(source.signal),
+                "freewheel": self.freewheel,
+            },
+            ffi.new(
+                "sa_fault[]",
+                [{"at_frame": f.at, "amount": f.amount, "kind": f.kind} for f in faults],
+            ),
+            len(faults),
+        )
+        if self._native == ffi.NULL:
+            raise MemoryError("no memory for a virtual device")
+
+    def start(self) -> None:
+        """Start its thread."""
+        error = lib.sa_virtual_device_start(self._native)
+        if error:
+            raise DeviceError("cannot start a virtual device", host_text=os.strerror(error))
+
+    def stop(self) -> None:
+        """Stop its thread."""
+        lib.sa_virtual_device_stop(self._native)
+
+    def is_active(self) -> bool:
+        """Whether it has neither died nor ended."""
+        return bool(lib.sa_virtual_device_active(self._native))
+
+    def lost(self) -> None:
+        """Do nothing: a dead virtual device still answers."""
+
+    def close(self) -> None:
+        """Free the device and the capture."""
+        if in_loading_process():
+            lib.sa_virtual_device_destroy(self._native)
+            self.capture.close()

@@ -1,0 +1,64 @@
+"""A clock whose time jumps to the next deadline as soon as nobody works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream_audio._checks import real_number
+from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio.engine.clock import NANOSECONDS, Signal, Sleeper, deadline_ns
+
+START = 1000.0
+"""What ``now()`` says at first, in seconds; not 0, which would hide mistakes."""
+
+
+class VirtualClock:
+    """A deterministic clock for tests.
+
+    The threads of a session (device, router, sink workers) take seats at it. While any of them
+    works, time stands still; once all sleep, it jumps to the earliest deadline and wakes that one
+    thread. Threads without a seat, such as the test's own, do not hold it up.
+
+    Parameters
+    ----------
+    auto : bool
+        True: time runs on whenever all seated threads sleep. False: it stands until
+        :meth:`advance` lets it run.
+    """
+
+    def __init__(self, *, auto: bool = True) -> None:
+        check_process()
+        start = deadline_ns(START)
+        self._native = ffi.gc(
+            lib.sa_virtual_clock_create(start, lib.SA_NEVER if auto else start),
+            lambda clock: lib.sa_virtual_clock_destroy(clock) if in_loading_process() else None,
+        )
+
+    @property
+    def native(self) -> Any:
+        """The ``sa_clock``."""
+        return self._native
+
+    def now(self) -> float:
+        """Seconds of virtual time."""
+        return float(lib.sa_clock_now(self._native)) / NANOSECONDS
+
+    def signal(self) -> Signal:
+        """Take a seat."""
+        return Sleeper(self)
+
+    def advance(self, seconds: float, *, timeout: float = 60.0) -> None:
+        """Let ``seconds`` of virtual time pass, and return when all seated threads sleep again.
+
+        Raises
+        ------
+        TimeoutError
+            A seated thread was busy outside the clock for ``timeout`` seconds of real time.
+        """
+        real_number("seconds", seconds, 0, 1e9)
+        limit = lib.sa_clock_now(self._native) + deadline_ns(seconds)
+        if not lib.sa_virtual_clock_run_until(self._native, limit, deadline_ns(timeout)):
+            raise TimeoutError(f"virtual time stood still for {timeout:g} s: a thread is stuck")
+
+    def __repr__(self) -> str:
+        return f"<VirtualClock at {self.now():.6f} s>"

@@ -83,7 +83,7 @@ class AudioChunk:
 
     @property
     def peak(self) -> NDArray[np.float64]:
-        """Largest absolute sample of each channel in dBFS, shape (channels,); silence: ``-inf``."""
+        """Largest absolute sample of each channel, dBFS, shape (channels,); silence: ``-inf``."""
         with np.errstate(divide="ignore"):
             return 20.0 * np.log10(self._peaks.astype(np.float64))
 

@@ -1,0 +1,195 @@
+"""The commands.
+
+Exit codes: 0 all went well (also when Ctrl-C or SIGTERM ended the recording); 1 it failed; 2 the
+command was used wrongly; 3 the recording is there, but frames are missing from it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import stream_audio
+from stream_audio import AudioSource, DeviceNotFoundError, FileSink, Session, StreamAudioError
+from stream_audio.cli.meter import LevelMeter, make_progress
+from stream_audio.report import SessionReport
+from stream_audio.sources.base import Source
+
+FAILED = 1
+FRAMES_MISSING = 3
+
+REFRESH = 0.05
+"""Seconds between two looks at the meter."""
+
+app = typer.Typer(
+    help="Record audio without losing a frame unnoticed.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 well, 1 failed, 2 wrong usage, 3 recorded but frames are missing.",
+)
+_out = Console()
+_err = Console(stderr=True)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        _out.print(stream_audio.__version__)
+        raise typer.Exit
+
+
+@contextmanager
+def _errors_as_messages() -> Iterator[None]:
+    try:
+        yield
+    except StreamAudioError as error:
+        _err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(FAILED) from None
+
+
+@app.command()
+def devices(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """List the input devices."""
+    with _errors_as_messages():
+        found = stream_audio.list_input_devices()
+    if as_json:
+        keys = ("name", "host_api", "channels", "sample_rate", "low_latency", "high_latency")
+        rows = [{key: getattr(device, key) for key in (*keys, "is_default")} for device in found]
+        print(json.dumps(rows))
+        return
+    if not found:
+        _out.print("There is no input device.")
+        return
+    table = Table("", "name", "host API", "channels", "rate", "latency", box=None)
+    for device in found:
+        table.add_row(
+            "*" if device.is_default else "",
+            device.name,
+            device.host_api,
+            str(device.channels),
+            f"{device.sample_rate} Hz",
+            f"{device.low_latency * 1000:.0f}–{device.high_latency * 1000:.0f} ms",
+        )
+    _out.print(table)
+    _out.print("* the default", style="dim")
+
+
+@app.command()
+def record(
+    out: Annotated[Path, typer.Argument(help="The .wav file to write.")],
+    duration: Annotated[
+        float | None, typer.Option("-d", "--duration", help="Seconds; without it, until Ctrl-C.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option("-r", "--rate", help="Sample rate in Hz.")] = None,
+    channels: Annotated[int | None, typer.Option("-c", "--channels")] = None,
+    device: Annotated[str | None, typer.Option(help="Name of the input device.")] = None,
+    subtype: Annotated[str, typer.Option(help="PCM_16, PCM_24 or FLOAT.")] = "PCM_16",
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+    fallback_virtual: Annotated[
+        bool,
+        typer.Option(help="Without an input device, record a tone from the virtual device."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Record to a file, and report where every frame went."""
+    meter = LevelMeter()
+    with _errors_as_messages():
+        source = _source(device, rate, channels, fallback_virtual=fallback_virtual)
+        builder = (
+            stream_audio.StreamAudio.builder()
+            .add_source("input", source)
+            .add_sink(FileSink(out, subtype=subtype, overwrite=overwrite))
+            .add_sink(meter, name="meter")
+        )
+        if duration is not None:
+            builder.duration(duration)
+        with _stopping_on_signals() as told_to_stop, builder.start() as session:
+            _watch(session, meter, duration, told_to_stop)
+    report = session.report()
+    if as_json:
+        print(json.dumps({"path": str(out.resolve()), **report.to_dict()}))
+    else:
+        _print_report(out, report)
+    failed = any(sink.error for sink in report.sinks.values())
+    if failed or not report.balanced:
+        raise typer.Exit(FAILED)
+    missing = any(source.lost or source.error for source in report.sources.values())
+    missing |= any(sink.dropped for sink in report.sinks.values())
+    if missing:
+        raise typer.Exit(FRAMES_MISSING)
+
+
+def _source(
+    device: str | None, rate: int | None, channels: int | None, *, fallback_virtual: bool
+) -> Source:
+    if device is not None:
+        return AudioSource.device(device, sample_rate=rate, channels=channels)
+    if fallback_virtual:
+        try:
+            stream_audio.default_input_device()
+        except (DeviceNotFoundError, stream_audio.BackendError) as error:
+            _err.print(
+                f"{error.message}: recording a tone from the virtual device", style="yellow"
+            )
+            return AudioSource.virtual("sine", sample_rate=rate or 48_000, channels=channels or 2)
+    return AudioSource.default_device(sample_rate=rate, channels=channels)
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into an event, so that the recording ends as it should."""
+    told = threading.Event()
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        told.set()
+
+    before: dict[int, Any] = {
+        number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watch(
+    session: Session, meter: LevelMeter, duration: float | None, told_to_stop: threading.Event
+) -> None:
+    """Show progress, on a terminal only, until the session ends or is told to."""
+    with make_progress(meter, _err) as progress:
+        progress.disable = not _err.is_terminal
+        task = progress.add_task("recording", total=duration)
+        while not told_to_stop.is_set() and not session.wait(REFRESH):
+            progress.update(task, completed=meter.seconds)
+
+
+def _print_report(out: Path, report: SessionReport) -> None:
+    source = report.sources["input"]
+    sink = next(iter(report.sinks.values()))
+    rows = {
+        "captured": f"{source.captured} frames",
+        "delivered": f"{sink.delivered} frames",
+        "lost": f"{source.lost + sink.dropped} frames",
+        "length": f"{source.position / source.sample_rate:.3f} s at {source.sample_rate} Hz, "
+        f"{source.channels} channels",
+        "path": str(out.resolve()),
+    }
+    for label, value in rows.items():
+        _out.print(f"{label:>10}  {value}", highlight=False, soft_wrap=True)
+    if source.gaps or source.error or sink.error or not report.balanced:
+        _out.print(str(report), highlight=False)

@@ -1,14 +1,11 @@
 #include "capture.h"
 
-#include <stdlib.h>
-
 sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_t channels,
                               uint64_t ring_frames, uint64_t packet_slots) {
-    sa_capture *capture = NULL;
-    if (posix_memalign((void **)&capture, SA_CACHE_LINE, sizeof *capture) != 0) {
+    sa_capture *capture = sa_map_for_audio(sizeof *capture);
+    if (!capture) {
         return NULL;
     }
-    memset(capture, 0, sizeof *capture);
     if (!sa_ring_create(&capture->frames, ring_frames, channels * sizeof(float)) ||
         !sa_ring_create(&capture->packets, packet_slots, sizeof(sa_packet))) {
         sa_capture_destroy(capture);
@@ -23,7 +20,7 @@ sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_
 void sa_capture_destroy(sa_capture *capture) {
     sa_ring_destroy(&capture->frames);
     sa_ring_destroy(&capture->packets);
-    free(capture);
+    sa_unmap_for_audio(capture, sizeof *capture);
 }
 
 void sa_capture_finish(sa_capture *capture) {

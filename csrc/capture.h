@@ -23,7 +23,7 @@
 typedef uint32_t (*sa_read_host_clock)(void *client);
 typedef struct {
     sa_read_host_clock read; /* on the audio thread: must be as wait-free as the rest */
-    void *client;
+    void *client;             /* what read is given */
 } sa_host_clock;
 
 /* The host said that input was lost before this packet. A hint: few host APIs ever say it. */
@@ -55,7 +55,8 @@ typedef struct {
 
     /* The producer's own. */
     alignas(SA_CACHE_LINE) int64_t position;
-    int64_t carried_loss; /* lost since the last record */
+    int64_t carried_loss;   /* lost since the last record */
+    uint32_t carried_flags; /* of packets without a record since then */
 
     /* Written by the producer alone, read by anyone; relaxed: each is a figure of its own. */
     _Atomic int64_t stored;

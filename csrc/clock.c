@@ -1,6 +1,5 @@
 #include "clock.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -73,10 +72,10 @@ static bool monotonic_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, in
         return false;
     }
     struct timespec span = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-    return pthread_cond_timedwait_relative_np(cond, mutex, &span) != ETIMEDOUT;
+    return pthread_cond_timedwait_relative_np(cond, mutex, &span) == 0;
 #else
     struct timespec at = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
-    return pthread_cond_timedwait(cond, mutex, &at) != ETIMEDOUT;
+    return pthread_cond_timedwait(cond, mutex, &at) == 0;
 #endif
 }
 

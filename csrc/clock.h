@@ -2,7 +2,7 @@
  *
  * A clock is real (CLOCK_MONOTONIC) or virtual. On a virtual clock time stands still while any of
  * its threads works, and jumps to the earliest deadline as soon as all of them sleep; one thread
- * is woken at a time, so a run is deterministic.
+ * is woken at a time by a deadline, so a run is deterministic.
  *
  * A sleeper is one thread's seat at a clock. It is created before its thread starts (so that
  * virtual time cannot run ahead of a thread that is still on its way) and destroyed after it ended.
@@ -46,7 +46,7 @@ int64_t sa_clock_boot_now(const sa_clock *clock);
 sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns);
 void sa_virtual_clock_destroy(sa_clock *clock);
 
-/* Lets virtual time run up to `limit_ns`, and returns when it is there and all its threads sleep
+/* Lets virtual time run up to `limit_ns`, which is not SA_NEVER, and returns when it is there and all its threads sleep
  * again, or false after `timeout_ns` of real time (a thread is stuck outside the clock). */
 bool sa_virtual_clock_run_until(sa_clock *clock, int64_t limit_ns, int64_t timeout_ns);
 

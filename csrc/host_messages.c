@@ -57,31 +57,35 @@ static void from_alsa(const char *file, int number, const char *function, int er
     keep(line);
 }
 
-/* A function of a library that is loaded already, or NULL. */
-static void *loaded(const char *library, const char *function) {
-    void *handle = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
-    if (!handle) {
-        return NULL;
-    }
-    void *found = dlsym(handle, function);
-    dlclose(handle); /* gives back RTLD_NOLOAD's reference; the library stays loaded */
-    return found;
-}
-
-void sa_host_messages_capture(void) {
-    typedef void (*jack_listener)(const char *);
-    static const char *const jack_setters[] = {"jack_set_error_function", "jack_set_info_function"};
-    for (size_t i = 0; i < sizeof jack_setters / sizeof *jack_setters; i++) {
-        void (*set)(jack_listener) =
-            (void (*)(jack_listener))loaded("libjack.so.0", jack_setters[i]);
+static void listen_to_jack(void *library) {
+    typedef void (*listener)(const char *);
+    static const char *const setters[] = {"jack_set_error_function", "jack_set_info_function"};
+    for (size_t i = 0; i < sizeof setters / sizeof *setters; i++) {
+        void (*set)(listener) = (void (*)(listener))dlsym(library, setters[i]);
         if (set) {
             set(from_jack);
         }
     }
-    typedef void (*alsa_listener)(const char *, int, const char *, int, const char *, va_list);
-    alsa_listener (*set_local)(alsa_listener) =
-        (alsa_listener(*)(alsa_listener))loaded("libasound.so.2", "snd_lib_error_set_local");
+}
+
+static void listen_to_alsa(void *library) {
+    typedef void (*listener)(const char *, int, const char *, int, const char *, va_list);
+    listener (*set_local)(listener) =
+        (listener(*)(listener))dlsym(library, "snd_lib_error_set_local");
     if (set_local) {
         set_local(from_alsa);
     }
+}
+
+static void with_loaded(const char *library, void (*act)(void *)) {
+    void *handle = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+    if (handle) {
+        act(handle);
+        dlclose(handle); /* gives back RTLD_NOLOAD's reference; the library stays loaded */
+    }
+}
+
+void sa_host_messages_capture(void) {
+    with_loaded("libjack.so.0", listen_to_jack);
+    with_loaded("libasound.so.2", listen_to_alsa);
 }

@@ -1,5 +1,6 @@
 #include "portaudio_generation.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 #include "clock.h"
 #include "host_messages.h"
+#include "jack_server.h"
 
 /* One call under way. Shared by the caller and the control thread; the last one frees it. */
 typedef struct {
@@ -27,12 +29,18 @@ struct sa_generation {
     control_request *current;
     bool closing;
     bool condemned;
+    bool has_jack; /* it is a client of a JACK server */
+    sa_generation *next; /* in `living` */
 
     sa_device_info *devices;
     size_t device_count;
 };
 
 static _Atomic int64_t condemned_generations;
+
+/* Generations that are neither closed nor condemned. */
+static pthread_mutex_t living_mutex = PTHREAD_MUTEX_INITIALIZER;
+static sa_generation *living;
 
 int64_t sa_condemned_generations(void) {
     return atomic_load(&condemned_generations);
@@ -50,6 +58,11 @@ void sa_call_failed(const sa_portaudio *library, PaError code, sa_call_error *er
     }
 }
 
+/* Its calls would hang, or abort the process. */
+static bool host_is_dead(const sa_generation *generation) {
+    return generation->has_jack && !sa_jack_server_runs();
+}
+
 /* ---- the control thread ---- */
 
 static void *control(void *argument) {
@@ -63,7 +76,11 @@ static void *control(void *argument) {
             continue;
         }
         pthread_mutex_unlock(&generation->mutex);
-        request->call(&generation->library, request->request, &request->error);
+        if (host_is_dead(generation)) {
+            request->error.status = SA_CALL_CONDEMNED;
+        } else {
+            request->call(&generation->library, request->request, &request->error);
+        }
         pthread_mutex_lock(&generation->mutex);
         request->done = true;
         if (request->abandoned) {
@@ -84,6 +101,37 @@ static void condemn(sa_generation *generation) {
         generation->condemned = true;
         atomic_fetch_add(&condemned_generations, 1);
     }
+}
+
+static void enter_living(sa_generation *generation) {
+    pthread_mutex_lock(&living_mutex);
+    generation->next = living;
+    living = generation;
+    pthread_mutex_unlock(&living_mutex);
+}
+
+static void leave_living(sa_generation *generation) {
+    pthread_mutex_lock(&living_mutex);
+    for (sa_generation **link = &living; *link; link = &(*link)->next) {
+        if (*link == generation) {
+            *link = generation->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&living_mutex);
+}
+
+/* When a JACK client opens, jack2's library frees all those of the process whose server has died
+ * (common/JackLibGlobals.h, 1.9.21). So before one opens, the generations that such clients belong
+ * to are condemned, even if nobody has noticed the death yet. */
+static void condemn_the_dead(void) {
+    pthread_mutex_lock(&living_mutex);
+    for (sa_generation *generation = living; generation; generation = generation->next) {
+        if (!sa_generation_is_condemned(generation) && host_is_dead(generation)) {
+            sa_generation_condemn(generation);
+        }
+    }
+    pthread_mutex_unlock(&living_mutex);
 }
 
 static struct timespec deadline_in(int64_t timeout_ns) {
@@ -120,7 +168,9 @@ bool sa_generation_call(sa_generation *generation, sa_control_call call, void *r
         return false;
     }
     shared->call = call;
-    memcpy(shared->request, request, bytes);
+    if (bytes > 0) {
+        memcpy(shared->request, request, bytes);
+    }
 
     pthread_mutex_lock(&generation->calls);
     pthread_mutex_lock(&generation->mutex);
@@ -131,8 +181,13 @@ bool sa_generation_call(sa_generation *generation, sa_control_call call, void *r
         generation->current = shared;
         pthread_cond_broadcast(&generation->changed);
         if (wait_for(generation, shared, timeout_ns)) {
-            memcpy(request, shared->request, bytes);
+            if (bytes > 0) {
+                memcpy(request, shared->request, bytes);
+            }
             *error = shared->error;
+            if (error->status == SA_CALL_CONDEMNED) {
+                condemn(generation);
+            }
             free(shared);
         } else {
             shared->abandoned = true;
@@ -164,11 +219,26 @@ bool sa_generation_is_condemned(sa_generation *generation) {
 typedef struct {
     sa_device_info *devices;
     size_t count;
+    bool has_jack;
 } list_request;
+
+/* PortAudio lists ALSA's devices from the configuration that is in memory; a generation that was
+ * given up leaves an old one there. */
+static void refresh_alsa_configuration(void) {
+    void *alsa = dlopen("libasound.so.2", RTLD_NOW | RTLD_NOLOAD);
+    if (alsa) {
+        int (*update)(void) = (int (*)(void))dlsym(alsa, "snd_config_update");
+        if (update) {
+            update(); /* what is wrong with it shows when PortAudio opens devices */
+        }
+        dlclose(alsa); /* gives back RTLD_NOLOAD's reference; the library stays loaded */
+    }
+}
 
 static void initialize_and_list(const sa_portaudio *library, void *argument,
                                 sa_call_error *error) {
     list_request *list = argument;
+    refresh_alsa_configuration();
     PaError code = library->initialize();
     if (code != paNoError) {
         sa_call_failed(library, code, error);
@@ -186,6 +256,7 @@ static void initialize_and_list(const sa_portaudio *library, void *argument,
         library->terminate();
         return;
     }
+    list->has_jack = library->find_host_api(paJACK) >= 0;
     PaDeviceIndex default_input = library->get_default_input();
     for (PaDeviceIndex i = 0; i < count; i++) {
         const PaDeviceInfo *device = library->get_device(i);
@@ -194,7 +265,7 @@ static void initialize_and_list(const sa_portaudio *library, void *argument,
         snprintf(info->name, sizeof info->name, "%s", device->name);
         snprintf(info->host_api, sizeof info->host_api, "%s", host->name);
         info->index = i;
-        info->host_api_type = host->type;
+        info->host_api_type = (int32_t)host->type;
         info->max_input_channels = device->maxInputChannels;
         info->is_default_input = i == default_input;
         info->is_host_api_default_input = i == host->defaultInputDevice;
@@ -247,6 +318,7 @@ sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
         error->status = SA_CALL_NO_MEMORY;
         return NULL;
     }
+    condemn_the_dead();
     if (!sa_portaudio_load(&generation->library, library_path, error->text,
                            sizeof error->text)) {
         error->status = SA_CALL_NO_LIBRARY;
@@ -272,6 +344,8 @@ sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
     }
     generation->devices = list.devices;
     generation->device_count = list.count;
+    generation->has_jack = list.has_jack;
+    enter_living(generation);
     return generation;
 }
 
@@ -280,6 +354,7 @@ static const int64_t TERMINATE_TIMEOUT_NS = 5000000000;
 
 void sa_generation_close(sa_generation *generation) {
     sa_call_error error;
+    leave_living(generation);
     sa_generation_call(generation, terminate, NULL, 0, TERMINATE_TIMEOUT_NS, &error);
     if (error.status != SA_CALL_CONDEMNED) {
         dismantle(generation);

@@ -2,12 +2,11 @@
 
 #include <stdlib.h>
 
-#include "jack_frame_clock.h"
+#include "jack_server.h"
 #include "realtime.h"
 
 struct sa_stream {
     sa_generation *generation;
-    sa_capture *capture;
     PaStream *stream;
     double input_latency;
     double sample_rate;
@@ -26,7 +25,8 @@ typedef struct {
 static void open_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
     stream_request *request = argument;
     if (request->settings.host_api_type == paJACK) {
-        request->capture->counted_by_host = sa_jack_frame_clock_open(&request->capture->host_clock);
+        request->capture->host_clock = sa_jack_frame_clock();
+        request->capture->counted_by_host = request->capture->host_clock.read != NULL;
     }
     PaStreamParameters input = {
         .device = request->settings.device,
@@ -41,7 +41,6 @@ static void open_stream(const sa_portaudio *library, void *argument, sa_call_err
         request->capture);
     if (code != paNoError) {
         sa_call_failed(library, code, error);
-        sa_jack_frame_clock_close(&request->capture->host_clock);
         return;
     }
     const PaStreamInfo *info = library->get_stream_info(request->stream);
@@ -68,7 +67,6 @@ static void stop_stream(const sa_portaudio *library, void *argument, sa_call_err
 static void close_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
     stream_request *request = argument;
     check(library, library->close_stream(request->stream), error);
-    sa_jack_frame_clock_close(&request->capture->host_clock);
 }
 
 static void is_active(const sa_portaudio *library, void *argument, sa_call_error *error) {
@@ -92,7 +90,6 @@ sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
         return NULL;
     }
     stream->generation = generation;
-    stream->capture = capture;
     stream->stream = request.stream;
     stream->input_latency = request.input_latency;
     stream->sample_rate = request.sample_rate;
@@ -101,7 +98,7 @@ sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
 
 static bool call(sa_stream *stream, sa_control_call what, int64_t timeout_ns,
                  sa_call_error *error) {
-    stream_request request = {.stream = stream->stream, .capture = stream->capture};
+    stream_request request = {.stream = stream->stream};
     return sa_generation_call(stream->generation, what, &request, sizeof request, timeout_ns,
                               error);
 }

@@ -161,8 +161,9 @@ static void finish(sa_reader *reader) {
     progress->host_lost -= reader->pending_host_lost;
 
     int64_t room = reader->limit - progress->position;
-    int64_t ring_lost = smaller(reader->pending_ring_lost + unrecorded, room);
+    int64_t ring_lost = smaller(reader->pending_ring_lost, room);
     int64_t host_lost = smaller(reader->pending_host_lost, room - ring_lost);
+    ring_lost += smaller(unrecorded, room - ring_lost - host_lost);
     progress->trailing_ring_lost = ring_lost;
     progress->trailing_host_lost = host_lost;
     progress->ring_lost += ring_lost;

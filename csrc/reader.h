@@ -1,6 +1,6 @@
 /* The reader: the consumer's side of one capture. It cuts frames into chunks, in one pass with
  * their levels, gaps and times, into memory that the caller lends. And the wait of a thread that
- * serves many readers. All calls for a reader come from one thread, or are ordered by a lock.
+ * serves many readers. All calls for a reader come from one thread.
  */
 #ifndef SA_READER_H
 #define SA_READER_H
@@ -53,7 +53,8 @@ typedef struct {
 typedef struct {
     sa_capture *capture;
     int64_t chunk_frames;
-    int64_t limit;  /* the position at which the reader ends, whatever follows; may be set */
+    int64_t limit;  /* the position at which the reader ends, whatever follows; set before
+                    * the first read */
     bool freewheel; /* the source is not paced by the clock: never predict, look often */
     int64_t hold_ns;
 

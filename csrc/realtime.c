@@ -29,6 +29,7 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
     }
     if (stored == 0) {
         /* Nothing to publish; the next record tells of it. */
+        capture->carried_flags |= host->flags;
         lose(capture, count);
         return;
     }
@@ -43,8 +44,9 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
         .host_adc_ns = host->host_adc_ns,
         .host_now_ns = host->host_now_ns,
         .frames = (uint32_t)stored,
-        .flags = host->flags,
+        .flags = host->flags | capture->carried_flags,
     };
+    capture->carried_flags = 0;
     capture->position = packet.position + (int64_t)stored;
     if (capture->carried_loss != 0) {
         capture->carried_loss = 0;

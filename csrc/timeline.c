@@ -23,11 +23,20 @@ static int64_t unwrapped(const sa_timeline *timeline, const sa_packet *packet) {
     return timeline->host_frame + (int32_t)(packet->host_frame - (uint32_t)timeline->host_frame);
 }
 
-/* Frames by which the host's count is ahead of what is accounted for. */
-static int64_t frames_missing(const sa_timeline *timeline, const sa_packet *packet) {
+/* Frames by which the host's count is ahead of what is accounted for; negative: behind. */
+static int64_t frames_ahead(const sa_timeline *timeline, const sa_packet *packet) {
     int64_t accounted = packet->position + timeline->host_lost + timeline->residual;
-    int64_t missing = unwrapped(timeline, packet) - accounted;
-    return missing > 0 ? missing : 0;
+    return unwrapped(timeline, packet) - accounted;
+}
+
+/* The first packets may have been late themselves: the lowest residual before any loss counts.
+ * (After a loss, a count that is behind means that too much was believed; the next loss is then
+ * that much shorter.) */
+static void settle_residual(sa_timeline *timeline, const sa_packet *packet) {
+    int64_t ahead = frames_ahead(timeline, packet);
+    if (ahead < 0 && timeline->host_lost == 0) {
+        timeline->residual += ahead;
+    }
 }
 
 int64_t sa_timeline_judge(sa_timeline *timeline, sa_ring *packets, bool decide) {
@@ -41,7 +50,8 @@ int64_t sa_timeline_judge(sa_timeline *timeline, sa_ring *packets, bool decide) 
         timeline->started = true;
         return 0;
     }
-    int64_t lost = frames_missing(timeline, packet);
+    settle_residual(timeline, packet);
+    int64_t lost = frames_ahead(timeline, packet);
     for (uint64_t ahead = 1; lost > 0; ahead++) {
         if (sa_ring_available(packets, ahead + 1) <= ahead) {
             if (!decide) {
@@ -50,12 +60,13 @@ int64_t sa_timeline_judge(sa_timeline *timeline, sa_ring *packets, bool decide) 
             break;
         }
         /* While a burst makes the lateness good, it falls from packet to packet. */
-        int64_t next = frames_missing(timeline, sa_ring_peek(packets, ahead));
+        int64_t next = frames_ahead(timeline, sa_ring_peek(packets, ahead));
         if (next >= lost) {
             break;
         }
         lost = next;
     }
+    lost = lost > 0 ? lost : 0;
     timeline->host_frame = unwrapped(timeline, packet);
     timeline->host_lost += lost;
     return lost;

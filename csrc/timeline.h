@@ -6,7 +6,9 @@
  *     host frame - (record position + frames already found lost)
  * rises by exactly what was lost, and stays. A callback that is so late that it reads the count of
  * the next period raises it too, but the packets after it make that good; so a rise is believed
- * once the next packet confirms it.
+ * once the next packet confirms it. (Such a late packet holds the newer period if it comes from
+ * hardware; another JACK client's port may still hold the one before. Looking further ahead does
+ * not tell these two apart: measured.)
  *
  * Time. A second-order delay-locked loop over the entry times (F. Adriaensen, "Using a DLL to
  * filter time", Linux Audio Conference 2005) gives the time at which a frame was handed over,

@@ -1,8 +1,8 @@
 /* A JACK client that plays the server's own frame count on two ports, so that a recording tells
  * which frames it holds: value = (frame mod 2^23) * 2^-23, exact in float32.
  *
- * Usage: jack_counter NAME. Prints "ready" once it plays, and one line an xrun: "xrun FRAME".
- * Ends when its standard input does.
+ * Usage: jack_counter NAME. Prints "ready" once it plays. Ends when its standard input does, and
+ * prints how many xruns it was told of: "xruns COUNT".
  */
 #include <jack/jack.h>
 #include <stdatomic.h>

@@ -1,0 +1,309 @@
+"""One contender's latency run, in a process of its own: ``contenders.py NAME LOAD SECONDS``.
+
+Every contender gives blocks of one period to the same loop, which runs on the main thread, notes
+``time.monotonic_ns()`` when it has a block in Python's hands, and does nothing else with it. The
+load starts once the stream runs, and lasts until the loop has caught up with the end of the
+measured time, so that what a contender holds back is measured too. Each contender is written the
+way its documentation shows, with the settings that serve it best.
+
+Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from cycles import CHANNELS, COUNTER_FRAMES, DEVICE, PERIOD, RATE
+from loads import Load
+from numpy.typing import NDArray
+
+WARM_UP_NS = 300_000_000
+SETTLE_NS = 300_000_000
+PATIENCE_NS = 10_000_000_000
+"""How long a contender may lag behind before what it still owes counts as lost."""
+
+SHORT_SWITCH_INTERVAL = 0.0005
+PORTAUDIO_DEVICE = f"{DEVICE}, JACK Audio Connection Kit"
+RTMIXER_RING_FRAMES = 1 << 20
+RTMIXER_POLL_SECONDS = 0.001
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Feed:
+    """An open stream: its blocks without end, and how to look into one afterwards."""
+
+    blocks: Iterator[Any]
+    samples: Callable[[Any], Samples] = lambda block: block
+    last_frame: Callable[[Any], int] | None = None
+    notes: Callable[[list[Any]], dict[str, Any]] = lambda blocks: {}
+
+    def end_of(self, block: Any) -> int:
+        """Return the frame count that a block ends with, modulo ``COUNTER_FRAMES``."""
+        if self.last_frame is not None:
+            return self.last_frame(block)
+        return int(frame_numbers(self.samples(block)[-1:])[0])
+
+
+def frame_numbers(samples: Samples) -> NDArray[np.int64]:
+    """Return the frame count that each sample of the left channel stands for."""
+    return np.rint(samples[:, 0].astype(np.float64) * COUNTER_FRAMES).astype(np.int64)
+
+
+# ---- the contenders ----
+
+
+@contextmanager
+def stream_audio(switch_interval: float | None = None) -> Iterator[Feed]:
+    from stream_audio import AudioSource, ChannelSink, StreamAudio, StreamConfig
+
+    channel = ChannelSink()
+    builder = StreamAudio.builder().add_source("cycles", AudioSource.device(DEVICE))
+    config = StreamConfig(chunk_duration=PERIOD / RATE, switch_interval=switch_interval)
+    with builder.add_sink(channel).config(config).start():
+        yield Feed(iter(channel), lambda chunk: chunk.data, notes=stream_audio_notes)
+
+
+def stream_audio_notes(chunks: list[Any]) -> dict[str, Any]:
+    """Return when callbacks came, and how what the chunks say compares with what they hold."""
+    arrivals = [round(chunk.arrival * 1e9) for chunk in chunks]
+    first = next(index for index, chunk in enumerate(chunks) if chunk.data.any())  # connected
+    chunks = chunks[first:]
+    shift = int(frame_numbers(chunks[0].data)[0]) - chunks[0].frame
+    unexplained = stale = 0
+    for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+        said = (chunk.frame + shift + np.arange(chunk.frames)) % COUNTER_FRAMES
+        held = frame_numbers(chunk.data)
+        wrong = int(np.count_nonzero(said != held))
+        # JACK's own doing: a cycle that came late may still hold the samples of the one before.
+        beside_gap = chunk.gaps or (following is not None and following.gaps)
+        if beside_gap and np.array_equal((said - PERIOD) % COUNTER_FRAMES, held):
+            stale += wrong
+        else:
+            unexplained += wrong
+    reported = sum(gap.frames for chunk in chunks[1:] for gap in chunk.gaps)
+    causes = sorted({str(gap.cause) for chunk in chunks[1:] for gap in chunk.gaps})
+    return {
+        "arrival_ns": arrivals,
+        "reported_lost": reported,
+        "causes": causes,
+        "stale": stale,
+        "unexplained": unexplained,
+    }
+
+
+def stream_settings() -> dict[str, Any]:
+    return {
+        "device": PORTAUDIO_DEVICE,
+        "samplerate": RATE,
+        "channels": CHANNELS,
+        "blocksize": PERIOD,
+        "latency": "low",
+    }
+
+
+@contextmanager
+def sounddevice_callback() -> Iterator[Feed]:
+    import sounddevice
+
+    queue: SimpleQueue[Samples] = SimpleQueue()
+
+    def callback(data: Samples, frames: int, time: Any, status: Any) -> None:
+        queue.put(data.copy())
+
+    with sounddevice.InputStream(**stream_settings(), dtype="float32", callback=callback):
+        yield Feed(_endless(queue.get))
+
+
+@contextmanager
+def sounddevice_read() -> Iterator[Feed]:
+    import sounddevice
+
+    with sounddevice.InputStream(**stream_settings(), dtype="float32") as stream:
+        yield Feed(_endless(lambda: stream.read(PERIOD)[0]))
+
+
+@contextmanager
+def rtmixer() -> Iterator[Feed]:
+    """Poll, and read all there is in one call: fewer turns for the GIL than block by block."""
+    import rtmixer
+
+    frame_bytes = CHANNELS * 4
+    block_bytes = PERIOD * frame_bytes
+    ring = rtmixer.RingBuffer(frame_bytes, RTMIXER_RING_FRAMES)
+    taken = memoryview(bytearray(RTMIXER_RING_FRAMES * frame_bytes))
+
+    def blocks() -> Iterator[bytes]:
+        while True:
+            size = ring.readinto(taken) * frame_bytes
+            for start in range(0, size, block_bytes):
+                yield bytes(taken[start : start + block_bytes])
+            time.sleep(RTMIXER_POLL_SECONDS)
+
+    with rtmixer.Recorder(**stream_settings()) as recorder:
+        recorder.record_ringbuffer(ring)
+        yield Feed(blocks(), _from_bytes)
+
+
+@contextmanager
+def pyaudio_read() -> Iterator[Feed]:
+    import pyaudio
+
+    host = pyaudio.PyAudio()
+    devices = map(host.get_device_info_by_index, range(host.get_device_count()))
+    index = next(device["index"] for device in devices if device["name"] == DEVICE)
+    stream = host.open(
+        RATE,
+        CHANNELS,
+        pyaudio.paFloat32,
+        input=True,
+        input_device_index=index,
+        frames_per_buffer=PERIOD,
+    )
+    try:
+        read = stream.read
+        yield Feed(_endless(lambda: read(PERIOD, exception_on_overflow=False)), _from_bytes)
+    finally:
+        stream.close()
+        host.terminate()
+
+
+@contextmanager
+def floor(switch_interval: float | None = None) -> Iterator[Feed]:
+    """No audio at all: a thread that wakes at each period and hands it to the main thread.
+
+    What remains is what the interpreter costs anyone who has a thread take blocks in and another
+    one consume them. A block is the time, in ns, at which it was due.
+    """
+    if switch_interval is not None:
+        sys.setswitchinterval(switch_interval)
+    queue: SimpleQueue[int] = SimpleQueue()
+    stopping = threading.Event()
+    period_ns = PERIOD * 1_000_000_000 // RATE
+
+    def wake() -> None:
+        due = time.monotonic_ns() + period_ns
+        while not stopping.is_set():
+            time.sleep(max(0, due - time.monotonic_ns()) * 1e-9)
+            now = time.monotonic_ns()
+            while due <= now:
+                queue.put(due)
+                due += period_ns
+
+    thread = threading.Thread(target=wake)
+    thread.start()
+    try:
+        yield Feed(_endless(queue.get), last_frame=lambda due: due * RATE // 10**9)
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _endless(get: Callable[[], Any]) -> Iterator[Any]:
+    while True:
+        yield get()
+
+
+def _from_bytes(block: bytes) -> Samples:
+    return np.frombuffer(block, np.float32).reshape(-1, CHANNELS)
+
+
+CONTENDERS: dict[str, Callable[[], AbstractContextManager[Feed]]] = {
+    "stream_audio": stream_audio,
+    "sounddevice-callback": sounddevice_callback,
+    "sounddevice-read": sounddevice_read,
+    "rtmixer": rtmixer,
+    "pyaudio-read": pyaudio_read,
+    "floor": floor,
+    "stream_audio-switch": lambda: stream_audio(SHORT_SWITCH_INTERVAL),
+    "floor-switch": lambda: floor(SHORT_SWITCH_INTERVAL),
+}
+
+
+# ---- the one loop ----
+
+
+@dataclass(slots=True)
+class Run:
+    """What the loop saw; the measured time is ``start_ns <= t < end_ns``."""
+
+    start_ns: int = 0
+    end_ns: int = 0
+    times_ns: list[int] = field(default_factory=list)
+    blocks: list[Any] = field(default_factory=list)
+
+
+def consume(feed: Feed, load: Load, seconds: float) -> Run:
+    """Take blocks, at first alone, then beside the load, until all of the time has been seen."""
+    run = Run()
+    now = time.monotonic_ns()
+    warm = now + WARM_UP_NS
+    for block in feed.blocks:
+        now = time.monotonic_ns()
+        run.times_ns.append(now)
+        run.blocks.append(block)
+        if now >= warm:
+            break
+    # By content, because a block may come long after its time.
+    warm_frame, warm_ns = feed.end_of(block), now
+    load.start()
+    run.start_ns = time.monotonic_ns() + SETTLE_NS
+    run.end_ns = run.start_ns + round(seconds * 1e9)
+    end_frame = warm_frame + (run.end_ns - warm_ns) * RATE // 10**9
+    for block in feed.blocks:
+        now = time.monotonic_ns()
+        run.times_ns.append(now)
+        run.blocks.append(block)
+        if now >= run.end_ns:
+            ahead = (feed.end_of(block) - end_frame) % COUNTER_FRAMES
+            if ahead < COUNTER_FRAMES // 2 or now >= run.end_ns + PATIENCE_NS:
+                break
+    load.stop()
+    return run
+
+
+def result_of(feed: Feed, run: Run) -> dict[str, Any]:
+    """Return what the parent needs, as plain numbers."""
+    result: dict[str, Any] = {
+        "start_ns": run.start_ns,
+        "end_ns": run.end_ns,
+        "times_ns": run.times_ns,
+    }
+    if feed.last_frame is not None:
+        return result | {"due_ns": run.blocks}
+    numbers = [frame_numbers(feed.samples(block)) for block in run.blocks]
+    every = np.concatenate(numbers)
+    breaks = np.flatnonzero(np.diff(every) != 1) + 1
+    starts = [0, *breaks.tolist()]
+    lengths = np.diff([*starts, len(every)])
+    return {
+        **result,
+        "last_frames": [int(block[-1]) for block in numbers],
+        "runs": [[int(every[at]), int(n)] for at, n in zip(starts, lengths, strict=True)],
+        **feed.notes(run.blocks),
+    }
+
+
+def main(name: str, load: str, seconds: float) -> None:
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # ALSA and JACK talk on both
+    with CONTENDERS[name]() as feed:
+        run = consume(feed, Load(load), seconds)
+        result = result_of(feed, run)
+    with answer:
+        json.dump(result, answer)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

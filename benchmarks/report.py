@@ -1,0 +1,197 @@
+"""From figures to tables, and to a verdict on what was aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from analysis import PERCENTILES
+from loads import DESCRIPTIONS
+
+Medians = dict[str, dict[str, Any]]
+"""By load, by contender."""
+
+LOWEST_RATIO = 1.3
+SWITCHED_P99_MS = 40.0
+CPU_MS = 4.0
+
+
+def tables(results: dict[str, Any]) -> str:
+    """Return the figures as tables, for a terminal and for Markdown alike."""
+    medians: Medians = results["medians"]
+    parts = []
+    for load, contenders in medians.items():
+        if load in DESCRIPTIONS:
+            parts.append(f"### {load}: {DESCRIPTIONS[load]}\n\n{_latency_table(contenders)}")
+    if own := _own_table(medians):
+        parts.append(f"### stream_audio: inside, and its own report\n\n{own}")
+    if recording := medians.get("recording"):
+        parts.append(
+            f"### recording: CPU time of a 16-bit WAV file\n\n{_recording_table(recording)}"
+        )
+    if verdicts := list(_verdicts(medians)):
+        parts.append("### Aims\n\n" + "\n".join(verdicts))
+    if results["failures"]:
+        parts.append("### Failures\n\n" + "\n".join(f"- {line}" for line in results["failures"]))
+    return "\n\n".join(parts)
+
+
+def document(results: dict[str, Any]) -> str:
+    """Return the page that is kept beside the benchmark."""
+    return "\n\n".join(
+        [
+            "# Captured audio on its way to Python",
+            "Written by `benchmarks/capture.py --json benchmarks/results/capture.json --markdown "
+            "> benchmarks/RESULTS.md`; `scripts/bench` sets up what it needs. How it measures "
+            "stands at the top of `capture.py`.",
+            _machine(results["machine"]),
+            "Latencies in ms, from the start of the JACK cycle that made a block's last frame to "
+            "the consumer, blocks of 256 frames at 48 kHz (5.3 ms); each figure is the median "
+            "over the rounds. They cover blocks that arrived: where most were lost, those left "
+            "look quick. Lost frames are summed over the rounds. `floor` has no audio in it: a "
+            "thread that wakes once a period and hands on to the consumer, which is what the "
+            "interpreter charges anyone for that. `-switch`: `sys.setswitchinterval(0.0005)`.",
+            tables(results),
+        ]
+    )
+
+
+# ---- tables ----
+
+
+def _latency_table(contenders: dict[str, Any]) -> str:
+    head = ["", *PERCENTILES, "lost"]
+    rows = []
+    for name, figures in contenders.items():
+        values = [_number(figures[key]) for key in PERCENTILES]
+        rows.append([name, *values, _loss(figures)])
+    return _table(head, rows)
+
+
+def _own_table(medians: Medians) -> str:
+    head = [
+        "load",
+        "JACK's step p50",
+        "p99",
+        "callback to consumer p50",
+        "p99",
+        "lost, it says",
+        "because of",
+        "unexplained",
+    ]
+    rows = []
+    for load, name, figures in _own_runs(medians):
+        rows.append(
+            [
+                load if name == "stream_audio" else f"{load}, switch",
+                _number(figures["to_callback"]["p50"]),
+                _number(figures["to_callback"]["p99"]),
+                _number(figures["from_callback"]["p50"]),
+                _number(figures["from_callback"]["p99"]),
+                str(figures["reported_lost"]),
+                ", ".join(figures["causes"]) or "–",
+                str(figures["unexplained"]),
+            ]
+        )
+    return _table(head, rows) if rows else ""
+
+
+def _recording_table(recorders: dict[str, Any]) -> str:
+    head = ["", "CPU ms a second of audio"]
+    return _table(head, [[name, _number(f["cpu_ms"])] for name, f in recorders.items()])
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = []
+    for row in [head, rule, *rows]:
+        first, *others = zip(row, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def _loss(figures: dict[str, Any]) -> str:
+    if "played_frames" not in figures:
+        return "–"
+    lost, played = figures["lost_frames"], figures["played_frames"]
+    return f"{lost} ({100 * lost / played:.2f} %)" if lost else "0"
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    lines = [
+        f"{machine['date']}; {machine['rounds']} rounds of {machine['seconds']:g} s, "
+        f"{machine['minutes']} minutes in all",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, "
+        f"Python {machine['python']}",
+        f"{versions}; {machine['jack']}; {machine['portaudio']}",
+        f"other processes took {machine['cores_used_by_others']} cores on average, the "
+        f"hypervisor {machine['cores_stolen_by_the_host']}",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+# ---- verdicts ----
+
+
+def _own_runs(medians: Medians) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for load, contenders in medians.items():
+        for name, figures in contenders.items():
+            if "unexplained" in figures:
+                yield load, name, figures
+
+
+def _verdicts(medians: Medians) -> Iterator[str]:
+    own = list(_own_runs(medians))
+    if own:
+        unexplained = sum(figures["unexplained"] for _, _, figures in own)
+        yield _verdict(
+            unexplained == 0,
+            "every frame that is missing is in stream_audio's own report",
+            f"{unexplained} unexplained",
+        )
+        causes = {cause for _, _, figures in own for cause in figures["causes"]}
+        yield _verdict(
+            causes <= {"host_overflow"},
+            "stream_audio itself loses nothing under any load",
+            f"causes of loss: {', '.join(sorted(causes)) or 'none'}",
+        )
+    spinning = medians.get("gil-python", {})
+    yield from _ratio_verdicts(spinning, "stream_audio", "floor")
+    yield from _ratio_verdicts(spinning, "stream_audio-switch", "floor-switch")
+    if switched := spinning.get("stream_audio-switch"):
+        yield _verdict(
+            switched["p99"] <= SWITCHED_P99_MS,
+            f"four threads spinning, switch interval 0.5 ms: p99 at most {SWITCHED_P99_MS:g} ms",
+            f"{switched['p99']:.1f} ms",
+        )
+    if recording := medians.get("recording", {}).get("stream_audio"):
+        yield _verdict(
+            recording["cpu_ms"] <= CPU_MS,
+            f"recording to WAV takes at most {CPU_MS:g} ms of CPU a second",
+            f"{recording['cpu_ms']:.2f} ms",
+        )
+
+
+def _ratio_verdicts(contenders: dict[str, Any], ours: str, floor: str) -> Iterator[str]:
+    if ours not in contenders or floor not in contenders:
+        return
+    for key in ("p50", "p99"):
+        above, below = contenders[ours][key], contenders[floor][key]
+        yield _verdict(
+            above <= LOWEST_RATIO * below,
+            f"four threads spinning: {key} of {ours} at most {LOWEST_RATIO} x {floor}",
+            f"{above:.1f} / {below:.1f} ms = {above / below:.2f}",
+        )
+
+
+def _verdict(met: bool, aim: str, measured: str) -> str:
+    return f"- {'met' if met else 'NOT MET'}: {aim} ({measured})"

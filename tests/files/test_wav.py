@@ -1,0 +1,483 @@
+"""The WAV writer: exact, readable at any moment, all or nothing, and past 4 GiB."""
+
+import errno
+import os
+import signal
+import struct
+import subprocess
+import sys
+import wave
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_audio.files import wav
+from stream_audio.files.wav import WavWriter
+
+RATE = 8000
+BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
+GIVE_UP = 60.0
+
+
+def noise(frames, channels=1, subtype="PCM_16", seed=0):
+    """Random samples that the subtype holds exactly."""
+    random = np.random.default_rng(seed)
+    if subtype == "FLOAT":
+        return random.standard_normal((frames, channels)).astype(np.float32)
+    full_scale = 2 ** (8 * BYTES[subtype] - 1)
+    integers = random.integers(-full_scale, full_scale, (frames, channels))
+    return (integers / full_scale).astype(np.float32)
+
+
+def written(path, subtype="PCM_16", channels=1, *, overwrite=False, sample_rate=RATE):
+    return WavWriter(path, sample_rate, channels, subtype, overwrite=overwrite)
+
+
+def read(path):
+    samples, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    return samples
+
+
+def chunks_of(path):
+    """Parse the file by the book: {id: (offset, size)}; every chunk at an even offset."""
+    data = path.read_bytes()
+    assert data[:4] == b"RIFF"
+    assert data[8:12] == b"WAVE"
+    assert struct.unpack_from("<I", data, 4)[0] == len(data) - 8
+    found = {}
+    offset = 12
+    while offset < len(data):
+        name, size = struct.unpack_from("<4sI", data, offset)
+        found[name] = (offset + 8, size)
+        offset += 8 + size + size % 2
+    assert offset == len(data)  # the padding is there
+    return found
+
+
+# ---- exact ----
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 8, 63, 64])
+@pytest.mark.parametrize("subtype", BYTES)
+def test_every_sample_comes_back_bit_by_bit(tmp_path, subtype, channels):
+    path = tmp_path / "a.wav"
+    samples = noise(1001, channels, subtype)
+    writer = written(path, subtype, channels)
+    for piece in np.array_split(samples, 7):
+        writer.write(piece)
+    assert writer.frames == 1001
+    writer.close()
+    info = soundfile.info(path)
+    assert (info.frames, info.channels, info.samplerate) == (1001, channels, RATE)
+    assert (info.format, info.subtype) == ("WAVEX" if channels > 2 else "WAV", subtype)
+    assert read(path).tobytes() == samples.tobytes()
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_16_bits_are_read_by_the_wave_module(tmp_path, channels):
+    path = tmp_path / "a.wav"
+    samples = noise(777, channels)
+    writer = written(path, channels=channels, sample_rate=44_100)
+    writer.write(samples)
+    writer.close()
+    with wave.open(str(path)) as file:
+        assert file.getparams()[:4] == (channels, 2, 44_100, 777)
+        integers = np.frombuffer(file.readframes(777), "<i2").reshape(-1, channels)
+    assert np.array_equal(integers, samples * 2**15)
+
+
+def test_a_float_file_keeps_what_is_beyond_full_scale(tmp_path):
+    path = tmp_path / "a.wav"
+    samples = np.float32([[1e30], [-7.0], [np.inf], [np.nan], [1e-45]])
+    writer = written(path, "FLOAT")
+    writer.write(samples)
+    writer.close()
+    assert read(path).tobytes() == samples.tobytes()
+
+
+@pytest.mark.parametrize("subtype", BYTES)
+def test_a_transposed_array_is_written_frame_by_frame(tmp_path, subtype):
+    path = tmp_path / "a.wav"
+    left_and_right = noise(2, 100, subtype)
+    writer = written(path, subtype, channels=2)
+    writer.write(left_and_right.T)
+    writer.close()
+    assert np.array_equal(read(path), left_and_right.T)
+
+
+@pytest.mark.parametrize("sample_rate", [1000, 44_100, 768_000])
+def test_the_sample_rate_is_written(tmp_path, sample_rate):
+    path = tmp_path / "a.wav"
+    written(path, sample_rate=sample_rate).close()
+    assert soundfile.info(path).samplerate == sample_rate
+
+
+# ---- by the book ----
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    subtype=st.sampled_from(sorted(BYTES)),
+    channels=st.integers(1, 64),
+    pieces=st.lists(st.integers(0, 40), max_size=5),
+)
+def test_the_file_is_well_formed_at_any_length(tmp_path_factory, subtype, channels, pieces):
+    path = tmp_path_factory.mktemp("wav") / "a.wav"
+    writer = written(path, subtype, channels)
+    for frames in pieces:
+        writer.write(np.zeros((frames, channels), np.float32))
+    writer.close()
+    found = chunks_of(path)
+    frame_bytes = channels * BYTES[subtype]
+    assert found[b"data"][1] == sum(pieces) * frame_bytes
+    fields = struct.unpack_from("<HHIIHH", path.read_bytes(), found[b"fmt "][0])
+    tag = 0xFFFE if channels > 2 else (3 if subtype == "FLOAT" else 1)
+    bits = 8 * BYTES[subtype]
+    assert fields == (tag, channels, RATE, RATE * frame_bytes, frame_bytes, bits)
+    if subtype == "FLOAT":  # what is not PCM needs a fact chunk
+        assert struct.unpack_from("<I", path.read_bytes(), found[b"fact"][0]) == (sum(pieces),)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_24_bits_of_odd_length_are_padded(tmp_path, frames):
+    path = tmp_path / "a.wav"
+    writer = written(path, "PCM_24")
+    writer.write(noise(frames, 1, "PCM_24"))
+    writer.close()
+    offset, size = chunks_of(path)[b"data"]
+    assert size == 3 * frames
+    assert path.stat().st_size == offset + size + frames % 2
+    assert read(path).tobytes() == noise(frames, 1, "PCM_24").tobytes()
+
+
+# ---- at any moment ----
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("subtype", BYTES)
+def test_it_can_be_read_while_it_is_written(tmp_path, subtype, channels):
+    path = tmp_path / "a.wav"
+    samples = noise(5 * RATE, channels, subtype)
+    writer = written(path, subtype, channels)
+    assert len(read(path)) == 0
+    for end in range(RATE // 4, len(samples) + 1, RATE // 4):
+        writer.write(samples[end - RATE // 4 : end])
+        so_far = read(path)
+        assert end - RATE < len(so_far) <= end  # behind by less than a second
+        assert so_far.tobytes() == samples[: len(so_far)].tobytes()
+    writer.close()
+    assert read(path).tobytes() == samples.tobytes()
+
+
+def test_a_writer_that_is_killed_leaves_a_file_that_lacks_less_than_a_second(tmp_path):
+    path = tmp_path / "a.wav"
+    program = f"""
+import os, signal
+from pathlib import Path
+import numpy as np
+from stream_audio.files.wav import WavWriter
+writer = WavWriter(Path({str(path)!r}), {RATE}, 2, "PCM_24", overwrite=False)
+for i in range(37):
+    writer.write(np.full(({RATE // 10}, 2), (i + 1) / 64, np.float32))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=GIVE_UP)
+    assert done.returncode == -signal.SIGKILL
+    samples = read(path)
+    assert 2.7 * RATE < len(samples) <= 3.7 * RATE
+    tenths = np.arange(len(samples)) // (RATE // 10)
+    assert np.array_equal(samples[:, 1], np.float32((tenths + 1) / 64))
+
+
+# ---- silence ----
+
+
+@pytest.mark.parametrize("subtype", BYTES)
+def test_silence_stands_before_the_samples(tmp_path, subtype):
+    path = tmp_path / "a.wav"
+    samples = noise(10, 2, subtype)
+    writer = written(path, subtype, channels=2)
+    writer.write(samples, silence_before=7)
+    writer.write(samples, silence_before=1)
+    assert writer.frames == 28
+    writer.close()
+    silence = np.zeros((7, 2), np.float32)
+    assert np.array_equal(read(path), np.vstack([silence, samples, silence[:1], samples]))
+
+
+def test_minutes_of_silence(tmp_path):
+    """More than is written at once, and no whole number of such pieces."""
+    path = tmp_path / "a.wav"
+    writer = written(path, "PCM_24", channels=3)
+    writer.write(noise(1, 3, "PCM_24"), silence_before=400_000)
+    writer.close()
+    samples = read(path)
+    assert len(samples) == 400_001
+    assert not samples[:-1].any()
+    assert samples[-1:].tobytes() == noise(1, 3, "PCM_24").tobytes()
+
+
+# ---- files that are there already ----
+
+
+def test_a_file_is_not_replaced_unasked(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_text("precious")
+    with pytest.raises(FileExistsError):
+        written(path)
+    assert path.read_text() == "precious"
+
+
+def test_a_longer_file_is_replaced_entirely(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"x" * 10_000)
+    writer = written(path, overwrite=True)
+    writer.write(noise(10))
+    writer.close()
+    assert chunks_of(path)[b"data"][1] == 20
+
+
+# ---- all or nothing ----
+
+
+class FullDisk:
+    """In place of `os.write`: takes ``room`` bytes more, in short writes, then has no space."""
+
+    def __init__(self, room=None, error=errno.ENOSPC, longest=100):
+        self.room = room
+        self.error = error
+        self.longest = longest
+
+    def write(self, file, data):
+        if self.room is None:
+            return os_write(file, data)
+        size = min(len(data), self.longest, self.room)
+        if size == 0:
+            raise OSError(self.error, os.strerror(self.error))
+        self.room -= size
+        return os_write(file, bytes(data[:size]))
+
+
+os_write = os.write
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    full = FullDisk()
+    monkeypatch.setattr(wav.os, "write", full.write)
+    return full
+
+
+@pytest.mark.parametrize("room", [0, 1, 2, 3, 50, 101, 299])
+@pytest.mark.parametrize("silence", [0, 30])
+def test_a_write_that_does_not_fit_leaves_nothing_behind(tmp_path, disk, room, silence):
+    path = tmp_path / "a.wav"
+    before = noise(100, 1, "PCM_24", seed=1)
+    writer = written(path, "PCM_24")
+    writer.write(before)
+    size = path.stat().st_size
+    disk.room = room
+    with pytest.raises(OSError, match="No space") as caught:
+        writer.write(noise(100, 1, "PCM_24"), silence_before=silence)
+    assert caught.value.errno == errno.ENOSPC
+    assert writer.frames == 100
+    assert path.stat().st_size == size
+
+    disk.room = None  # somebody made room
+    after = noise(50, 1, "PCM_24", seed=2)
+    writer.write(after)
+    writer.close()
+    assert read(path).tobytes() == np.vstack([before, after]).tobytes()
+
+
+def test_short_writes_lose_nothing(tmp_path, disk):
+    path = tmp_path / "a.wav"
+    disk.room, disk.longest = 10**9, 7
+    writer = written(path, "PCM_24", channels=2)
+    samples = noise(500, 2, "PCM_24")
+    writer.write(samples, silence_before=3)
+    writer.close()
+    assert np.array_equal(read(path)[3:], samples)
+
+
+@pytest.mark.parametrize("frames", [100, 101])
+def test_a_disk_that_is_full_at_the_end_keeps_every_frame_that_was_written(
+    tmp_path, disk, frames
+):
+    path = tmp_path / "a.wav"
+    samples = noise(frames, 1, "PCM_24")
+    writer = written(path, "PCM_24")
+    writer.write(samples)
+    disk.room = 0
+    try:
+        writer.close()
+    except OSError as error:
+        assert error.errno == errno.ENOSPC  # no room for the padding
+    assert read(path).tobytes() == samples.tobytes()
+
+
+def test_a_header_that_cannot_be_written_does_not_make_the_samples_come_twice(
+    tmp_path, monkeypatch
+):
+    """Whoever is told that a write failed writes the same samples again."""
+    path = tmp_path / "a.wav"
+    samples = noise(RATE, 1)
+    writer = written(path)
+
+    def broken(file, data, offset):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wav.os, "pwrite", broken)
+        try:
+            writer.write(samples)
+        except OSError:
+            assert writer.frames == 0
+        else:
+            assert writer.frames == len(samples)
+    if writer.frames == 0:
+        writer.write(samples)
+    writer.close()
+    assert read(path).tobytes() == samples.tobytes()
+
+
+def test_a_file_that_cannot_be_cut_back_is_written_over(tmp_path, disk, monkeypatch):
+    path = tmp_path / "a.wav"
+    first, second = noise(100, 1, seed=1), noise(200, 1, seed=2)
+    writer = written(path)
+    writer.write(first)
+
+    def broken(file, size):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wav.os, "ftruncate", broken)
+        disk.room = 33
+        with pytest.raises(OSError, match="No space"):
+            writer.write(second)
+    disk.room = None
+    writer.write(second)
+    writer.close()
+    assert read(path).tobytes() == np.vstack([first, second]).tobytes()
+
+
+@pytest.mark.parametrize("subtype", BYTES)
+def test_the_system_limits_the_file_and_it_stays_valid_to_the_last_whole_write(tmp_path, subtype):
+    """A real limit of the kernel, which cuts a write short before it refuses the next."""
+    path = tmp_path / "a.wav"
+    program = f"""
+import resource, signal
+from pathlib import Path
+import numpy as np
+from stream_audio.files.wav import WavWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, 100_001))
+writer = WavWriter(Path({str(path)!r}), {RATE}, 3, {subtype!r}, overwrite=False)
+try:
+    for i in range(1000):
+        writer.write(np.full((77, 3), (i + 1) / 1024, np.float32))
+except OSError as error:
+    print(type(error).__name__, error.errno, writer.frames)
+writer.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], timeout=GIVE_UP, capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    name, number, frames = done.stdout.split()
+    assert (name, int(number)) == ("OSError", errno.EFBIG)
+    room = 100_001 - chunks_of(path)[b"data"][0]
+    assert int(frames) == room // (3 * BYTES[subtype]) // 77 * 77
+    samples = read(path)
+    assert len(samples) == int(frames)
+    assert np.array_equal(samples[:, 2], np.float32((np.arange(len(samples)) // 77 + 1) / 1024))
+
+
+# ---- past 4 GiB ----
+
+
+@pytest.fixture
+def sparse(monkeypatch):
+    """Silence becomes a hole in the file: it takes neither time nor disk."""
+
+    def write(file, data):
+        if len(data) < 65_536:
+            return os_write(file, data)
+        end = os.lseek(file, len(data), os.SEEK_CUR)
+        if os.fstat(file).st_size < end:
+            os.ftruncate(file, end)
+        return len(data)
+
+    monkeypatch.setattr(wav.os, "write", write)
+
+
+LIMIT = 2**32 - 1
+"""The largest size that a RIFF header holds."""
+
+
+@pytest.mark.parametrize("subtype", BYTES)
+def test_past_4_gib_it_becomes_rf64(tmp_path, sparse, subtype):
+    path = tmp_path / "a.wav"
+    samples = noise(101, 64, subtype)
+    silence = 2**32 // (64 * BYTES[subtype]) + 1
+    writer = written(path, subtype, channels=64)
+    writer.write(samples, silence_before=silence)
+    frames = silence + 101
+
+    def check():
+        info = soundfile.info(path)
+        assert (info.format, info.subtype, info.frames) == ("RF64", subtype, frames)
+        with soundfile.SoundFile(path) as file:
+            file.seek(silence)
+            assert file.read(dtype="float32", always_2d=True).tobytes() == samples.tobytes()
+
+    check()  # while it is open
+    writer.close()
+    check()
+
+
+def riff_size_but_for_data(path, **kwargs):
+    written(path, **kwargs).close()
+    return struct.unpack_from("<I", path.read_bytes(), 4)[0]
+
+
+@pytest.mark.parametrize(("beyond", "name"), [(0, b"RIFF"), (1, b"RF64")])
+def test_it_stays_plain_wav_as_long_as_that_can_be(tmp_path, sparse, beyond, name):
+    """To the frame: the largest RIFF, and one frame more."""
+    overhead = riff_size_but_for_data(tmp_path / "empty.wav")
+    path = tmp_path / "a.wav"
+    frames = (LIMIT - overhead) // 2 + beyond
+    writer = written(path)
+    writer.write(noise(3), silence_before=frames - 3)
+    writer.close()
+    with path.open("rb") as file:
+        header = file.read(200)
+    assert header[:4] == name
+    riff, ds64 = struct.unpack_from("<I", header, 4)[0], header[12:16]
+    if beyond:
+        assert (riff, ds64) == (LIMIT, b"ds64")
+        size, riff64, data64, count = struct.unpack_from("<IQQQ", header, 16)
+        assert (size, riff64, data64, count) == (28, overhead + 2 * frames, 2 * frames, frames)
+        assert header[header.index(b"data") + 4 :][:4] == b"\xff" * 4
+    else:
+        assert riff == overhead + 2 * frames == path.stat().st_size - 8
+        assert ds64 == b"JUNK"
+    assert soundfile.info(path).frames == frames
+
+
+def test_an_odd_size_past_4_gib_is_padded(tmp_path, sparse):
+    path = tmp_path / "a.wav"
+    frames = 2**32 // 3 + 2
+    frames += frames % 2 == 0
+    writer = written(path, "PCM_24")
+    writer.write(noise(1, 1, "PCM_24"), silence_before=frames - 1)
+    writer.close()
+    with path.open("rb") as file:
+        riff64, data64 = struct.unpack_from("<QQ", file.read(100), 20)
+    assert data64 == 3 * frames
+    assert path.stat().st_size == riff64 + 8
+    assert riff64 % 2 == 0
+    assert soundfile.info(path).frames == frames

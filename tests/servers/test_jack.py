@@ -1,0 +1,163 @@
+"""Captures from a real JACK server whose input tells the position of every frame."""
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from support import servers
+
+from stream_audio import (
+    AudioChunk,
+    AudioSource,
+    ChannelSink,
+    DeviceFormatError,
+    GapCause,
+    StreamAudio,
+    StreamConfig,
+    list_input_devices,
+)
+
+RATE = 48_000
+PERIOD = 256
+SECONDS = 20
+
+
+@contextmanager
+def in_threads(work: Callable[[], object], count: int) -> Iterator[None]:
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            work()
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def spin() -> None:
+    sum(range(1000))
+
+
+def hold_the_gil() -> None:
+    ctypes.PyDLL(None).usleep(500_000)  # PyDLL does not release the GIL
+
+
+def frames_of(chunk: AudioChunk) -> np.ndarray:
+    """The position of each frame, as its samples tell it; modulo 2**23."""
+    assert np.array_equal(chunk.data[:, 0], chunk.data[:, 1])
+    return np.round(chunk.data[:, 0].astype(np.float64) * 2**23).astype(np.int64)
+
+
+SETTLING = 3
+"""Periods around a late callback within which JACK may be out of step with its clients."""
+
+
+def unsettled(chunks: list[AudioChunk]) -> np.ndarray:
+    """Which chunks came near a callback that was late by more than half a period, or a gap."""
+    found = np.zeros(len(chunks), bool)
+    for index, (before, chunk) in enumerate(pairwise(chunks), 1):
+        late = abs((chunk.arrival - before.arrival) * RATE - chunk.frames) > PERIOD / 2
+        if late or chunk.gaps:
+            found[max(0, index - SETTLING) : index + SETTLING + 1] = True
+    return found
+
+
+def check_every_frame(chunks: list[AudioChunk]) -> None:
+    """The samples tell the same positions as the chunks do, gaps included.
+
+    Near a late callback a single chunk may be off by whole periods: of two clients that are late
+    in one cycle, one may take the server's count before the next cycle begins, and one after. (Of
+    a sound card's ports the server itself keeps the newest period.)
+    """
+    settled = [chunk for chunk, odd in zip(chunks, unsettled(chunks), strict=True) if not odd]
+    assert len(settled) > len(chunks) / 10
+    start = int(frames_of(settled[0])[0]) - settled[0].frame
+    for chunk in chunks:
+        off = (frames_of(chunk) - start - chunk.frame - np.arange(chunk.frames)) % 2**23
+        assert len(set(off)) == 1, f"{chunk!r} is not contiguous"
+        assert off[0] % PERIOD == 0, f"{chunk!r} is off by {off[0]} frames"
+    for chunk in settled:
+        off = (frames_of(chunk) - start - chunk.frame - np.arange(chunk.frames)) % 2**23
+        assert not off.any(), f"{chunk!r} is off by {off.min()} frames"
+
+
+@pytest.mark.parametrize(
+    ("work", "threads"),
+    [(None, 0), (spin, 4), (hold_the_gil, 1)],
+    ids=["idle", "four_threads_spinning", "a_call_that_holds_the_gil"],
+)
+def test_every_frame_arrives_bit_exact_or_is_in_a_gap(
+    jack_counter: servers.JackCounter, work: Callable[[], object] | None, threads: int
+) -> None:
+    channel = ChannelSink(limit_bytes=2**30)
+    builder = (
+        StreamAudio.builder()
+        .add_source("counter", AudioSource.device("counter"))
+        .add_sink(channel)
+        .config(StreamConfig(chunk_duration=PERIOD / RATE))
+        .duration(SECONDS)
+    )
+    with in_threads(work or spin, threads), builder.start() as session:
+        chunks = list(channel)
+    report = session.report()
+    source = report.sources["counter"]
+
+    assert report.balanced, report
+    assert source.position == SECONDS * RATE
+    check_every_frame(chunks)
+    assert sum(chunk.frames for chunk in chunks) == source.captured
+    # Nothing is lost on our side; what JACK lost are whole periods, and JACK knows of them.
+    assert all(gap.cause == GapCause.HOST_OVERFLOW for gap in source.gaps), report
+    assert all(gap.frames % PERIOD == 0 for gap in source.gaps), report
+    assert len(source.gaps) <= jack_counter.stop(), report
+
+
+def test_a_callback_takes_microseconds(jack_counter: servers.JackCounter) -> None:
+    session = StreamAudio.builder().add_source("counter", AudioSource.device("counter"))
+    with session.add_sink(ChannelSink()).duration(1).start() as running:
+        running.wait()
+    assert 0 < running.report().sources["counter"].longest_callback < 0.1
+
+
+def test_the_device_list_is_fresh_beside_a_running_stream(jack: servers.Jack) -> None:
+    with servers.JackCounter():
+        channel = ChannelSink()
+        builder = StreamAudio.builder().add_source("counter", AudioSource.device("counter"))
+        with builder.add_sink(channel).start() as session:
+            assert "latecomer" not in {device.name for device in list_input_devices()}
+            with servers.JackCounter("latecomer"):
+                assert "latecomer" in {device.name for device in list_input_devices()}
+            assert "latecomer" not in {device.name for device in list_input_devices()}
+        report = session.report()
+    check_every_frame(list(channel))
+    assert report.balanced
+    assert not report.sources["counter"].error
+
+
+def test_a_rate_that_the_server_does_not_run_at_is_refused_with_the_reason(
+    jack_counter: servers.JackCounter,
+) -> None:
+    builder = StreamAudio.builder().add_source(
+        "counter", AudioSource.device("counter", sample_rate=16_000)
+    )
+    with pytest.raises(DeviceFormatError, match=r"does not record at 16000 Hz.*rate is 48000 Hz"):
+        builder.add_sink(ChannelSink()).start()
+
+
+def test_more_channels_than_the_device_has_are_refused(jack_counter: servers.JackCounter) -> None:
+    builder = StreamAudio.builder().add_source(
+        "counter", AudioSource.device("counter", channels=3)
+    )
+    with pytest.raises(DeviceFormatError, match=r"does not record 3 channels.*It has 2"):
+        builder.add_sink(ChannelSink()).start()

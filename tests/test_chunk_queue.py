@@ -1,0 +1,241 @@
+"""The bounded queue: what is pushed out is told to both sides, to the frame."""
+
+import sys
+import threading
+from collections import deque
+from itertools import count
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_audio import AudioChunk, Gap, GapCause
+from stream_audio.chunk_queue import ChunkQueue, missing
+
+FRAME_BYTES = 4
+GIVE_UP = 30.0
+
+
+def chunk(frame, frames=1, source="mic", gaps=()):
+    data = np.zeros((frames, 1), np.float32)
+    return AudioChunk(source, data, 48_000, frame, 1000 + frame / 48_000, 0.0, tuple(gaps))
+
+
+def lost(frame, frames, cause=GapCause.BACKLOG_FULL, source="mic"):
+    return Gap(source, frame, frames, cause, 1000 + frame / 48_000)
+
+
+def drain(queue):
+    return list(iter(queue.take, None))
+
+
+def test_first_in_first_out():
+    queue = ChunkQueue(100)
+    chunks = [chunk(0), chunk(1), chunk(2)]
+    for one in chunks:
+        assert queue.put(one) == ()
+    assert drain(queue) == chunks
+    assert queue.take() is None
+
+
+def test_it_counts_what_waits():
+    queue = ChunkQueue(100)
+    queue.put(chunk(0, 3))
+    queue.put(chunk(3, 5))
+    assert (queue.frames, queue.bytes) == (8, 8 * FRAME_BYTES)
+    queue.take()
+    assert (queue.frames, queue.bytes) == (5, 5 * FRAME_BYTES)
+
+
+def test_exactly_the_limit_fits():
+    queue = ChunkQueue(10 * FRAME_BYTES)
+    assert queue.put(chunk(0, 4)) == ()
+    assert queue.put(chunk(4, 6)) == ()
+    assert queue.put(chunk(10, 1)) == (lost(0, 4),)
+
+
+def test_a_full_queue_drops_the_oldest_and_tells_the_putting_side():
+    queue = ChunkQueue(3 * FRAME_BYTES)
+    for frame in range(3):
+        queue.put(chunk(frame))
+    assert queue.put(chunk(3, 2)) == (lost(0, 1), lost(1, 1))
+    assert [one.frame for one in drain(queue)] == [2, 3]
+
+
+def test_the_taking_side_is_told_by_the_chunk_that_follows():
+    queue = ChunkQueue(2 * FRAME_BYTES)
+    for frame in range(5):
+        queue.put(chunk(frame))
+    first, second = drain(queue)
+    assert first.gaps == (lost(0, 3),)
+    assert second.gaps == ()
+
+
+def test_the_gaps_of_a_dropped_chunk_are_passed_on():
+    queue = ChunkQueue(2 * FRAME_BYTES)
+    ring_gap = lost(0, 7, GapCause.RING_FULL)
+    queue.put(chunk(7, 2, gaps=[ring_gap]))
+    own = lost(9, 1, GapCause.HOST_OVERFLOW)
+    queue.put(chunk(10, 1, gaps=[own]))
+    assert queue.take().gaps == (ring_gap, lost(7, 2), own)
+
+
+def test_a_source_is_told_of_its_own_gaps_alone():
+    queue = ChunkQueue(2 * FRAME_BYTES)
+    queue.put(chunk(0, source="a"))
+    queue.put(chunk(0, source="b"))
+    queue.put(chunk(1, source="b"))
+    queue.put(chunk(1, source="a"))
+    first, second = drain(queue)
+    assert (first.source, first.gaps) == ("b", (lost(0, 1, source="b"),))
+    assert (second.source, second.gaps) == ("a", (lost(0, 1, source="a"),))
+
+
+def test_a_chunk_larger_than_the_limit_is_taken_all_the_same():
+    queue = ChunkQueue(1)
+    queue.put(chunk(0, 100))
+    assert queue.put(chunk(100, 100)) == (lost(0, 100),)
+    assert queue.take().frame == 100
+
+
+def test_a_taken_chunk_is_the_one_that_was_put():
+    queue = ChunkQueue(1 * FRAME_BYTES)
+    kept = chunk(1)
+    queue.put(chunk(0))
+    queue.put(kept)
+    taken = queue.take()
+    assert taken.data is kept.data
+    assert (taken.frame, taken.time, taken.source) == (kept.frame, kept.time, kept.source)
+
+
+PUT = st.tuples(
+    st.sampled_from("ab"),
+    st.integers(1, 9),  # frames of the chunk
+    st.integers(0, 3),  # frames that the source lost before it
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.integers(1, 20), st.lists(st.one_of(PUT, st.none()), max_size=60))
+def test_any_puts_and_takes_agree_with_a_plain_deque(limit_frames, steps):
+    queue = ChunkQueue(limit_frames * FRAME_BYTES)
+    model = deque()
+    next_frame = dict.fromkeys("ab", 0)
+    became = {"a": {}, "b": {}}  # what the taking side was told of each frame
+    expected = {"a": {}, "b": {}}
+
+    def take():
+        taken = queue.take()
+        if not model:
+            assert taken is None
+            return
+        put = model.popleft()
+        assert (taken.source, taken.frame, taken.frames) == (put.source, put.frame, put.frames)
+        told = became[taken.source]
+        for gap in taken.gaps:
+            assert gap.source == taken.source
+            assert gap.frame == len(told)
+            told.update(dict.fromkeys(range(gap.frame, gap.end), gap.cause))
+        assert taken.frame == len(told)
+        told.update(dict.fromkeys(range(taken.frame, taken.end), "taken"))
+
+    for step in steps:
+        if step is None:
+            take()
+            continue
+        source, frames, lost_before = step
+        start = next_frame[source]
+        gaps = [lost(start, lost_before, GapCause.RING_FULL, source)] if lost_before else []
+        one = chunk(start + lost_before, frames, source, gaps)
+        next_frame[source] = one.end
+        expected[source].update(dict.fromkeys(range(start, one.frame), GapCause.RING_FULL))
+        expected[source].update(dict.fromkeys(range(one.frame, one.end), "taken"))
+        room = []
+        while model and sum(c.frames for c in model) + frames > limit_frames:
+            room.append(missing(model.popleft(), GapCause.BACKLOG_FULL))
+        assert queue.put(one) == tuple(room)
+        for gap in room:
+            pushed_out = dict.fromkeys(range(gap.frame, gap.end), GapCause.BACKLOG_FULL)
+            expected[gap.source].update(pushed_out)
+        model.append(one)
+        assert queue.frames == sum(c.frames for c in model)
+    while model:
+        take()
+    for source, told in became.items():
+        assert told == {frame: expected[source][frame] for frame in told}
+
+
+@pytest.fixture
+def eager_switching():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_two_threads_lose_no_frame_between_them(eager_switching):
+    queue = ChunkQueue(8 * FRAME_BYTES)
+    pushed_out = []
+    frames = [1 + i * 7919 % 5 for i in range(20_000)]  # of the chunks, irregular
+
+    def put_all():
+        frame = 0
+        for n in frames:
+            pushed_out.extend(queue.put(chunk(frame, n)))
+            frame += n
+        done.set()
+
+    done = threading.Event()
+    thread = threading.Thread(target=put_all)
+    thread.start()
+    told = 0
+    taken = in_gaps = 0
+    while True:
+        finished = done.is_set()
+        one = queue.take()
+        if one is None:
+            if finished:
+                break
+            continue
+        for gap in one.gaps:
+            assert (gap.frame, gap.cause) == (told, GapCause.BACKLOG_FULL)
+            told = gap.end
+            in_gaps += gap.frames
+        assert one.frame == told
+        told = one.end
+        taken += one.frames
+    thread.join(GIVE_UP)
+    assert told == sum(frames)
+    assert taken + in_gaps == sum(frames)
+    assert in_gaps == sum(gap.frames for gap in pushed_out)
+    assert (queue.frames, queue.bytes) == (0, 0)
+
+
+def test_a_consumer_suspended_in_mid_take_does_not_hold_the_putting_side_up():
+    class Suspended(deque):
+        def popleft(self):
+            inside.set()
+            assert go_on.wait(GIVE_UP)
+            return super().popleft()
+
+    inside, go_on = threading.Event(), threading.Event()
+    queue = ChunkQueue(1000)
+    queue._chunks = Suspended()
+    queue.put(chunk(0))
+    consumer = threading.Thread(target=queue.take)
+    consumer.start()
+    assert inside.wait(GIVE_UP)
+    puts = count()
+
+    def put():
+        queue.put(chunk(1))
+        next(puts)
+
+    producer = threading.Thread(target=put)
+    producer.start()
+    producer.join(GIVE_UP)
+    came_through = next(puts)
+    go_on.set()
+    consumer.join(GIVE_UP)
+    assert came_through == 1

@@ -1,0 +1,96 @@
+"""A setting that cannot work is refused where it is given, with its name and value."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from stream_audio import ConfigError, ConfigTypeError, StreamAudioError, StreamConfig
+from stream_audio.testing import VirtualClock
+
+BOUNDS = {
+    "chunk_duration": (0.0005, 10),
+    "ring_duration": (0.01, 3600),
+    "backlog_bytes": (1, 2**40),
+    "retries": (0, 100),
+    "retry_delay": (0, 3600),
+    "switch_interval": (1e-6, 10),
+}
+WHOLE = ("backlog_bytes", "retries")
+
+
+def test_the_defaults_are_those_of_the_documentation():
+    config = StreamConfig()
+    assert config.chunk_duration == 0.1
+    assert config.ring_duration is None
+    assert config.backlog_bytes == 32 * 1024 * 1024
+    assert (config.retries, config.retry_delay) == (3, 0.1)
+    assert config.switch_interval is None
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_both_bounds_are_allowed(name):
+    for value in BOUNDS[name]:
+        assert getattr(StreamConfig(**{name: value}), name) == value
+
+
+JUST_OUTSIDE = [
+    (name, value)
+    for name, (low, high) in BOUNDS.items()
+    for value in (low - (1 if name in WHOLE else 1e-7), high + 1)
+]
+
+
+@pytest.mark.parametrize(("name", "value"), JUST_OUTSIDE)
+def test_a_value_out_of_range_is_refused(name, value):
+    with pytest.raises(ConfigError, match=name) as caught:
+        StreamConfig(**{name: value})
+    assert str(value) in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", [name for name in BOUNDS if name not in WHOLE])
+def test_a_duration_is_finite(name, value):
+    with pytest.raises(ConfigError, match=name):
+        StreamConfig(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["0.1", True, 1j, [1]])
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_value_of_the_wrong_type_is_refused(name, value):
+    with pytest.raises(ConfigTypeError, match=name) as caught:
+        StreamConfig(**{name: value})
+    assert repr(value) in str(caught.value)
+    assert isinstance(caught.value, TypeError)
+    assert isinstance(caught.value, StreamAudioError)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_count_is_whole(name):
+    with pytest.raises(ConfigTypeError, match=name):
+        StreamConfig(**{name: 1.5})
+
+
+def test_numbers_of_numpy_will_do():
+    config = StreamConfig(chunk_duration=np.float32(0.5), retries=np.int16(2))
+    assert (config.chunk_duration, config.retries) == (0.5, 2)
+
+
+def test_the_clock_is_one():
+    clock = VirtualClock()
+    assert StreamConfig(clock=clock).clock is clock
+    with pytest.raises(ConfigTypeError, match="clock"):
+        StreamConfig(clock=0.0)
+
+
+def test_it_cannot_be_changed():
+    config = StreamConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.retries = 7
+
+
+def test_settings_are_given_by_name():
+    with pytest.raises(TypeError):
+        StreamConfig(0.1)

@@ -12,8 +12,8 @@ from stream_audio.errors import AmbiguousDeviceError, DeviceNotFoundError
 def find_input(name: str, devices: list[NativeDevice]) -> NativeDevice:
     """Return the one input device that ``name`` means.
 
-    Tried in turn, each without regard to case: the whole name; the name with its host API, as in
-    ``"system, JACK Audio Connection Kit"``; a part of the name.
+    Tried in turn: the whole name; the name with its host API, as in
+    ``"system, JACK Audio Connection Kit"``; both without regard to case; a part of it.
 
     Raises
     ------
@@ -28,6 +28,7 @@ def find_input(name: str, devices: list[NativeDevice]) -> NativeDevice:
     wanted = name.casefold()
     tests = (
         lambda device: device.name == name,
+        lambda device: full_name(device) == name,
         lambda device: device.name.casefold() == wanted,
         lambda device: full_name(device).casefold() == wanted,
         lambda device: wanted in full_name(device).casefold(),

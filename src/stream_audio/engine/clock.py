@@ -7,6 +7,7 @@ of ``csrc/clock.h``, where time stands still while any seated thread works.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any, Protocol, runtime_checkable
 
@@ -43,6 +44,9 @@ class Clock(Protocol):
     def signal(self) -> Signal:
         """Make a signal for a thread that is about to start, or for the calling thread."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` pass; in a sink, for example, that is slow on purpose."""
+
 
 class MonotonicClock:
     """The real clock."""
@@ -59,6 +63,10 @@ class MonotonicClock:
     def signal(self) -> Signal:
         """Make a signal on a Python lock."""
         return LockSignal()
+
+    def sleep(self, seconds: float) -> None:
+        """``time.sleep``."""
+        time.sleep(seconds)
 
     def __repr__(self) -> str:
         return "MonotonicClock()"
@@ -84,6 +92,19 @@ class Sleeper:
 
     def close(self) -> None:  # noqa: D102
         lib.sa_sleeper_retire(self.native)
+
+
+_own = threading.local()
+
+
+def sit_on(signal: Signal) -> None:
+    """Say which signal the calling thread sleeps on; called as the thread begins."""
+    _own.signal = signal
+
+
+def own_signal() -> Signal | None:
+    """Return the signal that the calling thread sleeps on, if it belongs to a session."""
+    return getattr(_own, "signal", None)
 
 
 def deadline_ns(seconds: float) -> int:

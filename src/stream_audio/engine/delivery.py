@@ -15,6 +15,7 @@ from typing import Any, Literal
 from stream_audio.chunk import AudioChunk
 from stream_audio.chunk_queue import ChunkQueue, missing
 from stream_audio.config import StreamConfig
+from stream_audio.engine.clock import sit_on
 from stream_audio.engine.ledger import SinkAccount
 from stream_audio.errors import SinkError
 from stream_audio.events import GapDetected, SinkFailed, StreamEvent
@@ -216,6 +217,7 @@ class WorkerDelivery(Delivery):
     # ---- the worker's side ----
 
     def _run(self) -> None:
+        sit_on(self._arrived)
         try:
             while not self.detached and not self._abandoned:
                 closing = self._closing  # asked before taking: what was put before is then seen

@@ -15,7 +15,7 @@ from stream_audio._native.capture import reader_array, wait_and_read
 from stream_audio._native.portaudio import log_host_messages
 from stream_audio.config import StreamConfig
 from stream_audio.engine import switch_interval
-from stream_audio.engine.clock import Sleeper, deadline_ns
+from stream_audio.engine.clock import Sleeper, deadline_ns, sit_on
 from stream_audio.engine.delivery import Delivery, OnFailure, make_delivery
 from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.inlet import Inlet
@@ -127,6 +127,7 @@ class Router:
     # ---- the router's thread ----
 
     def _run(self) -> None:
+        sit_on(self.sleeper)
         try:
             self.send(SessionStarted(self.clock.now()))
             self._move_until(lambda: self._stop_requested)

@@ -6,7 +6,7 @@ from typing import Any
 
 from stream_audio._checks import real_number
 from stream_audio._native import check_process, ffi, in_loading_process, lib
-from stream_audio.engine.clock import NANOSECONDS, Signal, Sleeper, deadline_ns
+from stream_audio.engine.clock import NANOSECONDS, Signal, Sleeper, deadline_ns, own_signal
 
 START = 1000.0
 """What ``now()`` says at first, in seconds; not 0, which would hide mistakes."""
@@ -46,6 +46,19 @@ class VirtualClock:
     def signal(self) -> Signal:
         """Take a seat."""
         return Sleeper(self)
+
+    def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` of virtual time pass, on a thread of a session or on any other."""
+        own = own_signal()
+        signal = self.signal() if own is None else own
+        until = self.now() + seconds
+        woken = False
+        while (left := until - self.now()) > 0:
+            woken |= signal.wait(left)
+        if woken:
+            signal.set()  # it was meant for what the thread does when it is back
+        if own is None:
+            signal.close()
 
     def advance(self, seconds: float, *, timeout: float = 60.0) -> None:
         """Let ``seconds`` of virtual time pass, and return when all seated threads sleep again.

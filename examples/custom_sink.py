@@ -1,4 +1,4 @@
-"""A sink of your own: write raw 16-bit samples to standard output, for a pipe into another program.
+"""A sink of your own: raw 16-bit samples to standard output, for a pipe into another program.
 
     python examples/custom_sink.py | aplay -t raw -f S16_LE -r 48000 -c 2
     python examples/custom_sink.py --seconds 2 --virtual > tone.raw     without a microphone
@@ -8,6 +8,7 @@ runs on a thread of its own, so a full pipe delays nobody but this sink.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import threading
@@ -73,11 +74,8 @@ def main() -> None:
         .on_event(watch)
     )
     try:
-        with builder.start() as session:
-            try:
-                finished.wait()
-            except KeyboardInterrupt:
-                pass
+        with builder.start() as session, contextlib.suppress(KeyboardInterrupt):
+            finished.wait()
     except StreamAudioError as error:
         raise SystemExit(f"error: {error}") from None
     print(session.report(), file=sys.stderr)

@@ -384,9 +384,7 @@ FAILING_STARTS = [
     ),
     FailingStart(
         "two sources in a file",
-        lambda folder: (
-            builder().add_source("b", tone).add_sink(FileSink(folder / "a.wav"))
-        ),
+        lambda folder: builder().add_source("b", tone).add_sink(FileSink(folder / "a.wav")),
         (ConfigError, ValueError),
         ("writes one source", "mic, b"),
     ),
@@ -611,7 +609,9 @@ NOT_PORTAUDIO = [
 ]
 
 
-@pytest.mark.parametrize(("library", "words"), NOT_PORTAUDIO, ids=["missing", "libm", "no library"])
+@pytest.mark.parametrize(
+    ("library", "words"), NOT_PORTAUDIO, ids=["missing", "libm", "no library"]
+)
 @pytest.mark.parametrize(
     "call",
     [

@@ -81,6 +81,14 @@ def test_the_gaps_of_a_dropped_chunk_are_passed_on():
     assert queue.take().gaps == (ring_gap, lost(7, 2), own)
 
 
+def test_dropped_chunks_that_do_not_adjoin_stay_apart():
+    """A jump of the timeline that is no loss, such as a pause, is not told as one."""
+    queue = ChunkQueue(2 * FRAME_BYTES)
+    for frame in (0, 50, 100, 101):
+        queue.put(chunk(frame))
+    assert queue.take().gaps == (lost(0, 1), lost(50, 1))
+
+
 def test_a_source_is_told_of_its_own_gaps_alone():
     queue = ChunkQueue(2 * FRAME_BYTES)
     queue.put(chunk(0, source="a"))

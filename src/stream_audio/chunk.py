@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,15 @@ class AudioChunk:
     arrival: float
     gaps: tuple[Gap, ...] = ()
     overflows: int = 0
-    _peaks: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    _squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
+    _peaks: NDArray[np.float32] | None = None
+    _squares: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if self._peaks is None or self._squares is None:  # not from a capture: made by hand
+            samples = np.asarray(self.data, np.float64)
+            peaks = np.abs(samples).max(axis=0, initial=0.0).astype(np.float32)
+            object.__setattr__(self, "_peaks", peaks)
+            object.__setattr__(self, "_squares", np.square(samples).sum(axis=0))
 
     @property
     def frames(self) -> int:
@@ -84,6 +91,7 @@ class AudioChunk:
     @property
     def peak(self) -> NDArray[np.float64]:
         """Largest absolute sample of each channel, dBFS, shape (channels,); silence: ``-inf``."""
+        assert self._peaks is not None
         with np.errstate(divide="ignore"):
             return 20.0 * np.log10(self._peaks.astype(np.float64))
 
@@ -93,12 +101,14 @@ class AudioChunk:
 
         0 dBFS is the level of a full-scale square wave; a full-scale sine has -3.01 dBFS.
         """
+        assert self._squares is not None
         with np.errstate(divide="ignore"):
             return 10.0 * np.log10(self._squares / max(1, len(self.data)))
 
     @property
     def is_silent(self) -> bool:
         """Whether every sample is exactly zero, as a muted or blocked device delivers them."""
+        assert self._squares is not None
         return not self._squares.any()
 
     def to_pcm16(self) -> bytes:

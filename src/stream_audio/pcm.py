@@ -27,15 +27,15 @@ def to_integers(samples: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
         The same shape, from ``-2**(bits - 1)`` to ``2**(bits - 1) - 1``.
     """
     scale = float(1 << (bits - 1))
-    scaled = samples * np.float32(scale)
+    # Clipped first: scaled, what is far beyond full scale would overflow.
+    scaled = np.clip(np.ascontiguousarray(samples), np.float32(-2), np.float32(2))
+    scaled *= np.float32(scale)
     np.rint(scaled, out=scaled)
     np.clip(scaled, -scale, scale - 1, out=scaled)
-    with np.errstate(invalid="ignore"):
-        integers = scaled.astype(np.int32)
     # A NaN has no integer; what the cast makes of it depends on the machine.
     if np.isnan(scaled.sum()):
-        integers[np.isnan(scaled)] = 0
-    return integers
+        scaled[np.isnan(scaled)] = 0
+    return scaled.astype(np.int32)
 
 
 def pcm16_bytes(samples: NDArray[np.float32]) -> bytes:

@@ -1,5 +1,6 @@
 """The seam of time: signals that keep a wake, on the real clock as on a virtual one."""
 
+import sys
 import threading
 import time
 
@@ -88,9 +89,18 @@ def test_another_thread_ends_a_wait_without_a_timeout(signal):
     assert woken == [True]
 
 
-def test_wakes_from_many_threads_lose_none_and_raise_nothing(signal):
-    """Each wait takes at least one wake, and the last wake is never lost."""
-    rounds = 500
+@pytest.fixture
+def eager_switching():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_wakes_from_many_threads_raise_nothing_and_the_last_one_is_not_lost(
+    signal, eager_switching
+):
+    rounds = 2000
     done = threading.Event()
 
     def wake():

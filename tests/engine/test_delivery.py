@@ -616,7 +616,8 @@ def test_every_frame_is_delivered_once_or_in_one_gap(acts, on_failure, limit_fra
     report = setup.stop()
     assert balanced(setup)
     tiles = sorted(
-        [(one.frame, one.end) for one in sink.chunks] + [(gap.frame, gap.end) for gap in report.gaps]
+        [(one.frame, one.end) for one in sink.chunks]
+        + [(gap.frame, gap.end) for gap in report.gaps]
     )
     assert [start for start, _ in tiles] == [0, *(end for _, end in tiles[:-1])]
     assert sum(end - start for start, end in tiles) == report.offered

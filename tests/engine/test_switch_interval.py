@@ -1,4 +1,4 @@
-"""The interpreter's switch interval: the shortest that is asked for, and the old one at the end."""
+"""The interpreter's switch interval: the shortest that is asked for, then the old one again."""
 
 import sys
 from itertools import permutations

@@ -1,4 +1,4 @@
-"""The timeline: what the host lost, by its own count of frames, and when each frame was captured."""
+"""The timeline: what the host lost, by its own count, and when each frame was captured."""
 
 import numpy as np
 import pytest
@@ -156,7 +156,11 @@ def test_a_jump_is_believed_as_soon_as_the_next_packet_confirms_it(line):
     assert one.read().captured == PERIOD
     one.push()
     one.read()
-    assert one.chunks == [(0, PERIOD, 0), (PERIOD + 100, PERIOD, 100), (2 * PERIOD + 100, PERIOD, 0)]
+    assert one.chunks == [
+        (0, PERIOD, 0),
+        (PERIOD + 100, PERIOD, 100),
+        (2 * PERIOD + 100, PERIOD, 0),
+    ]
 
 
 @pytest.mark.parametrize("late", [1, PERIOD, 10 * PERIOD])

@@ -120,6 +120,33 @@ def test_get_says_the_end_again_and_again():
     assert [channel.get(timeout=GIVE_UP) for _ in range(3)] == [None, None, None]
 
 
+def test_a_last_chunk_that_comes_just_before_the_stop_is_not_missed(monkeypatch):
+    """Between the consumer's look into the empty channel and its look whether it is closed."""
+    channel = ChannelSink()
+    take = channel._queue.take
+
+    def take_then_end():
+        taken = take()
+        monkeypatch.setattr(channel._queue, "take", take)
+        channel.write(chunk(0))
+        channel.stop()
+        return taken
+
+    monkeypatch.setattr(channel._queue, "take", take_then_end)
+    assert frames_of(channel) == [0]
+
+
+def test_the_stop_ends_every_get_that_waits():
+    channel = ChannelSink()
+    got = queue.Queue()
+    threads = [threading.Thread(target=lambda: got.put(channel.get())) for _ in range(3)]
+    for thread in threads:
+        thread.daemon = True
+        thread.start()
+    channel.stop()
+    assert [got.get(timeout=GIVE_UP) for _ in threads] == [None] * 3
+
+
 def test_unread_is_what_waits():
     channel = ChannelSink()
     assert channel.unread == 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
 from stream_audio.chunk import AudioChunk
@@ -48,6 +49,8 @@ class Delivery:
         self._on_failure = on_failure
         self._send = send
         self.detached = False
+        # Gaps of chunks that were skipped, for the next chunk of each source.
+        self._skipped: dict[str, tuple[Gap, ...]] = {}
 
     def start(self) -> None:
         """Begin; the sink has been started."""
@@ -78,6 +81,18 @@ class Delivery:
             self.account.drop(gap)
             self._send(GapDetected(self._clock.now(), gap, self.name))
 
+    def _with_skipped(self, chunk: AudioChunk) -> AudioChunk:
+        """Tell the chunk of those before it that this sink did not get."""
+        skipped = self._skipped.pop(chunk.source, ())
+        return replace(chunk, gaps=(*skipped, *chunk.gaps)) if skipped else chunk
+
+    def _give_up(self, chunk: AudioChunk, error: BaseException) -> None:
+        """Enter a chunk that could not be written."""
+        gap = missing(chunk, GapCause.SINK_FAILED)
+        self._skipped[chunk.source] = (*chunk.gaps, gap)
+        self._drop((gap,))
+        self._fail(error)
+
     def _fail(self, error: BaseException) -> None:
         self.error = error
         self.detached = self._on_failure == "detach"
@@ -90,17 +105,25 @@ class Delivery:
             return
         try:
             dropped = stop()
-        except Exception as error:
+        except BaseException as error:
+            if self._account_is_closed:
+                return
             if self.error is None:
                 self._fail(error)
             else:
                 _log.exception("sink %s could not stop either", self.name)
         else:
-            self._taken_back(dropped)
+            if not self._account_is_closed:
+                self._taken_back(dropped)
+
+    @property
+    def _account_is_closed(self) -> bool:
+        """Whether the sink was left to itself, so that what it does no longer counts."""
+        return False
 
     def _taken_back(self, dropped: object) -> None:
         """Enter what a sink that does not block had taken before, and has now dropped."""
-        if isinstance(dropped, tuple) and dropped:
+        if isinstance(dropped, tuple) and dropped and all(isinstance(g, Gap) for g in dropped):
             self.account.delivered -= sum(gap.frames for gap in dropped)
             self._drop(dropped)
 
@@ -123,11 +146,11 @@ class DirectDelivery(Delivery):
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
         self.account.offered += chunk.frames
+        chunk = self._with_skipped(chunk)
         try:
             dropped = self.sink.write(chunk)
-        except Exception as error:
-            self._drop((missing(chunk, GapCause.SINK_FAILED),))
-            self._fail(error)
+        except BaseException as error:
+            self._give_up(chunk, error)
         else:
             self.account.delivered += chunk.frames
             self._taken_back(dropped)
@@ -180,6 +203,10 @@ class WorkerDelivery(Delivery):
         in_hand = self._in_hand
         return self._queue.frames + (in_hand.frames if in_hand is not None else 0)
 
+    @property
+    def _account_is_closed(self) -> bool:
+        return self._abandoned
+
     # ---- the router's side ----
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
@@ -205,6 +232,7 @@ class WorkerDelivery(Delivery):
     def _abandon(self) -> None:
         """Leave the worker to its fate: what it holds, and what waits for it, is dropped."""
         self._abandoned = True
+        self._arrived.set()  # should it sleep between two tries
         _log.warning("sink %s did not finish in time; it is abandoned", self.name)
         chunks = [self._in_hand] if self._in_hand is not None else []
         self._in_hand = None
@@ -223,7 +251,7 @@ class WorkerDelivery(Delivery):
                 closing = self._closing  # asked before taking: what was put before is then seen
                 if self._take_one():
                     continue
-                if closing:
+                if closing or self._abandoned:
                     break
                 self._arrived.wait()
             if not self._abandoned:
@@ -240,6 +268,7 @@ class WorkerDelivery(Delivery):
             self._in_hand = chunk
         if chunk is None:
             return False
+        chunk = self._with_skipped(chunk)
         error = self._write(chunk)
         with self._hand_over:
             if self._abandoned:
@@ -248,25 +277,28 @@ class WorkerDelivery(Delivery):
             if error is None:
                 self.account.delivered += chunk.frames
                 return True
-            self._drop((missing(chunk, GapCause.SINK_FAILED),))
-            self._fail(error)
+            self._give_up(chunk, error)
             if self.detached:
                 self._drop_the_rest()
         return True
 
-    def _write(self, chunk: AudioChunk) -> Exception | None:
+    def _write(self, chunk: AudioChunk) -> BaseException | None:
         """Write one chunk, with retries; returns the last error if none succeeded."""
         delay = self._config.retry_delay
         for tries_left in range(self._config.retries, -1, -1):
             try:
                 self.sink.write(chunk)
-            except Exception as error:
-                final = isinstance(error, SinkError) and not error.retryable
+            except BaseException as error:
+                # SystemExit and its like are not meant for this thread: they are failures too.
+                final = not isinstance(error, Exception)
+                final |= isinstance(error, SinkError) and not error.retryable
                 if final or tries_left == 0 or self._abandoned:
                     return error
                 _log.info("sink %s raised, trying again in %.1f s: %s", self.name, delay, error)
                 self._pause(delay)
                 delay *= 2
+                if self._abandoned:
+                    return error
             else:
                 return None
         return None

@@ -102,18 +102,21 @@ class WavWriter:
         except BaseException:
             self._bytes = before
             with contextlib.suppress(OSError):  # the error that matters is the one under way
+                os.lseek(self._file, self._header_bytes + before, os.SEEK_SET)
                 os.ftruncate(self._file, self._header_bytes + before)
-                os.lseek(self._file, 0, os.SEEK_END)
             raise
         if self._bytes - self._bytes_in_header >= self._sample_rate * self._frame_bytes:
-            self._write_header()
+            # The samples are in the file: an error here is not theirs. The next chunk tries again,
+            # and close() does not keep it back.
+            with contextlib.suppress(OSError):
+                self._write_header()
 
     def close(self) -> None:
         """Complete the header and close the file."""
         try:
+            self._write_header()
             if self._bytes % 2:
                 os.write(self._file, b"\0")  # chunks are padded to even length
-            self._write_header()
         finally:
             os.close(self._file)
 

@@ -58,7 +58,8 @@ class ChannelSink:
         """Frames that wait to be read."""
         if self._target is not None:
             with self._target.mutex:
-                return sum(chunk.frames for chunk in self._target.queue if chunk is not None)
+                waiting = list(self._target.queue)
+            return sum(chunk.frames for chunk in waiting if isinstance(chunk, AudioChunk))
         return self._queue.frames
 
     def start(self, info: SinkInfo) -> None:
@@ -136,7 +137,8 @@ def _put_dropping_oldest(
                 oldest = target.get_nowait()
             except queue.Empty:
                 continue  # the consumer took it meanwhile
-            if oldest is not None:
+            target.task_done()  # nobody else will say so
+            if isinstance(oldest, AudioChunk):
                 dropped.append(missing(oldest, GapCause.BACKLOG_FULL))
         else:
             return tuple(dropped)

@@ -16,12 +16,14 @@ from stream_audio.sinks.base import SinkInfo
 # Another try cannot mend these.
 _FINAL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EBADF}
 
+_NAME_A_FILE = "Give the name of a file"
+
 _HINTS = {
     errno.EEXIST: "Pass overwrite=True to replace it",
     errno.ENOENT: "Create the folder first",
     errno.EACCES: "Choose a folder that you may write to",
     errno.EPERM: "Choose a folder that you may write to",
-    errno.EISDIR: "Give the name of a file",
+    errno.EISDIR: _NAME_A_FILE,
     errno.ENOSPC: "Free some space; what was recorded so far is complete",
 }
 
@@ -119,11 +121,14 @@ class FileSink:
                 raise self._failure("complete", error) from error
 
     def _failure(self, doing: str, error: OSError) -> SinkError:
+        hint = _HINTS.get(error.errno or 0, "")
+        if error.errno == errno.EEXIST and self.path.is_dir():
+            hint = _NAME_A_FILE
         return SinkError(
             f"cannot {doing} {self.path}",
             retryable=error.errno not in _FINAL_ERRORS,
             host_text=error.strerror or str(error),
-            hint=_HINTS.get(error.errno or 0, ""),
+            hint=hint,
         )
 
     def __repr__(self) -> str:

@@ -1,0 +1,338 @@
+"""The command line as a user runs it: another process, its exit code, its two outputs."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+import stream_audio
+
+GIVE_UP = 60.0
+PROMPT = 8.0
+"""Seconds within which a recording must have ended after a signal."""
+
+RATE = 48_000
+COMMAND = [sys.executable, "-m", "stream_audio.cli"]
+WITHOUT_PORTAUDIO = {"STREAM_AUDIO_PORTAUDIO_LIBRARY": "/nonexistent/libportaudio.so.2"}
+"""So that these tests are the same on a machine with a microphone."""
+
+
+def environment():
+    plain = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR",)}
+    return plain | WITHOUT_PORTAUDIO | {"COLUMNS": "200", "PYTHONWARNINGS": "error"}
+
+
+def run(*arguments, command=COMMAND):
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+        env=environment(),
+    )
+
+
+def control_characters(text):
+    return sorted({character for character in text if character < " " and character != "\n"})
+
+
+def record(path, *arguments, **settings):
+    return run("record", path, "--fallback-virtual", *arguments, **settings)
+
+
+# ---- record ----
+
+
+def test_a_recording_for_people(tmp_path):
+    path = tmp_path / "take.wav"
+    result = record(path, "--duration", 0.25)
+    assert result.returncode == 0, result.stderr
+    values, rate = soundfile.read(path)
+    assert (values.shape, rate) == ((12_000, 2), RATE)
+    assert np.abs(values).max() > 0.1
+    for words in (
+        "captured  12000 frames",
+        "delivered  12000 frames",
+        "lost  0 frames",
+        str(path),
+    ):
+        assert words in result.stdout
+    assert "0.250 s at 48000 Hz, 2 channels" in result.stdout
+    assert "recording a tone from the virtual device" in result.stderr
+    # Neither is a terminal: no progress, no colour.
+    assert control_characters(result.stdout + result.stderr) == []
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_recording_for_machines(tmp_path):
+    path = tmp_path / "take.wav"
+    result = record(path, "-d", 0.1, "--json", "-r", 16_000, "-c", 1, "--subtype", "PCM_24")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["path"] == str(path)
+    assert report["balanced"] is True
+    assert report["running"] is False
+    assert report["sources"]["input"]["captured"] == 1600
+    assert report["sinks"]["take.wav"]["delivered"] == 1600
+    info = soundfile.info(path)
+    assert (info.frames, info.samplerate, info.channels) == (1600, 16_000, 1)
+    assert info.subtype == "PCM_24"
+
+
+def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path):
+    path = tmp_path / "take.wav"
+    path.write_bytes(b"precious")
+    result = record(path, "-d", 0.1)
+    assert result.returncode == 1
+    assert "error: cannot create" in result.stderr
+    assert "File exists" in result.stderr
+    assert "overwrite" in result.stderr
+    assert result.stdout == ""
+    assert path.read_bytes() == b"precious"
+    result = record(path, "-d", 0.1, "--overwrite")
+    assert result.returncode == 0, result.stderr
+    assert soundfile.info(path).frames == 4800
+
+
+def test_no_portaudio_and_no_fallback(tmp_path):
+    result = run("record", tmp_path / "take.wav", "-d", 0.1)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: PortAudio is not installed")
+    assert "apt install libportaudio2" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+WRONG_USAGE = [
+    ("record", "a.wav", "--loud"),
+    ("record", "a.wav", "-d", "long"),
+    ("rewind",),
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage(arguments):
+    result = run(*arguments)
+    assert result.returncode == 2, result.stderr
+    assert "Usage" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+WRONG_VALUES = [
+    (("-d", -1), "seconds must be from"),
+    (("-c", 65), "channels must be from"),
+    (("--subtype", "MP3"), "PCM_16, PCM_24, FLOAT"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG_VALUES, ids=str)
+def test_values_that_cannot_work(arguments, words, tmp_path):
+    result = record(tmp_path / "a.wav", *arguments)
+    assert result.returncode in (1, 2)
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_a_failure(tmp_path):
+    path = tmp_path / "full.wav"
+    path.symlink_to("/dev/full")
+    result = record(path, "-d", 0.1, "--overwrite")
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "Free some space" in result.stderr
+
+
+# The command line has no faults to ask for: its virtual source is given some.
+FAULTY = """
+import sys
+import stream_audio
+from stream_audio.cli import main
+from stream_audio.testing import Fault
+
+virtual = stream_audio.AudioSource.virtual
+def faulty(*arguments, **settings):
+    return virtual(*arguments, faults=[{fault}], **settings)
+stream_audio.AudioSource.virtual = staticmethod(faulty)
+sys.argv[0] = "stream-audio"
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        # Enough callbacks are lost to be told from a late one, whatever the machine does.
+        ("Fault.lose(9600, 100)", "host_overflow"),
+        ("Fault.die(9600)", "ended early: virtual sine is gone"),
+    ],
+)
+def test_missing_frames_have_an_exit_code_of_their_own(fault, words, tmp_path):
+    path = tmp_path / "take.wav"
+    command = [sys.executable, "-c", FAULTY.format(fault=fault)]
+    result = record(path, "-d", 1.5, command=command)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert words in result.stdout
+    assert soundfile.info(path).frames > 9000
+
+
+# ---- signals ----
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_recording_well(number, tmp_path):
+    path = tmp_path / "take.wav"
+    process = subprocess.Popen(
+        [*COMMAND, "record", str(path), "--fallback-virtual", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    try:
+        until = time.monotonic() + GIVE_UP
+        # The header alone has less: some audio has been written.
+        while not (path.exists() and path.stat().st_size > 10_000):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        process.send_signal(number)
+        asked = time.monotonic()
+        output, errors = process.communicate(timeout=GIVE_UP)
+        assert time.monotonic() - asked < PROMPT
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    report = json.loads(output)
+    assert report["balanced"]
+    assert soundfile.info(path).frames == report["sources"]["input"]["captured"] > 0
+
+
+# ---- progress ----
+
+
+def on_a_terminal(*arguments):
+    """Run with a terminal as stderr; returns the process and what the terminal showed."""
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+            env=environment() | {"TERM": "xterm-256color"},
+        )
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # EIO: the other end is closed
+                break
+            shown += piece
+        output, _ = process.communicate(timeout=GIVE_UP)
+        return process.returncode, output, shown.decode()
+    finally:
+        os.close(ours)
+
+
+def test_progress_is_for_terminals(tmp_path):
+    code, output, shown = on_a_terminal(
+        "record", tmp_path / "take.wav", "--fallback-virtual", "-d", 0.5
+    )
+    assert code == 0
+    assert "recording" in shown
+    assert "dBFS" in shown
+    assert "\x1b[" in shown
+    assert "captured  24000 frames" in output
+    assert control_characters(output) == []
+
+
+# ---- devices, and the rest ----
+
+
+def test_devices_without_portaudio():
+    result = run("devices", "--json")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: PortAudio is not installed")
+
+
+WITH_DEVICES = """
+import sys
+import stream_audio
+
+DEVICES = [
+    stream_audio.InputDevice("Mic [usb]", "ALSA", 2, 48_000, 0.009, 0.035, True),
+    stream_audio.InputDevice("system", "JACK Audio Connection Kit", 1, 44_100, 0.01, 0.02, False),
+]
+stream_audio.list_input_devices = lambda: DEVICES[:{count}]
+from stream_audio.cli import main
+sys.argv[0] = "stream-audio"
+main()
+"""
+
+
+def with_devices(count):
+    return [sys.executable, "-c", WITH_DEVICES.format(count=count)]
+
+
+def test_devices_for_people():
+    result = run("devices", command=with_devices(2))
+    assert result.returncode == 0, result.stderr
+    default, other = (line for line in result.stdout.splitlines() if "Hz" in line)
+    assert default.split() == ["*", "Mic", "[usb]", "ALSA", "2", "48000", "Hz", "9–35", "ms"]
+    assert other.split()[0] == "system"
+    assert "44100 Hz" in other
+    assert "* the default" in result.stdout
+    assert control_characters(result.stdout) == []
+
+
+def test_devices_for_machines():
+    result = run("devices", "--json", command=with_devices(2))
+    assert result.returncode == 0, result.stderr
+    first, second = json.loads(result.stdout)
+    assert first == {
+        "name": "Mic [usb]",
+        "host_api": "ALSA",
+        "channels": 2,
+        "sample_rate": 48_000,
+        "low_latency": 0.009,
+        "high_latency": 0.035,
+        "is_default": True,
+    }
+    assert second["name"] == "system"
+
+
+def test_no_devices():
+    result = run("devices", command=with_devices(0))
+    assert (result.returncode, result.stdout) == (0, "There is no input device.\n")
+
+
+def test_an_error_is_shown_word_for_word(tmp_path):
+    """Square brackets are markup to what prints it, and must not be here."""
+    path = tmp_path / "[red]" / "[/] take.wav"
+    result = record(path, "-d", 0.1)
+    assert result.returncode == 1
+    assert str(path) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_version():
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"{stream_audio.__version__}\n")
+
+
+def test_help_tells_the_exit_codes():
+    result = run("--help")
+    assert result.returncode == 0
+    assert "Exit codes" in result.stdout

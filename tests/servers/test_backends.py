@@ -1,0 +1,148 @@
+"""Broken or empty ALSA configurations: a clear error or a list, and the process lives.
+
+Each in a process of its own, for PortAudio has been seen to end it.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support import servers
+from support.alsa import SYSTEM_CONFIG, null_pcm
+
+GIVE_UP = 60.0
+
+PROGRAM = """
+import sys
+import stream_audio as s
+
+try:
+    print("listed", len(s.list_input_devices()))
+except s.BackendError as error:
+    assert error.hint and error.host_text, error
+    print("BackendError", error)
+# Whatever ALSA is like, what needs no device works on.
+source = s.AudioSource.virtual("silence", pace="freewheel")
+assert s.record(seconds=0.1, source=source).shape == (4800, 2)
+"""
+
+
+def run(program=PROGRAM, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+        env=os.environ
+        | {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "stream-audio-none"}
+        | environment,
+    )
+
+
+UNUSABLE = {
+    "no syntax": "pcm.!default { type nonsense\n",
+    "binary": "\x01\x02\x03{{{{",
+}
+
+USABLE = {
+    "unknown type": SYSTEM_CONFIG + "pcm.broken { type nonsense hint { show on } }\n",
+    "no such card": SYSTEM_CONFIG + "pcm.gone { type hw card 31 hint { show on } }\n",
+    "loop": SYSTEM_CONFIG
+    + "pcm.a { type plug slave.pcm b hint { show on } }\n"
+    + "pcm.b { type plug slave.pcm a hint { show on } }\n",
+    "many": SYSTEM_CONFIG + "".join(null_pcm(f"null{number}") for number in range(50)),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_configuration_that_cannot_be_read(name, servers_wanted):
+    with servers.alsa_config(UNUSABLE[name]) as path:
+        result = run()
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.startswith("BackendError PortAudio finds no working audio backend")
+        assert str(path) in result.stdout  # the file to mend
+        assert "configuration is valid" in result.stdout
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_a_configuration_with_something_wrong_in_it(name, servers_wanted):
+    with servers.alsa_config(USABLE[name]):
+        result = run()
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("listed")
+    if name == "many":
+        assert int(result.stdout.split()[1]) >= 50
+
+
+def test_a_configuration_that_is_mended_works_in_the_same_process(servers_wanted):
+    """PortAudio is opened anew for each list: what was broken before does not stick."""
+    program = """
+import os, sys
+import stream_audio as s
+
+broken, good = sys.argv[1:]
+for _ in range(2):
+    os.environ["ALSA_CONFIG_PATH"] = broken
+    try:
+        s.list_input_devices()
+    except s.BackendError:
+        pass
+    else:
+        raise AssertionError("no error")
+    os.environ["ALSA_CONFIG_PATH"] = good
+    assert "flatout" in [device.name for device in s.list_input_devices()]
+"""
+    with (
+        servers.alsa_config(UNUSABLE["no syntax"]) as broken,
+        servers.alsa_config(servers.ALSA_NULL) as good,
+    ):
+        result = subprocess.run(
+            [sys.executable, "-c", program, str(broken), str(good)],
+            capture_output=True,
+            text=True,
+            timeout=GIVE_UP,
+            env=os.environ
+            | {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "stream-audio-none"},
+        )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_failing_backend_leaves_no_descriptor_or_thread_behind(servers_wanted):
+    program = """
+import os
+import stream_audio as s
+
+def count():
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+def fail():
+    try:
+        s.list_input_devices()
+    except s.BackendError:
+        return
+    raise AssertionError("no error")
+
+fail()
+before = count()
+for _ in range(5):
+    fail()
+assert count() == before, (before, count())
+"""
+    with servers.alsa_config(UNUSABLE["no syntax"]):
+        result = run(program)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_command_line_lists_an_alsa_device(alsa_null):
+    result = subprocess.run(
+        [sys.executable, "-m", "stream_audio.cli", "devices", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+        env=os.environ | {"JACK_NO_START_SERVER": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert f'"name": "{alsa_null}"' in result.stdout
+    assert result.stderr == ""

@@ -1,0 +1,228 @@
+"""What importing does, and does not; what the package shows of itself."""
+
+import inspect
+import re
+import subprocess
+import sys
+from importlib import resources
+
+import numpy as np
+import pytest
+
+import stream_audio
+import stream_audio.testing
+from stream_audio import (
+    AudioChunk,
+    AudioFormat,
+    AudioSource,
+    CallbackSink,
+    ChannelSink,
+    FileSink,
+    FormatPreset,
+    Gap,
+    GapCause,
+    GapDetected,
+    InputDevice,
+    SessionStarted,
+    SessionStopped,
+    SinkFailed,
+    SinkInfo,
+    SinkReport,
+    SourceEnded,
+    SourceInfo,
+    SourceLost,
+    SourceStalled,
+    StreamAudio,
+    StreamAudioError,
+    StreamConfig,
+    StreamEvent,
+)
+from stream_audio.engine.clock import MonotonicClock
+from stream_audio.testing import Fault, VirtualClock
+
+GIVE_UP = 60.0
+
+
+def fresh(program):
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout
+
+
+HEAVY = (
+    "soundfile",
+    "soxr",
+    "scipy",
+    "asyncio",
+    "typer",
+    "rich",
+    "sounddevice",
+    "multiprocessing",
+)
+SHOW_MAPS = "\nimport pathlib; print(pathlib.Path('/proc/self/maps').read_text())"
+LIBRARIES = ("portaudio", "asound", "libjack", "pulse", "sndfile", "soxr")
+
+
+def test_an_import_loads_no_more_than_it_needs():
+    loaded = fresh("import sys, stream_audio; print(*sys.modules)").split()
+    assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
+
+
+@pytest.mark.parametrize("module", ["stream_audio", "stream_audio.testing"])
+def test_an_import_touches_no_audio_library(module):
+    maps = fresh(f"import {module}{SHOW_MAPS}")
+    assert "_core" in maps  # our own extension; so the list is one of libraries
+    assert [line for line in maps.splitlines() if any(name in line for name in LIBRARIES)] == []
+
+
+def test_an_import_starts_no_thread_and_opens_no_file():
+    program = (
+        "import os, numpy, threading\n"
+        "count = lambda: (len(os.listdir('/proc/self/fd')), len(os.listdir('/proc/self/task')))\n"
+        "before = count()\n"
+        "import stream_audio\n"
+        "assert count() == before, (before, count())\n"
+        "assert threading.active_count() == 1\n"
+    )
+    fresh(program)
+
+
+def test_a_virtual_session_needs_no_audio_library_either():
+    maps = fresh(
+        "import stream_audio as s\n"
+        "s.record(seconds=0.1, source=s.AudioSource.virtual(pace='freewheel'))\n" + SHOW_MAPS
+    )
+    assert [line for line in maps.splitlines() if any(name in line for name in LIBRARIES)] == []
+
+
+def public_names(module):
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    ]
+
+
+@pytest.mark.parametrize("module", [stream_audio, stream_audio.testing])
+def test_all_is_complete_and_sorted(module):
+    assert module.__all__ == sorted(module.__all__)
+    assert sorted(public_names(module)) == module.__all__
+
+
+def test_every_error_and_event_of_the_library_is_public():
+    for module in (stream_audio.errors, stream_audio.events):
+        own = {
+            name
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and value.__module__ == module.__name__
+        }
+        assert own <= set(stream_audio.__all__)
+
+
+@pytest.mark.parametrize("name", stream_audio.__all__)
+def test_every_public_name_has_a_docstring_of_its_own(name):
+    value = getattr(stream_audio, name)
+    assert value.__doc__
+    assert value.__doc__ != (type(value).__doc__ if not inspect.isclass(value) else None)
+
+
+def test_it_carries_its_types():
+    assert resources.files("stream_audio").joinpath("py.typed").is_file()
+
+
+def test_it_tells_its_version():
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", stream_audio.__version__)
+
+
+# ---- repr ----
+
+GAP = Gap("mic", 0, 480, GapCause.RING_FULL, 12.5)
+CHUNK = AudioChunk("mic", np.zeros((480, 2), np.float32), 48_000, 960, 1.0, 1.01, (GAP,))
+
+
+def take(chunk):
+    pass
+
+
+class Transcriber:
+    def write(self, chunk):
+        pass
+
+    def take(self, chunk):
+        pass
+
+
+def session():
+    source = AudioSource.virtual("counter", frames=480, pace="freewheel")
+    running = stream_audio.open(source, sinks=[ChannelSink()])
+    assert running.wait(GIVE_UP)
+    running.stop()
+    return running
+
+
+SHOWN = [
+    (AudioFormat(16_000, 1), "AudioFormat(sample_rate=16000, channels=1)"),
+    (FormatPreset.TRANSCRIPTION, "TRANSCRIPTION"),
+    (StreamConfig(), "chunk_duration=0.1"),
+    (StreamConfig(), "clock=MonotonicClock()"),
+    (MonotonicClock(), "MonotonicClock()"),
+    (AudioSource.virtual("noise", channels=3), "signal='noise', sample_rate=48000, channels=3"),
+    (AudioSource.device("usb"), "name='usb'"),
+    (AudioSource.default_device(), "name=None"),
+    (StreamAudio.builder(), "StreamAudioBuilder"),
+    (StreamAudio.builder().add_source("mic", AudioSource.virtual()), "mic"),
+    (StreamAudio.builder().add_sink(ChannelSink(), name="speech"), "speech"),
+    (CHUNK, "'mic' frame 960: 480 frames, 2 channels, 48000 Hz, after a gap of 480"),
+    (GAP, "source='mic', frame=0, frames=480"),
+    (CallbackSink(take), "CallbackSink(take)"),
+    (CallbackSink(Transcriber().take), "Transcriber.take"),
+    (ChannelSink(), "<ChannelSink open, 0 frames unread>"),
+    (FileSink("a.wav"), "FileSink('a.wav', subtype='PCM_16'"),
+    (SinkInfo("a.wav", (SourceInfo("mic", 48_000, 2),)), "SourceInfo(id='mic'"),
+    (InputDevice("usb", "ALSA", 2, 48_000, 0.01, 0.1, True), "name='usb', host_api='ALSA'"),
+    (StreamEvent(1.5), "time=1.5"),
+    (SessionStarted(1.5), "SessionStarted(time=1.5)"),
+    (SessionStopped(1.5, True), "balanced=True"),
+    (GapDetected(1.5, GAP, "a.wav"), "sink='a.wav'"),
+    (SourceEnded(1.5, "mic"), "source='mic'"),
+    (SourceStalled(1.5, "mic", 3.0), "seconds=3.0"),
+    (SourceLost(1.5, "mic", "unplugged"), "reason='unplugged'"),
+    (SinkFailed(1.5, "a.wav", OSError("full"), True), "OSError('full')"),
+    (SinkReport(1, 1, 0, 0, 0, (), ""), "offered=1, delivered=1"),
+    (StreamAudioError("it broke"), "it broke"),
+    (Fault.die(480), "Fault(at=480"),
+    (VirtualClock(), "<VirtualClock at 1000.000000 s>"),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), SHOWN, ids=[f"{type(value).__name__}-{words}" for value, words in SHOWN]
+)
+def test_repr_tells_something_useful(value, words):
+    assert words in repr(value)
+    assert not re.search(r" object at 0x", repr(value))
+
+
+def test_repr_of_a_session_and_its_report():
+    stopped = session()
+    assert repr(stopped) == "<Session stopped: default → ChannelSink>"
+    assert "captured=480" in repr(stopped.report())
+    assert "every frame is accounted for" in str(stopped.report())
+
+
+def test_every_public_class_that_is_not_abstract_has_a_repr_of_its_own():
+    static = {"AudioSource", "StreamAudio", "Sink"}  # no objects are made of these
+    without = [
+        name
+        for name in stream_audio.__all__
+        if inspect.isclass(value := getattr(stream_audio, name))
+        and value.__repr__ is object.__repr__
+        and name not in static
+    ]
+    assert without == []

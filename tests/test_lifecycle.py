@@ -1,0 +1,671 @@
+"""A session's life: however it ends, it ends, its file is whole, and nothing stays behind."""
+
+import gc
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import stream_audio
+from stream_audio import (
+    AudioSource,
+    CallbackSink,
+    ChannelSink,
+    ConfigError,
+    FileSink,
+    GapCause,
+    SessionStarted,
+    SessionStopped,
+    SinkFailed,
+    SourceEnded,
+    SourceLost,
+    SourceStalled,
+    StreamAudio,
+    StreamConfig,
+)
+from stream_audio.testing import Fault, VirtualClock
+
+GIVE_UP = 60.0
+"""Real seconds after which a test that would hang fails."""
+
+PROMPT = 8.0
+"""Less than the 10 s after which a stop gives a sink up: what takes longer waited in vain."""
+
+RATE = 48_000
+SMALL = StreamConfig(ring_duration=0.5, chunk_duration=0.01)
+
+
+def counter(frames=None, **settings):
+    settings = {"channels": 1, "pace": "freewheel" if frames else "real_time"} | settings
+    return AudioSource.virtual("counter", frames=frames, **settings)
+
+
+def builder(source=None, config=SMALL):
+    return StreamAudio.builder().add_source("mic", source or counter()).config(config)
+
+
+def assert_counts(path, frames=None):
+    """The file holds the counter from 0 without a gap, and its header knows of every sample."""
+    values, rate = soundfile.read(path, dtype="float32")
+    assert rate == RATE
+    if frames is not None:
+        assert len(values) == frames
+    assert np.array_equal(np.rint(values * 2**23), np.arange(len(values)))
+    # All that was written is in the header: what is left is less than a frame and its padding.
+    header = 100
+    assert len(values) * 4 <= path.stat().st_size <= len(values) * 4 + header
+    return len(values)
+
+
+def float_file(path):
+    return FileSink(path, subtype="FLOAT")
+
+
+def library_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("stream-audio")]
+
+
+def wait_for(condition, seconds=GIVE_UP):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.005)
+    return condition()
+
+
+def first_chunk(channel):
+    chunk = channel.get(timeout=GIVE_UP)
+    assert chunk is not None
+    return chunk
+
+
+def run_program(program, *arguments, timeout=GIVE_UP):
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", program, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+# ---- dropped, collected, at the end of the interpreter ----
+
+
+def recorded_warnings(drop):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        drop()
+        gc.collect()
+        return [one for one in caught if issubclass(one.category, ResourceWarning)]
+
+
+def test_a_dropped_session_stops_itself_and_warns_once(tmp_path):
+    path, channel = tmp_path / "a.wav", ChannelSink()
+    held = [builder().add_sink(float_file(path)).add_sink(channel).start()]
+    first_chunk(channel)
+    router = held[0]._router
+    (warning,) = recorded_warnings(held.clear)
+    assert "was dropped while it ran" in str(warning.message)
+    assert router.done.wait(GIVE_UP)
+    report = router.report()
+    assert report.balanced, report
+    assert assert_counts(path, report.sources["mic"].captured) > 0
+
+
+def test_a_session_that_has_ended_is_dropped_in_silence():
+    held = [builder(counter(480)).add_sink(ChannelSink()).start()]
+    assert held[0].wait(GIVE_UP)
+    assert recorded_warnings(held.clear) == []
+    held = [builder().add_sink(ChannelSink()).start()]
+    held[0].stop()
+    assert recorded_warnings(held.clear) == []
+
+
+def test_a_cycle_that_contains_a_session(tmp_path):
+    class Recorder:
+        def __init__(self, path):
+            self.session = builder().add_sink(float_file(path)).start()
+            self.me = self
+
+    path = tmp_path / "a.wav"
+    held = [Recorder(path)]
+    router = held[0].session._router
+    assert len(recorded_warnings(held.clear)) == 1
+    assert router.done.wait(GIVE_UP)
+    assert_counts(path, router.report().sources["mic"].captured)
+
+
+AT_EXIT = """
+import atexit, sys, threading
+
+@atexit.register  # before the library's own: runs after it
+def tell():
+    report = session.report()
+    print(report.running, report.balanced, report.sources["mic"].captured)
+
+import stream_audio as s
+
+channel = s.ChannelSink()
+source = s.AudioSource.virtual("counter", channels=1)
+builder = s.StreamAudio.builder().add_source("mic", source).add_sink(channel)
+session = builder.add_sink(s.FileSink(sys.argv[1], subtype="FLOAT")).start()
+for _ in range(3):
+    channel.get(timeout=60)
+if sys.argv[2] == "raise":
+    raise ValueError("on purpose")
+elif sys.argv[2] == "thread":
+    threading.Thread(target=lambda: [channel.get(timeout=60) for _ in range(3)]).start()
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("end", 0), ("raise", 1), ("thread", 0)])
+def test_an_interpreter_that_exits_with_a_running_session(how, code, tmp_path):
+    path = tmp_path / "a.wav"
+    result = run_program(AT_EXIT, path, how)
+    assert result.returncode == code, result.stderr
+    if how != "raise":
+        assert result.stderr == ""
+    running, balanced, captured = result.stdout.split()
+    assert (running, balanced) == ("False", "True")
+    assert assert_counts(path, int(captured)) >= 14_400
+
+
+def test_an_interpreter_that_exits_with_a_stuck_sink():
+    """What is stuck is given up after 10 s, and the exit does not wait for it any longer."""
+    program = (
+        "import threading, stream_audio as s\n"
+        "entered = threading.Event()\n"
+        "def stuck(chunk):\n    entered.set(); threading.Event().wait()\n"
+        "builder = s.StreamAudio.builder().add_source('mic', s.AudioSource.virtual())\n"
+        "session = builder.add_sink(s.CallbackSink(stuck)).start()\n"
+        "assert entered.wait(60)\n"
+        "session.stop(timeout=0.1)\n"
+    )
+    result = run_program(program, timeout=30)
+    assert result.returncode == 0, result.stderr
+
+
+# ---- Ctrl-C ----
+
+INTERRUPTED = """
+import sys
+import stream_audio as s
+
+print("ready", flush=True)
+source = s.AudioSource.virtual("counter", channels=1)
+config = s.StreamConfig(chunk_duration=0.01)
+sink = s.FileSink(sys.argv[1], subtype="FLOAT")
+builder = s.StreamAudio.builder().config(config).add_source("mic", source).add_sink(sink)
+with builder.start() as session:
+    print("recording", flush=True)
+    session.wait()
+"""
+MOMENTS = random.Random(20_260).sample(range(400), 20)  # ms after it said that it records
+
+
+def interrupt(path, milliseconds):
+    process = subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-c", INTERRUPTED, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        # Some hit the start itself; those do not wait for the recording.
+        if milliseconds >= 60:
+            assert process.stdout.readline() == "recording\n"
+        time.sleep(milliseconds / 1000)
+        process.send_signal(signal.SIGINT)
+        asked = time.monotonic()
+        _, errors = process.communicate(timeout=GIVE_UP)
+        return process.returncode, errors, time.monotonic() - asked
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_ctrl_c_at_any_moment_leaves_a_valid_file_and_exits_at_once(tmp_path):
+    paths = [tmp_path / f"{moment}.wav" for moment in MOMENTS]
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(interrupt, paths, MOMENTS))
+    lengths = []
+    for moment, path, (code, errors, seconds) in zip(MOMENTS, paths, outcomes, strict=True):
+        assert code == -signal.SIGINT, (moment, errors)
+        assert errors.rstrip().endswith("KeyboardInterrupt"), (moment, errors)
+        assert "Fatal Python error" not in errors, (moment, errors)
+        assert seconds < PROMPT, moment
+        if path.exists() or moment >= 60:
+            lengths.append(assert_counts(path))
+    assert max(lengths) > 4800
+
+
+CTRL_C_IN_START = """
+import os, signal, sys, threading, time
+import stream_audio as s
+
+# Thread.start waits until the thread runs; that is where Ctrl-C gets through.
+start = threading.Thread.start
+def start_and_interrupt(thread):
+    start(thread)
+    if thread.name.startswith(sys.argv[2]):
+        signal.raise_signal(signal.SIGINT)
+threading.Thread.start = start_and_interrupt
+
+source = s.AudioSource.virtual("counter", channels=1)
+config = s.StreamConfig(chunk_duration=0.005)
+sink = s.FileSink(sys.argv[1], subtype="FLOAT")
+builder = s.StreamAudio.builder().config(config).add_source("mic", source).add_sink(sink)
+try:
+    with builder.start() as session:
+        pass
+except KeyboardInterrupt:
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("stream-audio")]
+    for thread in left:
+        thread.join(5)
+    left = [thread.name for thread in left if thread.is_alive()]
+    print("interrupted", left)
+"""
+
+
+@pytest.mark.parametrize("thread", ["stream-audio-sink", "stream-audio-router"])
+def test_ctrl_c_while_a_thread_is_being_started(thread, tmp_path):
+    path = tmp_path / "a.wav"
+    result = run_program(CTRL_C_IN_START, path, thread)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "interrupted []\n"
+    assert "Traceback" not in result.stderr
+    if path.exists():
+        assert_counts(path)
+
+
+# ---- many ----
+
+
+def resident():
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def native_threads():
+    return len(os.listdir("/proc/self/task"))
+
+
+def one_session():
+    channel = ChannelSink()
+    building = builder(counter(960)).add_sink(channel).add_sink(CallbackSink(lambda chunk: None))
+    with building.on_event(lambda event: None).start() as session:
+        frames = sum(chunk.frames for chunk in channel)
+    report = session.report()
+    assert report.balanced, report
+    assert frames == 960 == report.sources["mic"].captured
+
+
+def test_five_hundred_sessions_in_a_row_leave_nothing_behind():
+    for _ in range(100):
+        one_session()
+    assert wait_for(lambda: not library_threads())
+    before, files, threads = resident(), open_files(), native_threads()
+    for _ in range(400):
+        one_session()
+    assert wait_for(lambda: not library_threads())
+    assert open_files() == files
+    assert wait_for(lambda: native_threads() <= threads)
+    # A ring alone is 96 kB: a leak of a thing a session would be 38 MB.
+    assert resident() - before < 12 * 2**20
+
+
+def test_a_hundred_sessions_from_threads_at_once():
+    one_session()
+    assert wait_for(lambda: not library_threads())
+    files, threads = open_files(), native_threads()
+    meet = threading.Barrier(100)
+
+    def meet_and_run(_):
+        meet.wait(GIVE_UP)
+        one_session()
+        return True
+
+    with ThreadPoolExecutor(100) as pool:
+        assert all(pool.map(meet_and_run, range(100)))
+    assert wait_for(lambda: not library_threads())
+    assert open_files() == files
+    assert wait_for(lambda: native_threads() <= threads)
+
+
+def test_a_hundred_sessions_that_run_at_once():
+    """All of them run at the same time, and are stopped from another thread than started them."""
+    sessions = [builder().add_sink(ChannelSink()).start() for _ in range(100)]
+    assert all(session.running for session in sessions)
+    with ThreadPoolExecutor(20) as pool:
+        reports = list(pool.map(lambda session: session.stop(), sessions))
+    assert all(report.balanced for report in reports)
+    assert wait_for(lambda: not library_threads())
+
+
+# ---- what users' code does inside ----
+
+
+def test_what_on_event_raises_is_logged_and_harms_nothing(tmp_path, caplog):
+    path, seen = tmp_path / "a.wav", []
+
+    def handler(event):
+        seen.append(type(event))
+        raise ValueError("on purpose")
+
+    with caplog.at_level(logging.ERROR, "stream_audio"):
+        session = builder(counter(4800)).add_sink(float_file(path)).on_event(handler).start()
+        assert session.wait(GIVE_UP)
+        report = session.stop()
+    assert seen == [SessionStarted, SourceEnded, SessionStopped]
+    logged = [record.getMessage() for record in caplog.records]
+    assert len(logged) == 3
+    assert all("on_event raised for" in line for line in logged)
+    assert "on purpose" in caplog.text
+    assert report.balanced
+    assert_counts(path, 4800)
+
+
+def test_an_exception_in_the_with_body_still_finishes_the_file(tmp_path):
+    path, channel = tmp_path / "a.wav", ChannelSink()
+    building = builder().add_sink(float_file(path)).add_sink(channel)
+    session = building.start()
+
+    def body():
+        with session:
+            first_chunk(channel)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        body()
+    assert not session.running
+    report = session.report()
+    assert report.balanced, report
+    assert_counts(path, report.sources["mic"].captured)
+
+
+def test_leaving_a_listen_loop_stops_its_session():
+    for chunk in stream_audio.listen(counter(), config=SMALL):
+        assert chunk.frames
+        break
+    gc.collect()
+    assert wait_for(lambda: not library_threads())
+
+
+def test_stop_from_on_event():
+    stopped = threading.Event()
+    holder = []
+    started = threading.Event()
+
+    def handler(event):
+        if isinstance(event, SessionStarted):
+            assert started.wait(GIVE_UP)
+            holder.append(holder[0].stop())
+            stopped.set()
+
+    holder.append(builder().add_sink(ChannelSink()).on_event(handler).start())
+    started.set()
+    assert stopped.wait(PROMPT)
+    session, report = holder
+    assert not session.running
+    assert report.balanced
+    assert session.stop() == report
+
+
+class DirectSink:
+    blocking = False
+
+    def __init__(self, function):
+        self.write = function
+
+
+@pytest.mark.parametrize("sink", [CallbackSink, DirectSink])
+def test_stop_from_a_sink(sink, tmp_path):
+    """A sink that stops its session cannot be waited for by it; the file beside it is whole."""
+    path = tmp_path / "a.wav"
+    holder, started, returned = [], threading.Event(), threading.Event()
+
+    def enough(chunk):
+        assert started.wait(GIVE_UP)
+        if not returned.is_set():
+            holder[0].stop()
+            returned.set()
+
+    holder.append(builder().add_sink(sink(enough), name="it").add_sink(float_file(path)).start())
+    started.set()
+    (session,) = holder
+    assert returned.wait(PROMPT), "stop() waits for the sink that called it"
+    assert session.wait(PROMPT)
+    report = session.stop()
+    assert report.balanced, report
+    assert report.sinks["it"].dropped == 0
+    assert report.sinks["it"].error == ""
+    assert_counts(path, report.sources["mic"].captured)
+
+
+# ---- a bad sink beside a good one ----
+
+
+def test_a_raising_sink_beside_a_file(tmp_path):
+    path, failures = tmp_path / "a.wav", []
+
+    def broken(chunk):
+        raise OSError("on purpose")
+
+    building = builder(counter(48_000), StreamConfig(retries=1, retry_delay=0.01))
+    building.add_sink(CallbackSink(broken), name="broken").add_sink(float_file(path))
+    session = building.on_event(failures.append).start()
+    assert session.wait(GIVE_UP)
+    report = session.stop()
+    assert report.balanced, report
+    assert_counts(path, 48_000)
+    broken_report = report.sinks["broken"]
+    assert (broken_report.delivered, broken_report.pending) == (0, 0)
+    assert broken_report.offered == broken_report.dropped
+    assert broken_report.error == "on purpose"
+    (event,) = [event for event in failures if isinstance(event, SinkFailed)]
+    assert (event.sink, str(event.error), event.detached) == ("broken", "on purpose", True)
+
+
+def test_a_sink_that_raises_now_and_then_loses_nothing():
+    taken, calls = [], []
+
+    def moody(chunk):
+        calls.append(chunk.frame)
+        if len(calls) % 3 == 0:
+            raise OSError("on purpose")
+        taken.append(chunk.frame)
+
+    building = builder(counter(24_000), StreamConfig(chunk_duration=0.05, retry_delay=0.001))
+    with building.add_sink(CallbackSink(moody), name="moody").start() as session:
+        assert session.wait(GIVE_UP)
+    report = session.report()
+    assert report.balanced, report
+    assert report.sinks["moody"].delivered == 24_000
+    assert taken == list(range(0, 24_000, 2400))
+
+
+def test_a_slow_sink_beside_a_file(tmp_path):
+    """The slow one falls behind what its backlog holds; the file has everything."""
+    path, go_on, frames = tmp_path / "a.wav", threading.Event(), []
+
+    def slow(chunk):
+        assert go_on.wait(GIVE_UP)
+        frames.append(sum(gap.frames for gap in chunk.gaps) + chunk.frames)
+
+    # Two seconds in real time, and room for 1.6 s of it: enough for the file at any pace.
+    config = StreamConfig(chunk_duration=0.01, backlog_bytes=int(1.6 * RATE) * 4)
+    building = builder(counter(2 * RATE, pace="real_time"), config)
+    session = building.add_sink(CallbackSink(slow), name="slow").add_sink(float_file(path)).start()
+    assert wait_for(lambda: session.report().sources["mic"].position == 2 * RATE)
+    go_on.set()
+    assert session.wait(GIVE_UP)
+    report = session.stop()
+    assert report.balanced, report
+    slow_report = report.sinks["slow"]
+    assert slow_report.dropped > 0
+    assert {gap.cause for gap in slow_report.gaps} == {GapCause.BACKLOG_FULL}
+    assert sum(frames) == 2 * RATE  # with the gaps it was told of
+    assert_counts(path, 2 * RATE)
+
+
+def test_a_stuck_sink_beside_a_file(tmp_path):
+    path, entered, go_on = tmp_path / "a.wav", threading.Event(), threading.Event()
+
+    def stuck(chunk):
+        entered.set()
+        go_on.wait(GIVE_UP)
+
+    building = builder(counter(48_000))
+    building.add_sink(CallbackSink(stuck), name="stuck").add_sink(float_file(path))
+    session = building.start()
+    assert entered.wait(GIVE_UP)
+    assert wait_for(lambda: session.report().sources["mic"].position == 48_000)
+    before = time.monotonic()
+    report = session.stop(timeout=0.2)
+    assert time.monotonic() - before < PROMPT + 10
+    go_on.set()
+    assert report.balanced, report
+    stuck_report = report.sinks["stuck"]
+    assert stuck_report.dropped == 48_000
+    assert {gap.cause for gap in stuck_report.gaps} == {GapCause.STOP_TIMEOUT}
+    assert "did not finish in time" in stuck_report.error
+    assert_counts(path, 48_000)
+    assert wait_for(lambda: not library_threads())  # it ends when it is let go
+    assert session.report() == report  # and changes nothing any more
+
+
+# ---- how sources end ----
+
+
+def test_a_session_ends_by_itself_when_its_sources_have(tmp_path):
+    paths = {"a": tmp_path / "a.wav", "b": tmp_path / "b.wav"}
+    channel, events = ChannelSink(), []
+    building = StreamAudio.builder().config(SMALL).on_event(events.append)
+    for name, path in paths.items():
+        building.add_source(name, counter(4800 if name == "a" else 14_400))
+        building.add_sink(float_file(path), sources=name)
+    session = building.add_sink(channel).start()
+    assert session.wait(GIVE_UP)
+    assert not session.running
+    report = session.stop()
+    assert report.balanced, report
+    assert_counts(paths["a"], 4800)
+    assert_counts(paths["b"], 14_400)
+    by_source = {"a": 0, "b": 0}
+    for chunk in channel:
+        assert chunk.frame == by_source[chunk.source]
+        by_source[chunk.source] = chunk.end
+    assert by_source == {"a": 4800, "b": 14_400}
+    assert [event.source for event in events if isinstance(event, SourceEnded)] == ["a", "b"]
+    assert [type(event) for event in (events[0], events[-1])] == [SessionStarted, SessionStopped]
+    assert events[-1].balanced
+
+
+def test_one_of_two_sources_dies_and_the_other_goes_on():
+    events, channel = [], ChannelSink()
+    building = StreamAudio.builder().config(StreamConfig(clock=VirtualClock()))
+    building.add_source("dying", counter(faults=[Fault.die(9600)]))
+    building.add_source("living", counter(4 * RATE, pace="real_time"))
+    session = building.add_sink(channel).on_event(events.append).start()
+    assert session.wait(GIVE_UP)
+    report = session.stop()
+    assert report.balanced, report
+    assert report.sources["living"].captured == 4 * RATE
+    assert report.sources["living"].error == ""
+    assert 9600 - 256 < report.sources["dying"].captured <= 9600
+    assert [event.source for event in events if isinstance(event, SourceLost)] == ["dying"]
+
+
+@pytest.mark.parametrize("clock", ["virtual", "real"])
+def test_a_device_that_dies_ends_the_session(clock, tmp_path):
+    path, events = tmp_path / "a.wav", []
+    config = StreamConfig(clock=VirtualClock()) if clock == "virtual" else StreamConfig()
+    building = builder(counter(faults=[Fault.die(9600)]), config)
+    session = building.add_sink(float_file(path)).on_event(events.append).start()
+    assert session.wait(GIVE_UP)
+    report = session.stop()
+    assert report.balanced, report
+    (lost,) = [event for event in events if isinstance(event, SourceLost)]
+    assert lost.source == "mic"
+    assert report.sources["mic"].error == lost.reason
+    assert "is gone" in lost.reason
+    assert assert_counts(path, report.sources["mic"].captured) > 9600 - 256
+
+
+def test_a_device_that_hangs_is_reported_once_and_can_be_stopped(tmp_path):
+    path, events, stalled = tmp_path / "a.wav", [], threading.Event()
+
+    def handler(event):
+        events.append(event)
+        if isinstance(event, SourceStalled):
+            stalled.set()
+
+    clock = VirtualClock()
+    building = builder(counter(faults=[Fault.hang(9600)]), StreamConfig(clock=clock))
+    session = building.add_sink(float_file(path)).on_event(handler).start()
+    assert stalled.wait(GIVE_UP)
+    now = clock.now()
+    assert wait_for(lambda: clock.now() > now + 60)  # a minute more, of its time
+    assert session.running
+    report = session.stop()
+    assert report.balanced, report
+    (event,) = [event for event in events if isinstance(event, SourceStalled)]
+    assert event.source == "mic"
+    assert event.seconds >= 3
+    assert assert_counts(path, report.sources["mic"].captured) > 9600 - 256
+
+
+def test_stop_at_once_and_stop_from_many_threads_at_once():
+    session = builder().add_sink(ChannelSink()).start()
+    with ThreadPoolExecutor(8) as pool:
+        reports = list(pool.map(lambda _: session.stop(), range(8)))
+    assert all(report == reports[0] for report in reports)
+    assert reports[0].balanced
+
+
+def test_wait_gives_up_after_its_timeout_and_says_so():
+    with builder().add_sink(ChannelSink()).start() as session:
+        before = time.monotonic()
+        assert session.wait(0.05) is False
+        assert time.monotonic() - before >= 0.05
+        assert session.wait(0) is False
+        assert session.running
+        with pytest.raises(ConfigError):
+            session.wait(-1)
+    assert session.wait(0) is True
+    assert session.wait() is True
+
+
+def test_duration_is_exact_to_the_frame(tmp_path):
+    path = tmp_path / "a.wav"
+    with builder().duration(0.1234).add_sink(float_file(path)).start() as session:
+        assert session.wait(GIVE_UP)
+    assert session.report().balanced
+    assert_counts(path, round(0.1234 * RATE))
+
+
+def test_a_file_that_is_gone_does_no_harm(tmp_path):
+    """Removed while it is written: it stays writable until it is closed."""
+    path, channel = tmp_path / "a.wav", ChannelSink()
+    with builder().add_sink(float_file(path)).add_sink(channel).start() as session:
+        first_chunk(channel)
+        Path(path).unlink()
+        first_chunk(channel)
+    assert session.report().balanced
+    assert session.report().sinks["a.wav"].error == ""

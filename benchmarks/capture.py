@@ -181,7 +181,7 @@ def _options() -> argparse.Namespace:
     loads = [*LOADS, RECORDING]
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured in each run")
+    parser.add_argument("--seconds", type=float, default=3.5, help="measured in each run")
     parser.add_argument("--loads", nargs="+", choices=loads, default=loads, metavar="LOAD")
     parser.add_argument("--contenders", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

@@ -33,6 +33,7 @@ enum { SA_PACKET_OVERFLOW = 1 };
 typedef struct {
     int64_t position;     /* of the first frame; frames that did not fit are counted in */
     int64_t lost_before;  /* frames that did not fit just before this packet */
+    int64_t stored_before; /* frames that went into the ring before this packet */
     int64_t entry_ns;     /* our clock when the callback was entered */
     int64_t host_adc_ns;  /* the host's time of the first frame at the converter; 0: unknown */
     int64_t host_now_ns;  /* the host's time at entry */

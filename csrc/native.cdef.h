@@ -41,6 +41,7 @@ void sa_levels_add(const float *samples, int64_t frames, uint32_t channels, floa
 typedef struct {
     int64_t position;
     int64_t lost_before;
+    int64_t stored_before;
     int64_t entry_ns;
     int64_t host_adc_ns;
     int64_t host_now_ns;

@@ -24,6 +24,7 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
     reader->capture = capture;
     reader->chunk_frames = chunk_frames;
     reader->limit = INT64_MAX;
+    reader->last_time_ns = INT64_MIN;
     reader->freewheel = freewheel;
     reader->hold_ns = hold_ns;
     sa_timeline_init(&reader->timeline, capture->sample_rate, capture->counted_by_host);
@@ -63,7 +64,10 @@ static bool open_chunk(sa_reader *reader) {
     row[SA_CHUNK_FRAME] = position;
     row[SA_CHUNK_FRAMES] = 0;
     row[SA_CHUNK_OFFSET] = reader->used_frames;
-    row[SA_CHUNK_TIME_NS] = sa_timeline_time_of(&reader->timeline, (double)position);
+    int64_t time_ns = sa_timeline_time_of(&reader->timeline, (double)position);
+    /* The loop may set its clock back a little; a later frame is later all the same. */
+    reader->last_time_ns = time_ns > reader->last_time_ns ? time_ns : reader->last_time_ns + 1;
+    row[SA_CHUNK_TIME_NS] = reader->last_time_ns;
     row[SA_CHUNK_RING_LOST] = reader->pending_ring_lost;
     row[SA_CHUNK_HOST_LOST] = reader->pending_host_lost;
     row[SA_CHUNK_OVERFLOWS] = 0;
@@ -137,7 +141,7 @@ static bool take(sa_reader *reader, const sa_packet *packet) {
             close_chunk(reader);
         }
     }
-    if (packet->flags & SA_PACKET_OVERFLOW) {
+    if (packet->flags & SA_PACKET_OVERFLOW && reader->packet_taken > 0) {
         reader->progress.overflows++;
         if (reader->chunk_open) {
             open_row(reader)[SA_CHUNK_OVERFLOWS]++;
@@ -175,18 +179,14 @@ static void finish(sa_reader *reader) {
 static void note_fill(sa_reader *reader) {
     sa_ring *packets = &reader->capture->packets;
     uint64_t waiting = sa_ring_available(packets, UINT64_MAX);
+    reader->progress.ring_fill = 0;
     if (waiting > 0) {
-        /* The newest record tells where the producer is, but for losses since ours. */
-        const sa_packet *oldest = sa_ring_peek(packets, 0);
         const sa_packet *newest = sa_ring_peek(packets, waiting - 1);
-        int64_t fill = newest->position + newest->frames - oldest->position;
-        int64_t capacity = (int64_t)reader->capture->frames.capacity;
-        reader->progress.ring_fill = fill < capacity ? fill : capacity;
-        if (reader->progress.ring_fill > reader->progress.ring_highest) {
-            reader->progress.ring_highest = reader->progress.ring_fill;
-        }
-    } else {
-        reader->progress.ring_fill = 0;
+        reader->progress.ring_fill =
+            newest->stored_before + newest->frames - reader->progress.captured;
+    }
+    if (reader->progress.ring_fill > reader->progress.ring_highest) {
+        reader->progress.ring_highest = reader->progress.ring_fill;
     }
 }
 

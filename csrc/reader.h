@@ -62,6 +62,7 @@ typedef struct {
     sa_block block;
     sa_progress progress;
 
+    int64_t last_time_ns;  /* of the last chunk that was opened */
     int64_t used_frames;   /* of the block */
     bool chunk_open;       /* row progress.rows is being filled */
     bool packet_judged;    /* the first packet in the ring has been judged; its frames follow */

@@ -33,12 +33,14 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
         lose(capture, count);
         return;
     }
+    int64_t stored_before = atomic_load_explicit(&capture->stored, memory_order_relaxed);
     sa_ring_copy_in(&capture->frames, frames, stored);
     add_to(&capture->stored, (int64_t)stored);
 
     sa_packet packet = {
         .position = capture->position + capture->carried_loss,
         .lost_before = capture->carried_loss,
+        .stored_before = stored_before,
         .host_frame = host->host_frame,
         .entry_ns = entry_ns,
         .host_adc_ns = host->host_adc_ns,

@@ -6,8 +6,12 @@
 static const double FIRST_BANDWIDTH = 2.0;
 static const double LAST_BANDWIDTH = 0.05;
 
-/* A callback this far from its predicted time starts the loop anew. */
-static const double RELOCK_NS = 1e9;
+/* Beyond a period and this much a callback is an outlier: it pulls the loop no further. */
+static const double OUTLIER_NS = 25e6;
+
+/* If they stay that late for so long, or are later still, it is the loop that is wrong: no host
+ * holds that much back to hand it over at once. */
+static const double RELOCK_AFTER_NS = 2e9;
 
 void sa_timeline_init(sa_timeline *timeline, double sample_rate, bool counted_by_host) {
     *timeline = (sa_timeline){
@@ -77,6 +81,7 @@ static void lock_loop(sa_timeline *timeline, const sa_packet *packet, int64_t en
     timeline->loop_frame = end;
     timeline->loop_time = 0;
     timeline->loop_age = 0;
+    timeline->late_since_ns = 0;
 }
 
 void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t position) {
@@ -89,10 +94,20 @@ void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t
     double frames = (double)(end - timeline->loop_frame);
     double predicted = timeline->loop_time + frames * timeline->frame_ns;
     double error = (double)(packet->entry_ns - timeline->origin_ns) - predicted;
-    if (fabs(error) > RELOCK_NS) {
+    double limit = OUTLIER_NS + packet->frames * timeline->frame_ns;
+    if (fabs(error) <= limit) {
+        timeline->late_since_ns = 0;
+    } else if (timeline->late_since_ns == 0 && error > 0) {
+        timeline->late_since_ns = packet->entry_ns;
+    }
+    /* Nothing is handed over before it is there: one that is early was expected too late. */
+    bool late_for_long = timeline->late_since_ns != 0 &&
+                         (double)(packet->entry_ns - timeline->late_since_ns) > RELOCK_AFTER_NS;
+    if (error < -limit || error > RELOCK_AFTER_NS || late_for_long) {
         lock_loop(timeline, packet, end);
         return;
     }
+    error = fmin(error, limit);
     double span = frames / timeline->sample_rate;
     timeline->loop_age += span;
     double bandwidth = 1.0 / (1.0 + timeline->loop_age);

@@ -35,6 +35,7 @@ typedef struct {
     double loop_time;     /* filtered time of its hand-over */
     double frame_ns;      /* filtered length of a frame */
     double loop_age;      /* seconds in the loop, for its bandwidth */
+    int64_t late_since_ns; /* the first of the outliers under way; 0: none */
     int64_t last_period;  /* frames of the last packet */
 } sa_timeline;
 

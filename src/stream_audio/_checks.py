@@ -22,9 +22,12 @@ def real_number(name: str, value: object, low: float, high: float) -> float:
     """Return ``value`` as a float, or raise if it is none, not finite or out of range."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ConfigTypeError(f"{name} must be a number, not {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number) or not low <= number <= high:
-        raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value}")
+        raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {value!r:.40}")
     return number
 
 

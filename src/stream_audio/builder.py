@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from stream_audio._checks import name_text, one_of, real_number
+from stream_audio._native import check_process
 from stream_audio.config import StreamConfig
 from stream_audio.engine.delivery import OnFailure
 from stream_audio.engine.event_thread import EventThread
@@ -95,7 +96,7 @@ class StreamAudioBuilder:
             raise ConfigError(f"{sink!r} was added already", hint="Add one sink object once")
         chosen: tuple[str, ...] | None = None
         if sources is not None:
-            chosen = (sources,) if isinstance(sources, str) else tuple(sources)
+            chosen = _names(sources)
             if not chosen:
                 raise ConfigError("sources must not be empty", hint="Leave it out for all sources")
         one_of("on_failure", on_failure, ("detach", "skip"))
@@ -158,20 +159,27 @@ class StreamAudioBuilder:
         SessionStateError
             This builder has started a session already, or a sink is in use in another one.
         """
+        check_process()
         self._check()
         opening = Opening(self._config.clock, self._format, self._config.ring_duration)
         start = _Start(self)
         try:
-            start.open_sources(opening)
+            try:
+                start.open_sources(opening)
+            finally:
+                opening.close()
             start.start_sinks()
             start.run()
+            self._started = True
+            return Session(start.router)
         except BaseException:
             start.undo()
             raise
-        finally:
-            opening.close()
-        self._started = True
-        return Session(start.router)
+
+    def __repr__(self) -> str:
+        sources = ", ".join(self._sources) or "no source"
+        sinks = ", ".join(entry.name for entry in self._sinks) or "no sink"
+        return f"<StreamAudioBuilder: {sources} → {sinks}>"
 
     def _check(self) -> None:
         if self._started:
@@ -261,11 +269,15 @@ class _Start:
         self.router.start()
 
     def undo(self) -> None:
-        """Stop and free what was begun; the router's thread has not started."""
+        """Stop and free what was begun."""
+        if self.router.is_alive:  # interrupted at the very end: it stops everything itself
+            self.router.request_stop()
+            self.router.done.wait()
+            return
         for inlet in self.router.inlets.values():
             inlet.close()
-        for name in self._sinks_begun:
-            self.router.deliveries[name].discard()
+        for name, delivery in self.router.deliveries.items():
+            delivery.discard(stop_sink=name in self._sinks_begun)
         self.router.sleeper.close()
         self._give_back()
         if self._events is not None:
@@ -274,6 +286,16 @@ class _Start:
 
 def _info(inlet: Inlet) -> SourceInfo:
     return SourceInfo(inlet.name, inlet.source.sample_rate, inlet.source.channels)
+
+
+def _names(sources: object) -> tuple[str, ...]:
+    if isinstance(sources, str):
+        return (sources,)
+    if isinstance(sources, Iterable):
+        names = tuple(sources)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise ConfigTypeError(f"sources takes the id of a source or a list of ids, not {sources!r}")
 
 
 def _free_name(sink: object, taken: set[str]) -> str:

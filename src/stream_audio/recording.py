@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
-from stream_audio.errors import ConfigError
+from stream_audio.errors import ConfigError, ConfigTypeError
 from stream_audio.events import StreamEvent
 from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.report import SessionReport
@@ -59,6 +59,8 @@ def open(
     Session
         Running. Use it in a ``with`` block.
     """
+    if not isinstance(sinks, Iterable) or callable(getattr(sinks, "write", None)):
+        raise ConfigTypeError(f"sinks takes a list of sinks, not {sinks!r}")
     builder = _builder(source, format)
     for sink in sinks:
         builder.add_sink(sink)

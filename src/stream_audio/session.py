@@ -77,12 +77,14 @@ class Session:
         timeout : float, optional
             Seconds at most; ``None``: as long as it takes.
         """
+        check_process()
         if timeout is not None:
             real_number("timeout", timeout, 0, 1e9)
         return self._router.done.wait(timeout)
 
     def report(self) -> SessionReport:
         """Where every frame went; while the session runs, where it stands."""
+        check_process()
         return self._router.report()
 
     def __enter__(self) -> Session:
@@ -94,7 +96,8 @@ class Session:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        if in_loading_process():  # in a forked child there is nothing to stop
+            self.stop()
 
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"

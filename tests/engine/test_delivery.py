@@ -42,7 +42,7 @@ class Setup:
     """A delivery and what a router would do with it, on the test's own thread."""
 
     def __init__(self, sink, *, on_failure="detach", real_time=False, name="sink", **settings):
-        settings.setdefault("retry_delay", 0.125)
+        settings.setdefault("retry_delay", 0.125)  # exact in binary
         config = StreamConfig(**settings)
         if not real_time:
             config = replace(config, clock=VirtualClock())
@@ -71,7 +71,8 @@ class Setup:
 
     def stop(self, timeout=GIVE_UP):
         self.delivery.close()
-        self.delivery.wait(timeout, self.seat.wait)
+        until = self.clock.now() + timeout
+        self.delivery.wait(lambda: until - self.clock.now(), self.seat.wait)
         return self.delivery.report()
 
     def run(self, *chunks):
@@ -176,7 +177,7 @@ def test_every_chunk_is_delivered_in_order(blocking):
 def test_a_sink_that_may_block_has_a_worker(blocking, kind):
     setup = Setup(Recorder(blocking=blocking))
     assert type(setup.delivery) is kind
-    setup.delivery.discard()
+    setup.delivery.discard(stop_sink=True)
 
 
 def test_a_sink_that_does_not_say_may_block():
@@ -220,7 +221,7 @@ def test_a_sink_that_got_nothing_is_stopped_all_the_same(blocking):
 def test_a_sink_of_a_session_that_never_began_is_stopped_and_gives_its_seat_up(blocking):
     sink = Recorder(blocking=blocking)
     setup = Setup(sink)
-    setup.delivery.discard()
+    setup.delivery.discard(stop_sink=True)
     assert sink.stops == 1
     assert setup.seat.wait(100) is False  # virtual time runs: nobody else is seated
 

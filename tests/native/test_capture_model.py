@@ -97,6 +97,7 @@ class Rig:
         self.packets = []
         self.callbacks = 0
         self.carried = 0  # did not fit since the last packet
+        self.carried_flag = False
         self.host_lost = 0  # lost by the host since the last packet
         self.finished = False
         self.blocks = []  # with the number of rows that were taken from each
@@ -131,11 +132,13 @@ class Rig:
         buffer = ffi.NULL if no_buffer else ffi.cast("float *", samples.ctypes.data)
         lib.sa_capture_push(self.capture, buffer, frames, host)
         self.callbacks += 1
+        flagged |= self.carried_flag  # of callbacks that left no record
         if stored:
             self.packets.append(
                 Packet(self.device, stored, self.carried, self.host_lost, late, flagged)
             )
             self.carried = self.host_lost = 0
+        self.carried_flag = flagged and not stored
         self.carried += frames - stored
         self.device += frames
         assert lib.sa_capture_count(self.capture).stored == self.stored
@@ -564,6 +567,25 @@ def test_an_overflow_flag_after_the_limit_is_told_of_no_chunk_before_it(rig):
     assert one.progress.finished
     assert [chunk.overflows for chunk in one.chunks()] == [0]
     one.check_end()
+
+
+def test_the_most_that_waited_in_the_ring_is_told(rig):
+    one = rig()
+    for count in (3, 5, 2):
+        for _ in range(count):
+            one.push(10)
+        one.read()
+        assert one.progress.ring_fill == 10 * count
+    assert one.progress.ring_highest == 50
+
+
+def test_what_was_lost_did_not_wait_in_the_ring(rig):
+    one = rig()
+    one.push(10)
+    one.push(500, no_buffer=True)
+    one.push(10)
+    one.read()
+    assert one.progress.ring_highest == 20
 
 
 def test_the_unread_of_a_finished_block_stays_as_it_is(rig):

@@ -1,4 +1,4 @@
-"""An ALSA device that delivers as fast as the callback returns: overload through real PortAudio."""
+"""An ALSA device as fast as the callback returns: overload through the real PortAudio."""
 
 from stream_audio import AudioSource, ChannelSink, GapCause, StreamAudio, StreamConfig
 

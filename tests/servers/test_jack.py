@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from support import servers
 
 from stream_audio import (
     AudioChunk,
@@ -20,6 +19,7 @@ from stream_audio import (
     StreamConfig,
     list_input_devices,
 )
+from support import servers
 
 RATE = 48_000
 PERIOD = 256

@@ -2,9 +2,8 @@
 
 import time
 
-from support import servers
-
 from stream_audio import AudioSource, ChannelSink, Session, SourceLost, StreamAudio, StreamEvent
+from support import servers
 
 
 def start(channel: ChannelSink, events: list[StreamEvent]) -> Session:

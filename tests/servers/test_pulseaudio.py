@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import servers
 
 from stream_audio import AudioSource, FileSink, StreamAudio
+from support import servers
 
 FREQUENCY = 1000.0
 LEVEL = -12.0

@@ -40,6 +40,7 @@ class Capture:
         self.native = lib.sa_capture_create(clock, sample_rate, channels, ring_frames, packets)
         if self.native == ffi.NULL:
             raise MemoryError(f"no memory for a ring of {ring_frames} frames")
+        self.frames = ring_frames
         self.channels = channels
         self.sample_rate = sample_rate
 

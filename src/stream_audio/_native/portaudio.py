@@ -232,6 +232,13 @@ def _host_text(error: Any, messages: list[str]) -> str:
 
 
 def _opening_failed(error: Any, messages: list[str]) -> StreamAudioError:
+    path = os.environ.get(LIBRARY_VARIABLE)
+    if error.status == lib.SA_CALL_NO_LIBRARY and path and "Pa_Initialize" in _text(error.text):
+        return BackendError(
+            f"{path} is not a PortAudio library",
+            host_text=_text(error.text),
+            hint=f"Correct or unset the environment variable {LIBRARY_VARIABLE}",
+        )
     if error.status == lib.SA_CALL_NO_LIBRARY:
         return BackendError(
             "PortAudio is not installed",

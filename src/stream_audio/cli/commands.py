@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import stream_audio
@@ -55,7 +56,7 @@ def _errors_as_messages() -> Iterator[None]:
     try:
         yield
     except StreamAudioError as error:
-        _err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        _err.print("[bold red]error:[/]", escape(str(error)), highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED) from None
 
 
@@ -78,8 +79,8 @@ def devices(
     for device in found:
         table.add_row(
             "*" if device.is_default else "",
-            device.name,
-            device.host_api,
+            escape(device.name),
+            escape(device.host_api),
             str(device.channels),
             f"{device.sample_rate} Hz",
             f"{device.low_latency * 1000:.0f}–{device.high_latency * 1000:.0f} ms",
@@ -142,9 +143,8 @@ def _source(
         try:
             stream_audio.default_input_device()
         except (DeviceNotFoundError, stream_audio.BackendError) as error:
-            _err.print(
-                f"{error.message}: recording a tone from the virtual device", style="yellow"
-            )
+            message = f"{error.message}: recording a tone from the virtual device"
+            _err.print(message, style="yellow", markup=False)
             return AudioSource.virtual("sine", sample_rate=rate or 48_000, channels=channels or 2)
     return AudioSource.default_device(sample_rate=rate, channels=channels)
 
@@ -190,6 +190,6 @@ def _print_report(out: Path, report: SessionReport) -> None:
         "path": str(out.resolve()),
     }
     for label, value in rows.items():
-        _out.print(f"{label:>10}  {value}", highlight=False, soft_wrap=True)
+        _out.print(f"{label:>10}  {value}", highlight=False, soft_wrap=True, markup=False)
     if source.gaps or source.error or sink.error or not report.balanced:
-        _out.print(str(report), highlight=False)
+        _out.print(str(report), highlight=False, soft_wrap=True, markup=False)

@@ -42,14 +42,21 @@ def find_input(name: str, devices: list[NativeDevice]) -> NativeDevice:
             raise AmbiguousDeviceError(
                 f"{len(found)} input devices fit {name!r}", hint=f"Give one of these: {names}"
             )
-    names_of = {full_name(device).casefold(): full_name(device) for device in recording}
-    names_of |= {device.name.casefold(): full_name(device) for device in recording}
-    near = [names_of[match] for match in difflib.get_close_matches(wanted, names_of, 3, 0.5)]
+    raise DeviceNotFoundError(
+        f"no input device is called {name!r}", hint=_near_names(wanted, recording)
+    )
+
+
+def _near_names(wanted: str, recording: list[NativeDevice]) -> str:
+    names_of: dict[str, list[str]] = {}
+    for device in recording:
+        for name in (device.name.casefold(), full_name(device).casefold()):
+            names_of.setdefault(name, []).append(full_name(device))
+    matches = difflib.get_close_matches(wanted, names_of, 3, 0.5)
+    near = dict.fromkeys(name for match in matches for name in names_of[match])
     if near:
-        hint = f"Did you mean {' or '.join(dict.fromkeys(near))}?"
-    else:
-        hint = f"There are: {'; '.join(full_name(device) for device in recording)}"
-    raise DeviceNotFoundError(f"no input device is called {name!r}", hint=hint)
+        return f"Did you mean {' or '.join(near)}?"
+    return f"There are: {'; '.join(full_name(device) for device in recording)}"
 
 
 def full_name(device: NativeDevice) -> str:

@@ -7,6 +7,7 @@ of ``csrc/clock.h``, where time stands still while any seated thread works.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Any, Protocol, runtime_checkable
@@ -87,7 +88,10 @@ class Sleeper:
         lib.sa_sleeper_wake(self.native)
 
     def wait(self, timeout: float | None = None) -> bool:  # noqa: D102
-        deadline = lib.SA_NEVER if timeout is None else deadline_ns(self._clock.now() + timeout)
+        deadline = lib.SA_NEVER
+        if timeout is not None:
+            # Upwards: a loop that waits for what is left of a time must get there.
+            deadline = lib.sa_clock_now(self._clock.native) + math.ceil(timeout * NANOSECONDS)
         return bool(lib.sa_sleeper_sleep(self.native, deadline))
 
     def close(self) -> None:  # noqa: D102

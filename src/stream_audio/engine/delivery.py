@@ -55,9 +55,10 @@ class Delivery:
     def start(self) -> None:
         """Begin; the sink has been started."""
 
-    def discard(self) -> None:
-        """Stop the sink of a session that never began."""
-        self._stop_sink()
+    def discard(self, *, stop_sink: bool) -> None:
+        """End what was begun for a session that never ran; ``stop_sink``: the sink was started."""
+        if stop_sink:
+            self._stop_sink()
 
     def offer(self, chunk: AudioChunk) -> None:
         """Take a chunk from the router; never blocks, never raises."""
@@ -67,14 +68,18 @@ class Delivery:
         """No chunk will follow."""
         raise NotImplementedError
 
-    def wait(self, timeout: float, sleep: Callable[[float], object]) -> None:
-        """Wait until everything is delivered; what is not after ``timeout`` seconds is dropped."""
+    def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:
+        """Wait until everything is delivered; what is not when no time is ``left`` is dropped."""
         raise NotImplementedError
 
     @property
     def pending(self) -> int:
         """Frames offered, and neither delivered nor dropped yet."""
         return 0
+
+    def is_thread(self, thread: threading.Thread) -> bool:
+        """Whether that is the delivery's worker."""
+        return False
 
     def _drop(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
@@ -159,7 +164,7 @@ class DirectDelivery(Delivery):
         self._stop_sink()
         self.account.stopped = True
 
-    def wait(self, timeout: float, sleep: Callable[[float], object]) -> None:  # noqa: D102
+    def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:  # noqa: D102
         pass
 
 
@@ -193,9 +198,16 @@ class WorkerDelivery(Delivery):
     def start(self) -> None:  # noqa: D102 - see Delivery
         self._thread.start()
 
-    def discard(self) -> None:  # noqa: D102
-        super().discard()
-        self._arrived.close()
+    def discard(self, *, stop_sink: bool) -> None:  # noqa: D102
+        if self._thread.is_alive():
+            self.close()  # the worker stops the sink itself
+            self._thread.join()
+        else:
+            super().discard(stop_sink=stop_sink)
+            self._arrived.close()
+
+    def is_thread(self, thread: threading.Thread) -> bool:  # noqa: D102
+        return thread is self._thread
 
     @property
     def pending(self) -> int:
@@ -218,10 +230,9 @@ class WorkerDelivery(Delivery):
         self._closing = True
         self._arrived.set()
 
-    def wait(self, timeout: float, sleep: Callable[[float], object]) -> None:  # noqa: D102
-        deadline = self._clock.now() + timeout
-        while not self._done and (left := deadline - self._clock.now()) > 0:
-            sleep(left)
+    def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:  # noqa: D102
+        while not self._done and (seconds := left()) > 0:
+            sleep(seconds)
         with self._hand_over:
             if not self._done:
                 self._abandon()

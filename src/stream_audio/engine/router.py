@@ -8,6 +8,7 @@ when other threads hog the GIL, one turn moves all that has piled up.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 
@@ -66,6 +67,7 @@ class Router:
         self._routes: dict[str, list[Route]] = {}
         self._stop_requested = False
         self._stop_timeout = 10.0
+        self._give_up_at = math.inf
         self._silent_since: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
 
@@ -74,18 +76,32 @@ class Router:
     def start(self) -> None:
         """Start the thread; the sources run already."""
         switch_interval.hold(self.config.switch_interval)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            if not self.is_alive:
+                switch_interval.release(self.config.switch_interval)
+            raise
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def request_stop(self, timeout: float = 10.0) -> None:
         """Ask the thread to stop everything; returns at once."""
         self._stop_timeout = timeout
+        self._give_up_at = min(self._give_up_at, self.clock.now() + timeout)
         self._stop_requested = True
         self.sleeper.set()
 
     @property
     def is_own_thread(self) -> bool:
-        """Whether the caller runs on the router's thread, and so cannot wait for it."""
-        return threading.current_thread() is self._thread
+        """Whether the caller runs on a thread that the end has to wait for."""
+        current = threading.current_thread()
+        return current is self._thread or any(
+            delivery.is_thread(current) for delivery in self.deliveries.values()
+        )
 
     def report(self) -> SessionReport:
         """Where every frame went, or stands now."""
@@ -210,11 +226,12 @@ class Router:
             inlet.close()
 
     def _close_deliveries(self) -> None:
-        until = self.clock.now() + self._stop_timeout
+        self._give_up_at = min(self._give_up_at, self.clock.now() + self._stop_timeout)
         for delivery in self.deliveries.values():
             delivery.close()
         for delivery in self.deliveries.values():
-            delivery.wait(max(0.0, until - self.clock.now()), self.sleeper.wait)
+            # A stop that is asked for meanwhile may have less patience.
+            delivery.wait(lambda: self._give_up_at - self.clock.now(), self.sleeper.wait)
 
     def _finish_after_crash(self) -> None:
         steps: list[Callable[[], object]] = [inlet.stop for inlet in self.inlets.values()]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from stream_audio._checks import whole_number
+from stream_audio._checks import real_number, whole_number
 from stream_audio.chunk import AudioChunk
 from stream_audio.chunk_queue import ChunkQueue, missing
-from stream_audio.errors import ConfigTypeError, SessionStateError
+from stream_audio.errors import ConfigTypeError, ForkedProcessError, SessionStateError
 from stream_audio.gap import Gap, GapCause
 from stream_audio.wakeup import LockSignal
 
@@ -52,6 +53,7 @@ class ChannelSink:
         self._arrived = LockSignal()
         self._closed = False
         self._iterated = False
+        self._process: int | None = None  # that of the session
 
     @property
     def unread(self) -> int:
@@ -69,6 +71,7 @@ class ChannelSink:
                 "this channel has ended with an earlier session",
                 hint="Make a new ChannelSink for each session",
             )
+        self._process = os.getpid()
 
     def write(self, chunk: AudioChunk) -> tuple[Gap, ...]:
         """Take a chunk; called by the router. Never blocks."""
@@ -99,6 +102,8 @@ class ChannelSink:
         """
         if self._target is not None:
             raise SessionStateError("this channel fills a queue", hint="Read from that queue")
+        if timeout is not None:
+            real_number("timeout", timeout, 0, 1e9)
         while True:
             # Asked before taking: what was put before the close is then still seen.
             closed = self._closed
@@ -108,8 +113,16 @@ class ChannelSink:
             if closed:
                 self._arrived.set()  # for another get
                 return None
+            self._check_that_more_can_come()
             if not self._arrived.wait(timeout):
                 raise TimeoutError(f"no chunk came within {timeout:g} s")
+
+    def _check_that_more_can_come(self) -> None:
+        if self._process not in (None, os.getpid()):
+            raise ForkedProcessError(
+                "the session that fills this channel runs in the parent process",
+                hint="Read it there, and pass on what this process needs",
+            )
 
     def __iter__(self) -> Iterator[AudioChunk]:
         if self._iterated:

@@ -97,6 +97,10 @@ class FileSink:
             )
         except OSError as error:
             raise self._failure("create", error) from error
+        except ValueError as error:  # a null byte in the name
+            raise SinkError(
+                f"cannot create {str(self.path)!r}", retryable=False, host_text=str(error)
+            ) from error
 
     def write(self, chunk: AudioChunk) -> None:
         """Append a chunk, all of it or nothing."""

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from stream_audio.errors import ConfigTypeError
 from stream_audio.sources.base import Source
 from stream_audio.sources.device import DeviceSource
 from stream_audio.sources.virtual import Fault, VirtualSource
+
+
+def _listed(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    if not isinstance(faults, Iterable):
+        raise ConfigTypeError(f"faults takes a list of Fault objects, not {faults!r}")
+    return tuple(faults)
 
 
 class AudioSource:
@@ -119,6 +126,6 @@ class AudioSource:
             drift_ppm=drift_ppm,
             jitter=jitter,
             pace=pace,
-            faults=tuple(faults),
+            faults=_listed(faults),
             seed=seed,
         )

@@ -7,6 +7,7 @@ from typing import Protocol
 from stream_audio._native.capture import Capture
 from stream_audio._native.portaudio import Generation
 from stream_audio.engine.clock import Clock
+from stream_audio.errors import StreamAudioError
 from stream_audio.format import AudioFormat
 
 DEFAULT_RING = 30.0
@@ -44,7 +45,14 @@ class Opening:
             )
         else:
             frames = max(1, round(self.ring_duration * sample_rate))
-        return Capture(self.clock.native, sample_rate, channels, frames, period)
+        try:
+            return Capture(self.clock.native, sample_rate, channels, frames, period)
+        except MemoryError as error:
+            raise StreamAudioError(
+                f"there is no memory for a ring of {frames / sample_rate:g} s at {sample_rate} Hz "
+                f"with {channels} channels",
+                hint="Use a shorter StreamConfig(ring_duration=…)",
+            ) from error
 
     def close(self) -> None:
         """Let go of PortAudio; streams that were opened keep it."""

@@ -10,7 +10,7 @@ from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
 from stream_audio.engine.clock import Clock, deadline_ns
-from stream_audio.errors import ConfigTypeError, DeviceError, DeviceFormatError
+from stream_audio.errors import ConfigError, ConfigTypeError, DeviceError, DeviceFormatError
 from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.sources.base import Opening, OpenSource
 
@@ -100,6 +100,12 @@ class VirtualSource:
                     hint=f"Use AudioSource.virtual({name}={wanted}) or FormatPreset.NATIVE",
                 )
         capture = opening.capture(self.sample_rate, self.channels, self.period)
+        if self.pace == "freewheel" and capture.frames < self.period:
+            capture.close()
+            raise ConfigError(
+                f"a period of {self.period} frames does not fit a ring of {capture.frames}",
+                hint="Use a longer StreamConfig(ring_duration=…)",
+            )
         return OpenVirtual(self, capture, opening.clock)
 
 

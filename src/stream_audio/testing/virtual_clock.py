@@ -29,6 +29,7 @@ class VirtualClock:
     def __init__(self, *, auto: bool = True) -> None:
         check_process()
         start = deadline_ns(START)
+        self._auto = auto
         self._native = ffi.gc(
             lib.sa_virtual_clock_create(start, lib.SA_NEVER if auto else start),
             lambda clock: lib.sa_virtual_clock_destroy(clock) if in_loading_process() else None,
@@ -63,12 +64,17 @@ class VirtualClock:
     def advance(self, seconds: float, *, timeout: float = 60.0) -> None:
         """Let ``seconds`` of virtual time pass, and return when all seated threads sleep again.
 
+        On a clock that runs by itself this is :meth:`sleep`.
+
         Raises
         ------
         TimeoutError
             A seated thread was busy outside the clock for ``timeout`` seconds of real time.
         """
         real_number("seconds", seconds, 0, 1e9)
+        if self._auto:
+            self.sleep(seconds)
+            return
         limit = lib.sa_clock_now(self._native) + deadline_ns(seconds)
         if not lib.sa_virtual_clock_run_until(self._native, limit, deadline_ns(timeout)):
             raise TimeoutError(f"virtual time stood still for {timeout:g} s: a thread is stuck")

@@ -120,8 +120,8 @@ class ChannelSink:
     def _check_that_more_can_come(self) -> None:
         if self._process not in (None, os.getpid()):
             raise ForkedProcessError(
-                "the session that fills this channel runs in the parent process",
-                hint="Read it there, and pass on what this process needs",
+                "the session that fills this channel does not run in a forked child process",
+                hint='Read it in the parent, or start processes with the "spawn" method',
             )
 
     def __iter__(self) -> Iterator[AudioChunk]:

@@ -23,7 +23,7 @@
 typedef uint32_t (*sa_read_host_clock)(void *client);
 typedef struct {
     sa_read_host_clock read; /* on the audio thread: must be as wait-free as the rest */
-    void *client;             /* what read is given */
+    void *client;            /* what read is given */
 } sa_host_clock;
 
 /* The host said that input was lost before this packet. A hint: few host APIs ever say it. */
@@ -31,16 +31,16 @@ enum { SA_PACKET_OVERFLOW = 1 };
 
 /* One callback. */
 typedef struct {
-    int64_t position;     /* of the first frame; frames that did not fit are counted in */
-    int64_t lost_before;  /* frames that did not fit just before this packet */
+    int64_t position;      /* of the first frame; frames that did not fit are counted in */
+    int64_t lost_before;   /* frames that did not fit just before this packet */
     int64_t stored_before; /* frames that went into the ring before this packet */
-    int64_t entry_ns;     /* our clock when the callback was entered */
-    int64_t host_adc_ns;  /* the host's time of the first frame at the converter; 0: unknown */
-    int64_t host_now_ns;  /* the host's time at entry */
-    uint32_t frames;      /* stored frames of this packet */
-    uint32_t flags;       /* SA_PACKET_… */
-    uint32_t duration_ns; /* from entry to just before the record was published */
-    uint32_t host_frame;  /* the host's own count for the first frame, if it has a clock */
+    int64_t entry_ns;      /* our clock when the callback was entered */
+    int64_t host_adc_ns;   /* the host's time of the first frame at the converter; 0: unknown */
+    int64_t host_now_ns;   /* the host's time at entry */
+    uint32_t frames;       /* stored frames of this packet */
+    uint32_t flags;        /* SA_PACKET_… */
+    uint32_t duration_ns;  /* from entry to just before the record was published */
+    uint32_t host_frame;   /* the host's own count for the first frame, if it has a clock */
 } sa_packet;
 
 typedef struct {
@@ -51,7 +51,7 @@ typedef struct {
     const sa_clock *clock;
     double sample_rate;
     uint32_t channels;
-    bool counted_by_host; /* packets carry a host_frame */
+    bool counted_by_host;     /* packets carry a host_frame */
     sa_host_clock host_clock; /* where PortAudio's callback gets it from; set before the start */
 
     /* The producer's own. */

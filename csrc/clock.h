@@ -5,7 +5,8 @@
  * is woken at a time by a deadline, so a run is deterministic.
  *
  * A sleeper is one thread's seat at a clock. It is created before its thread starts (so that
- * virtual time cannot run ahead of a thread that is still on its way) and destroyed after it ended.
+ * virtual time cannot run ahead of a thread that is still on its way) and destroyed after it
+ * ended.
  */
 #ifndef SA_CLOCK_H
 #define SA_CLOCK_H
@@ -46,8 +47,9 @@ int64_t sa_clock_boot_now(const sa_clock *clock);
 sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns);
 void sa_virtual_clock_destroy(sa_clock *clock);
 
-/* Lets virtual time run up to `limit_ns`, which is not SA_NEVER, and returns when it is there and all its threads sleep
- * again, or false after `timeout_ns` of real time (a thread is stuck outside the clock). */
+/* Lets virtual time run up to `limit_ns`, which is not SA_NEVER, and returns when it is there and
+ * all its threads sleep again, or false after `timeout_ns` of real time (a thread is stuck outside
+ * the clock). */
 bool sa_virtual_clock_run_until(sa_clock *clock, int64_t limit_ns, int64_t timeout_ns);
 
 sa_sleeper *sa_sleeper_create(sa_clock *clock);

@@ -1,10 +1,10 @@
 /* What a JACK server's own count of frames tells.
  *
  * PortAudio passes jack_frame_time on, which a filter interpolates: after a late cycle it is wrong
- * by up to two periods for some hundred cycles (measured). jack_last_frame_time is the exact number
- * of the cycle under way, made for process callbacks. PortAudio keeps its client to itself, but
- * jack2 keeps the count for the whole process and does not look at the client (common/JackAPI.cpp).
- * Others do (JACK 1, PipeWire): for them there is no count here.
+ * by up to two periods for some hundred cycles (measured). jack_last_frame_time is the exact
+ * number of the cycle under way, made for process callbacks. PortAudio keeps its client to itself,
+ * but jack2 keeps the count for the whole process and does not look at the client
+ * (common/JackAPI.cpp). Others do (JACK 1, PipeWire): for them there is no count here.
  *
  * The count stands in memory shared with the server, so it also tells whether the server still
  * runs, before a call that would hang or abort the process if it does not.

@@ -35,9 +35,9 @@ bool sa_library_path(const char *name, const char *symbol, char *path, size_t pa
 }
 
 /* A new inode: nameless in memory on Linux, elsewhere a temporary file whose name is removed once
- * it has been opened. `name` is what dlopen is to be given. The linker goes by names before it goes
- * by inodes, and numbers of descriptors come again; so the number of the copy is written into the
- * path, in steps that lead nowhere: "./" for a 0, ".//" for a 1. */
+ * it has been opened. `name` is what dlopen is to be given. The linker goes by names before it
+ * goes by inodes, and numbers of descriptors come again; so the number of the copy is written into
+ * the path, in steps that lead nowhere: "./" for a 0, ".//" for a 1. */
 static int new_inode(char *name, size_t bytes) {
 #ifdef __linux__
     static _Atomic unsigned copies;

@@ -29,7 +29,7 @@ struct sa_generation {
     control_request *current;
     bool closing;
     bool condemned;
-    bool has_jack; /* it is a client of a JACK server */
+    bool has_jack;       /* it is a client of a JACK server */
     sa_generation *next; /* in `living` */
 
     sa_device_info *devices;
@@ -143,12 +143,11 @@ static bool wait_for(sa_generation *generation, control_request *request, int64_
     struct timespec deadline = deadline_in(timeout_ns);
     while (!request->done) {
 #ifdef __APPLE__
-        int64_t left = (deadline.tv_sec * 1000000000 + deadline.tv_nsec) -
-                       sa_clock_now(sa_clock_real());
+        int64_t left =
+            (deadline.tv_sec * 1000000000 + deadline.tv_nsec) - sa_clock_now(sa_clock_real());
         struct timespec span = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-        if (left <= 0 || pthread_cond_timedwait_relative_np(&generation->changed,
-                                                            &generation->mutex,
-                                                            &span) == ETIMEDOUT) {
+        if (left <= 0 || pthread_cond_timedwait_relative_np(
+                             &generation->changed, &generation->mutex, &span) == ETIMEDOUT) {
 #else
         if (pthread_cond_timedwait(&generation->changed, &generation->mutex, &deadline) ==
             ETIMEDOUT) {
@@ -319,8 +318,7 @@ sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
         return NULL;
     }
     condemn_the_dead();
-    if (!sa_portaudio_load(&generation->library, library_path, error->text,
-                           sizeof error->text)) {
+    if (!sa_portaudio_load(&generation->library, library_path, error->text, sizeof error->text)) {
         error->status = SA_CALL_NO_LIBRARY;
         free(generation);
         return NULL;

@@ -18,7 +18,7 @@ enum { SA_TEXT_BYTES = 256 };
 /* How far a call got, beside PortAudio's own codes. */
 enum {
     SA_CALL_OK = 0,
-    SA_CALL_FAILED = 1,    /* PortAudio's error stands in code and text */
+    SA_CALL_FAILED = 1, /* PortAudio's error stands in code and text */
     SA_CALL_NO_LIBRARY = 2,
     SA_CALL_CONDEMNED = 3, /* the call outlasted its time, or an earlier one did */
     SA_CALL_NO_MEMORY = 4,

@@ -6,9 +6,9 @@
 #include "library_copy.h"
 
 #ifdef __APPLE__
-static const char *const LIBRARY_NAMES[] = {
-    "libportaudio.2.dylib", "/opt/homebrew/lib/libportaudio.2.dylib",
-    "/usr/local/lib/libportaudio.2.dylib", NULL};
+static const char *const LIBRARY_NAMES[] = {"libportaudio.2.dylib",
+                                            "/opt/homebrew/lib/libportaudio.2.dylib",
+                                            "/usr/local/lib/libportaudio.2.dylib", NULL};
 #else
 static const char *const LIBRARY_NAMES[] = {"libportaudio.so.2", NULL};
 #endif

@@ -2,7 +2,8 @@
  *
  * PortAudio keeps its state in static variables: one device list, fixed from Pa_Initialize to
  * Pa_Terminate, and one fate. A copy under an inode of its own gets static variables of its own,
- * so a new list needs no end of the streams that run, and a copy whose host died can be left alone.
+ * so a new list needs no end of the streams that run, and a copy whose host died can be left
+ * alone.
  */
 #ifndef SA_PORTAUDIO_LIBRARY_H
 #define SA_PORTAUDIO_LIBRARY_H

@@ -35,10 +35,10 @@ static void open_stream(const sa_portaudio *library, void *argument, sa_call_err
         .suggestedLatency = request->settings.latency,
     };
     /* Clipping and dither would change samples on their way; what the host has is what we want. */
-    PaError code = library->open_stream(
-        &request->stream, &input, NULL, request->settings.sample_rate,
-        (unsigned long)request->settings.period, paClipOff | paDitherOff, sa_portaudio_callback,
-        request->capture);
+    PaError code =
+        library->open_stream(&request->stream, &input, NULL, request->settings.sample_rate,
+                             (unsigned long)request->settings.period, paClipOff | paDitherOff,
+                             sa_portaudio_callback, request->capture);
     if (code != paNoError) {
         sa_call_failed(library, code, error);
         return;
@@ -76,8 +76,7 @@ static void is_active(const sa_portaudio *library, void *argument, sa_call_error
 }
 
 sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
-                          sa_stream_settings settings, int64_t timeout_ns,
-                          sa_call_error *error) {
+                          sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error) {
     sa_stream *stream = calloc(1, sizeof *stream);
     stream_request request = {.settings = settings, .capture = capture};
     if (!stream) {

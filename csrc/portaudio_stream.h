@@ -6,7 +6,7 @@
 #include "portaudio_generation.h"
 
 typedef struct {
-    int32_t device; /* PaDeviceIndex within the generation */
+    int32_t device;        /* PaDeviceIndex within the generation */
     int32_t host_api_type; /* PaHostApiTypeId of that device */
     int32_t channels;
     double sample_rate;

@@ -53,7 +53,8 @@ static void close_chunk(sa_reader *reader) {
     }
 }
 
-/* Starts a chunk at the next frame of the packet; false if the block has no room for a whole one. */
+/* Starts a chunk at the next frame of the packet; false if the block has no room for a whole one.
+ */
 static bool open_chunk(sa_reader *reader) {
     if (reader->block.capacity_frames - reader->used_frames < reader->chunk_frames ||
         reader->progress.rows == reader->block.capacity_rows) {
@@ -80,10 +81,9 @@ static bool open_chunk(sa_reader *reader) {
 /* Judges the packet at the head and moves the timeline on; false: later packets must tell. */
 static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     sa_progress *progress = &reader->progress;
-    bool decide = finished || sa_clock_now(reader->capture->clock) - packet->entry_ns >
-                                  reader->hold_ns;
-    int64_t host_lost =
-        sa_timeline_judge(&reader->timeline, &reader->capture->packets, decide);
+    bool decide =
+        finished || sa_clock_now(reader->capture->clock) - packet->entry_ns > reader->hold_ns;
+    int64_t host_lost = sa_timeline_judge(&reader->timeline, &reader->capture->packets, decide);
     if (host_lost == SA_UNDECIDED) {
         return false;
     }
@@ -196,8 +196,8 @@ void sa_reader_read(sa_reader *reader) {
     if (reader->progress.finished) {
         return;
     }
-    /* Pairs with the release in sa_capture_finish: read before the packet index, so that "finished"
-     * and "no packet" together mean the end. */
+    /* Pairs with the release in sa_capture_finish: read before the packet index, so that
+     * "finished" and "no packet" together mean the end. */
     bool finished = atomic_load_explicit(&capture->finished, memory_order_acquire);
     note_fill(reader);
     while (sa_ring_available(&capture->packets, 1) > 0) {

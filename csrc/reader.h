@@ -33,20 +33,20 @@ typedef struct {
 
 /* What the reader knows after a read; the caller reads it between calls. */
 typedef struct {
-    int64_t rows;         /* finished chunks in the lent block */
-    int64_t waiting;      /* frames in the ring that await a new block, at least; 0: block not full */
-    bool finished;        /* all that was pushed has been read, the last short chunk too */
-    int64_t captured;     /* frames read so far */
-    int64_t ring_lost;    /* frames known not to have fitted, so far */
-    int64_t host_lost;    /* frames known to have been lost by the host, so far */
+    int64_t rows;      /* finished chunks in the lent block */
+    int64_t waiting;   /* frames in the ring that await a new block, at least; 0: block not full */
+    bool finished;     /* all that was pushed has been read, the last short chunk too */
+    int64_t captured;  /* frames read so far */
+    int64_t ring_lost; /* frames known not to have fitted, so far */
+    int64_t host_lost; /* frames known to have been lost by the host, so far */
     int64_t trailing_ring_lost; /* of those, after the last chunk; known when finished */
     int64_t trailing_host_lost;
-    int64_t position;     /* end of the last packet, every loss counted in */
-    int64_t overflows;    /* packets with the host's overflow flag, so far */
-    int64_t packets;      /* packets read so far */
-    int64_t ring_fill;    /* frames in the ring when the last read began */
-    int64_t ring_highest; /* the most there ever were */
-    int64_t last_entry_ns;/* when the last packet's callback was entered; 0: none yet */
+    int64_t position;      /* end of the last packet, every loss counted in */
+    int64_t overflows;     /* packets with the host's overflow flag, so far */
+    int64_t packets;       /* packets read so far */
+    int64_t ring_fill;     /* frames in the ring when the last read began */
+    int64_t ring_highest;  /* the most there ever were */
+    int64_t last_entry_ns; /* when the last packet's callback was entered; 0: none yet */
     int64_t longest_callback_ns;
 } sa_progress;
 
@@ -54,7 +54,7 @@ typedef struct {
     sa_capture *capture;
     int64_t chunk_frames;
     int64_t limit;  /* the position at which the reader ends, whatever follows; set before
-                    * the first read */
+                     * the first read */
     bool freewheel; /* the source is not paced by the clock: never predict, look often */
     int64_t hold_ns;
 

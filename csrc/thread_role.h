@@ -1,4 +1,5 @@
-/* Debug builds (-DSA_CHECK_THREADS) abort when a second thread takes a role that is one thread's. */
+/* Debug builds (-DSA_CHECK_THREADS) abort when a second thread takes a role that is one thread's.
+ */
 #ifndef SA_THREAD_ROLE_H
 #define SA_THREAD_ROLE_H
 

@@ -119,7 +119,7 @@ void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t
 }
 
 int64_t sa_timeline_time_of(const sa_timeline *timeline, double position) {
-    double since = timeline->loop_time +
-                   (position - (double)timeline->loop_frame) * timeline->frame_ns;
+    double since =
+        timeline->loop_time + (position - (double)timeline->loop_frame) * timeline->frame_ns;
     return timeline->origin_ns + (int64_t)since;
 }

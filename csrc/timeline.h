@@ -30,13 +30,13 @@ typedef struct {
     int64_t host_frame; /* of the last judged packet, unwrapped */
 
     /* Time. */
-    int64_t origin_ns;    /* times below are relative to it, so that a double holds them */
-    int64_t loop_frame;   /* position after the last packet */
-    double loop_time;     /* filtered time of its hand-over */
-    double frame_ns;      /* filtered length of a frame */
-    double loop_age;      /* seconds in the loop, for its bandwidth */
+    int64_t origin_ns;     /* times below are relative to it, so that a double holds them */
+    int64_t loop_frame;    /* position after the last packet */
+    double loop_time;      /* filtered time of its hand-over */
+    double frame_ns;       /* filtered length of a frame */
+    double loop_age;       /* seconds in the loop, for its bandwidth */
     int64_t late_since_ns; /* the first of the outliers under way; 0: none */
-    int64_t last_period;  /* frames of the last packet */
+    int64_t last_period;   /* frames of the last packet */
 } sa_timeline;
 
 /* Lost frames before the packet are not known yet: later packets must tell. */

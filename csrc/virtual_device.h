@@ -25,13 +25,13 @@ typedef struct {
     double drift_ppm;   /* the device's clock against ours; positive: it runs fast */
     double frequency;
     double amplitude;
-    int64_t frames; /* ends after so many frames; 0: never */
+    int64_t frames;    /* ends after so many frames; 0: never */
     int64_t jitter_ns; /* each callback is off by up to this much, either way */
     uint64_t seed;
     uint32_t channels;
     uint32_t period;
-    int32_t signal;  /* sa_signal */
-    bool freewheel;  /* as fast as the ring has room, instead of by the clock; loses nothing */
+    int32_t signal; /* sa_signal */
+    bool freewheel; /* as fast as the ring has room, instead of by the clock; loses nothing */
 } sa_virtual_settings;
 
 typedef struct sa_virtual_device sa_virtual_device;

@@ -663,7 +663,7 @@ def test_portaudio_is_not_installed(call, library, words, hint, monkeypatch):
     monkeypatch.setenv("STREAM_AUDIO_PORTAUDIO_LIBRARY", library)
     before = descriptors(), native_threads()
     with pytest.raises(
-        BackendError, match="PortAudio is not installed|is not a PortAudio library"
+        BackendError, match=r"PortAudio is not installed|is not a PortAudio library"
     ) as caught:
         call()
     assert words in caught.value.host_text

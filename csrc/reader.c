@@ -8,8 +8,12 @@
 /* Frames copied at a time: their levels are found while they are in the first-level cache. */
 enum { BITE_BYTES = 8192 };
 
-/* While a packet is overdue the wait looks again after this long, then at growing intervals. */
-static const int64_t FIRST_LOOK_NS = 40 * 1000;
+/* A sleep ends late by about this much, and packets come a little early as often as late; so the
+ * first look is taken this long before one is due. */
+static const int64_t LEAD_NS = 80 * 1000;
+
+/* If it is not there yet the wait looks again after this long, then at growing intervals. */
+static const int64_t FIRST_LOOK_NS = 15 * 1000;
 static const int64_t LAST_LOOK_NS = 5 * 1000 * 1000;
 
 /* How often the wait looks at a source that the clock does not pace. */
@@ -240,13 +244,12 @@ static int64_t next_due(const sa_reader *reader, int64_t now) {
     int64_t missing = smaller(reader->chunk_frames - have, reader->limit - loop_frame);
     int64_t end = loop_frame + (missing + period - 1) / period * period;
     int64_t due = sa_timeline_time_of(&reader->timeline, (double)end);
-    if (due <= now) {
-        /* Overdue: look again soon, then less and less often. */
-        int64_t look = (now - due) / 4;
-        look = look > FIRST_LOOK_NS ? look : FIRST_LOOK_NS;
-        return now + (look < LAST_LOOK_NS ? look : LAST_LOOK_NS);
+    if (due - LEAD_NS > now) {
+        return due - LEAD_NS;
     }
-    return due;
+    int64_t look = (now - due) / 4;
+    look = look > FIRST_LOOK_NS ? look : FIRST_LOOK_NS;
+    return now + (look < LAST_LOOK_NS ? look : LAST_LOOK_NS);
 }
 
 /* Has a record been published that the last read did not see? */

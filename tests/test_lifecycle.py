@@ -221,7 +221,7 @@ with builder.start() as session:
     print("recording", flush=True)
     session.wait()
 """
-MOMENTS = random.Random(20_260).sample(range(400), 20)  # ms after it said that it records
+MOMENTS = random.Random(20_260).sample(range(400), 50)  # ms after it said that it records
 
 
 def interrupt(path, milliseconds):

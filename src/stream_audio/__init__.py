@@ -9,6 +9,8 @@
 (1.0, True)
 """
 
+import logging as _logging
+
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
@@ -49,6 +51,9 @@ from stream_audio.sinks.file import FileSink
 from stream_audio.sources.audio_source import AudioSource
 
 __version__ = "0.1.0"
+
+# Quiet unless the program sets logging up: without it, warnings would go to stderr.
+_logging.getLogger("stream_audio").addHandler(_logging.NullHandler())
 
 __all__ = [
     "AmbiguousDeviceError",

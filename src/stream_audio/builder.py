@@ -22,7 +22,7 @@ from stream_audio.sinks.base import SinkInfo, SourceInfo
 from stream_audio.sources.base import Opening, OpenSource, Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _SinkEntry:
     name: str
     sink: Any

@@ -9,7 +9,7 @@ from stream_audio.engine.clock import Clock, MonotonicClock
 from stream_audio.errors import ConfigTypeError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamConfig:
     """Settings of a session; every one has a default that is meant to be kept.
 

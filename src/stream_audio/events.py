@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stream_audio.gap import Gap
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StreamEvent:
     """The base of all events.
 
@@ -20,12 +20,12 @@ class StreamEvent:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SessionStarted(StreamEvent):
     """Every source runs and every sink is ready."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SessionStopped(StreamEvent):
     """Everything is delivered, dropped or counted. The last event.
 
@@ -38,7 +38,7 @@ class SessionStopped(StreamEvent):
     balanced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GapDetected(StreamEvent):
     """Frames are missing.
 
@@ -54,7 +54,7 @@ class GapDetected(StreamEvent):
     sink: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceEnded(StreamEvent):
     """A source delivered its last frame.
 
@@ -67,7 +67,7 @@ class SourceEnded(StreamEvent):
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceStalled(StreamEvent):
     """A source that still claims to run has not delivered for a while.
 
@@ -83,7 +83,7 @@ class SourceStalled(StreamEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceLost(StreamEvent):
     """A device or its server is gone; the source has ended.
 
@@ -99,7 +99,7 @@ class SourceLost(StreamEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SinkFailed(StreamEvent):
     """A sink could not take a chunk after all tries.
 

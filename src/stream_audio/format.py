@@ -11,7 +11,7 @@ MAX_CHANNELS = 64
 MAX_SAMPLE_RATE = 768_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AudioFormat:
     """A sample rate and a number of channels.
 

@@ -8,7 +8,7 @@ from typing import Any
 from stream_audio.gap import Gap
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceReport:
     """One source's frames, in the device's frames.
 
@@ -61,7 +61,7 @@ class SourceReport:
         return self.captured / self.sample_rate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SinkReport:
     """One sink's frames.
 
@@ -94,7 +94,7 @@ class SinkReport:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SessionReport:
     """Where every frame of a session went.
 

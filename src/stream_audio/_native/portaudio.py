@@ -35,7 +35,7 @@ JACK = 12
 """paJACK, a PaHostApiTypeId."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NativeDevice:
     """A device of a generation's list."""
 

@@ -8,7 +8,7 @@ from stream_audio._native.portaudio import Generation, NativeDevice
 from stream_audio.errors import DeviceNotFoundError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InputDevice:
     """A device that can be recorded from.
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from stream_audio.gap import Gap
 
 
-@dataclass(slots=True)
+@dataclass
 class SourceAccount:
     """What became of one source's frames."""
 
@@ -61,7 +61,7 @@ class SourceAccount:
         return found
 
 
-@dataclass(slots=True)
+@dataclass
 class RouteAccount:
     """The spans of one source's timeline that were routed to one sink."""
 
@@ -87,7 +87,7 @@ class RouteAccount:
         return self._before + span
 
 
-@dataclass(slots=True)
+@dataclass
 class SinkAccount:
     """What became of the frames that one sink was offered."""
 

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from stream_audio.chunk import AudioChunk
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceInfo:
     """A source as a sink sees it.
 
@@ -27,7 +27,7 @@ class SourceInfo:
     channels: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SinkInfo:
     """What a sink is told when its session starts.
 

@@ -18,7 +18,7 @@ from stream_audio.sources.base import Opening, OpenSource
 MAX_PERIOD = 65_536
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeviceSource:
     """See :meth:`AudioSource.device`; without a name, the default input device."""
 

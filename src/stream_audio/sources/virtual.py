@@ -19,7 +19,7 @@ SIGNALS = ("sine", "noise", "silence", "counter")  # in the order of sa_signal
 _STALL, _LOSE, _LOSE_FLAGGED, _DIE, _HANG = range(5)  # sa_fault_kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fault:
     """Something that goes wrong with a virtual device, once, at a frame.
 
@@ -55,7 +55,7 @@ class Fault:
         return cls(whole_number("at", at, 0, 2**62), _HANG, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class VirtualSource:
     """See :meth:`AudioSource.virtual`."""
 

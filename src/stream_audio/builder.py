@@ -270,7 +270,7 @@ class _Start:
 
     def undo(self) -> None:
         """Stop and free what was begun."""
-        if self.router.is_alive:  # interrupted at the very end: it stops everything itself
+        if not self.router.cancel():  # interrupted at the very end: it stops everything itself
             self.router.request_stop()
             self.router.done.wait()
             return

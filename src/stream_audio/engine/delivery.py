@@ -191,6 +191,8 @@ class WorkerDelivery(Delivery):
         # Guards the step from "in hand" to "delivered" against being abandoned meanwhile.
         self._hand_over = threading.Lock()
         self._abandoned = False
+        self._begun = False
+        self._cancelled = False
         self._thread = threading.Thread(
             target=self._run, name=f"stream-audio-sink-{self.name}", daemon=True
         )
@@ -199,12 +201,15 @@ class WorkerDelivery(Delivery):
         self._thread.start()
 
     def discard(self, *, stop_sink: bool) -> None:  # noqa: D102
-        if self._thread.is_alive():
-            self.close()  # the worker stops the sink itself
-            self._thread.join()
-        else:
+        with self._hand_over:
+            # A Ctrl-C in start() may have left a thread that is still on its way.
+            self._cancelled = not self._begun
+        if self._cancelled:
             super().discard(stop_sink=stop_sink)
             self._arrived.close()
+        else:
+            self.close()  # the worker stops the sink itself
+            self._thread.join()
 
     def is_thread(self, thread: threading.Thread) -> bool:  # noqa: D102
         return thread is self._thread
@@ -256,6 +261,10 @@ class WorkerDelivery(Delivery):
     # ---- the worker's side ----
 
     def _run(self) -> None:
+        with self._hand_over:
+            if self._cancelled:
+                return
+            self._begun = True
         sit_on(self._arrived)
         try:
             while not self.detached and not self._abandoned:

@@ -66,6 +66,10 @@ class Router:
         self.sleeper = Sleeper(self.clock)
         self._routes: dict[str, list[Route]] = {}
         self._stop_requested = False
+        self._beginning = threading.Lock()
+        self._begun = False
+        self._cancelled = False
+        self._holds_interval = False
         self._stop_timeout = 10.0
         self._give_up_at = math.inf
         self._silent_since: dict[str, float] = {}
@@ -76,17 +80,20 @@ class Router:
     def start(self) -> None:
         """Start the thread; the sources run already."""
         switch_interval.hold(self.config.switch_interval)
-        try:
-            self._thread.start()
-        except BaseException:
-            if not self.is_alive:
-                switch_interval.release(self.config.switch_interval)
-            raise
+        self._holds_interval = True
+        self._thread.start()
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+    def cancel(self) -> bool:
+        """Keep the thread from doing anything, if it has not begun; False if it has."""
+        with self._beginning:
+            if self._begun:
+                return False
+            # A Ctrl-C in start() may have left a thread that is still on its way.
+            self._cancelled = True
+            if self._holds_interval:
+                switch_interval.release(self.config.switch_interval)
+                self._holds_interval = False
+            return True
 
     def request_stop(self, timeout: float = 10.0) -> None:
         """Ask the thread to stop everything; returns at once."""
@@ -143,6 +150,10 @@ class Router:
     # ---- the router's thread ----
 
     def _run(self) -> None:
+        with self._beginning:
+            if self._cancelled:
+                return
+            self._begun = True
         sit_on(self.sleeper)
         try:
             self.send(SessionStarted(self.clock.now()))

@@ -24,6 +24,10 @@ Cycles that it ran without the contender, because the contender's callback had n
 the one before, are the contender's loss; where the system kept a callback in C from running, that
 is no library's fault, but it cannot be told apart from outside. stream_audio's own report can.
 
+Unexplained frames are those whose samples tell another position than stream_audio's chunk does, so
+that its report misses a loss. Counted apart, as stale, is one case of JACK's making: beside a
+reported gap, a late cycle that still holds the samples of the one before.
+
 A latency figure covers blocks that arrived. A contender that loses most of them looks quick.
 """
 
@@ -138,6 +142,7 @@ class Benchmark:
             "medians": by_load,
             "rounds": rounds,
             "failures": self.failures,
+            "repeated": sum(self._server_deaths.values()),
         }
 
 

@@ -45,7 +45,7 @@ def document(results: dict[str, Any]) -> str:
             "Written by `benchmarks/capture.py --json benchmarks/results/capture.json --markdown "
             "> benchmarks/RESULTS.md`; `scripts/bench` sets up what it needs. How it measures "
             "stands at the top of `capture.py`.",
-            _machine(results["machine"]),
+            _machine(results["machine"], results["repeated"]),
             "Latencies in ms, from the start of the JACK cycle that made a block's last frame to "
             "the consumer, blocks of 256 frames at 48 kHz (5.3 ms); each figure is the median "
             "over the rounds. They cover blocks that arrived: where most were lost, those left "
@@ -78,6 +78,7 @@ def _own_table(medians: Medians) -> str:
         "p99",
         "lost, it says",
         "because of",
+        "stale",
         "unexplained",
     ]
     rows = []
@@ -91,6 +92,7 @@ def _own_table(medians: Medians) -> str:
                 _number(figures["from_callback"]["p99"]),
                 str(figures["reported_lost"]),
                 ", ".join(figures["causes"]) or "–",
+                str(figures["stale"]),
                 str(figures["unexplained"]),
             ]
         )
@@ -130,7 +132,7 @@ def _loss(figures: dict[str, Any]) -> str:
     return f"{lost} ({100 * lost / played:.2f} %)" if lost else "0"
 
 
-def _machine(machine: dict[str, Any]) -> str:
+def _machine(machine: dict[str, Any], repeated: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines = [
         f"{machine['date']}; {machine['rounds']} rounds of {machine['seconds']:g} s, "
@@ -139,7 +141,8 @@ def _machine(machine: dict[str, Any]) -> str:
         f"Python {machine['python']}",
         f"{versions}; {machine['jack']}; {machine['portaudio']}",
         f"other processes took {machine['cores_used_by_others']} cores on average, the "
-        f"hypervisor {machine['cores_stolen_by_the_host']}",
+        f"hypervisor {machine['cores_stolen_by_the_host']}; runs repeated because the sound server "
+        f"died: {repeated}",
     ]
     return "\n".join(f"- {line}" for line in lines)
 

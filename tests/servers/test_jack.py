@@ -134,6 +134,7 @@ def test_the_device_list_is_fresh_beside_a_running_stream(jack: servers.Jack) ->
     with servers.JackCounter():
         channel = ChannelSink()
         builder = StreamAudio.builder().add_source("counter", AudioSource.device("counter"))
+        builder.config(StreamConfig(chunk_duration=PERIOD / RATE))
         with builder.add_sink(channel).start() as session:
             assert "latecomer" not in {device.name for device in list_input_devices()}
             with servers.JackCounter("latecomer"):

@@ -7,6 +7,7 @@ written to directly.
 
 from __future__ import annotations
 
+import abc
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -28,7 +29,7 @@ _log = logging.getLogger("stream_audio")
 OnFailure = Literal["detach", "skip"]
 
 
-class Delivery:
+class Delivery(abc.ABC):
     """The part that both kinds of delivery share: the account, failures, the report."""
 
     def __init__(
@@ -52,6 +53,7 @@ class Delivery:
         # Gaps of chunks that were skipped, for the next chunk of each source.
         self._skipped: dict[str, tuple[Gap, ...]] = {}
 
+    @abc.abstractmethod
     def start(self) -> None:
         """Begin; the sink has been started."""
 
@@ -60,17 +62,17 @@ class Delivery:
         if stop_sink:
             self._stop_sink()
 
+    @abc.abstractmethod
     def offer(self, chunk: AudioChunk) -> None:
         """Take a chunk from the router; never blocks, never raises."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def close(self) -> None:
-        """No chunk will follow."""
-        raise NotImplementedError
+        """Say that no chunk will follow."""
 
+    @abc.abstractmethod
     def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:
         """Wait until everything is delivered; what is not when no time is ``left`` is dropped."""
-        raise NotImplementedError
 
     @property
     def pending(self) -> int:
@@ -148,6 +150,9 @@ class Delivery:
 
 class DirectDelivery(Delivery):
     """For a sink that promises not to block: it is written to on the router's thread."""
+
+    def start(self) -> None:  # noqa: D102 - see Delivery
+        pass
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
         self.account.offered += chunk.frames

@@ -141,8 +141,8 @@ def _machine(machine: dict[str, Any], repeated: int) -> str:
         f"Python {machine['python']}",
         f"{versions}; {machine['jack']}; {machine['portaudio']}",
         f"other processes took {machine['cores_used_by_others']} cores on average, the "
-        f"hypervisor {machine['cores_stolen_by_the_host']}; runs repeated because the sound server "
-        f"died: {repeated}",
+        f"hypervisor {machine['cores_stolen_by_the_host']}",
+        f"{repeated} runs were repeated because the sound server died",
     ]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -169,7 +169,7 @@ def _verdicts(medians: Medians) -> Iterator[str]:
         causes = {cause for _, _, figures in own for cause in figures["causes"]}
         yield _verdict(
             causes <= {"host_overflow"},
-            "stream_audio itself loses nothing under any load",
+            "no loss that stream_audio reports is its own doing",
             f"causes of loss: {', '.join(sorted(causes)) or 'none'}",
         )
     spinning = medians.get("gil-python", {})

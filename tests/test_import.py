@@ -69,16 +69,38 @@ SHOW_MAPS = "\nimport pathlib; print(pathlib.Path('/proc/self/maps').read_text()
 LIBRARIES = ("portaudio", "asound", "libjack", "pulse", "sndfile", "soxr")
 
 
-def test_an_import_loads_no_more_than_it_needs():
+IMPORTS = ("from stream_audio import *", "import stream_audio.testing")
+
+
+def test_an_import_alone_does_not_even_load_numpy():
     loaded = fresh("import sys, stream_audio; print(*sys.modules)").split()
+    assert [
+        name for name in loaded if name.split(".")[0] in (*HEAVY, "numpy", "_cffi_backend")
+    ] == []
+
+
+@pytest.mark.parametrize("statement", IMPORTS)
+def test_the_first_use_of_a_name_loads_no_more_than_it_needs(statement):
+    loaded = fresh(f"{statement}\nimport sys\nprint(*sys.modules)").split()
+    assert "numpy" in loaded
     assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
 
 
-@pytest.mark.parametrize("module", ["stream_audio", "stream_audio.testing"])
-def test_an_import_touches_no_audio_library(module):
-    maps = fresh(f"import {module}{SHOW_MAPS}")
+@pytest.mark.parametrize("statement", IMPORTS)
+def test_the_first_use_of_a_name_touches_no_audio_library(statement):
+    maps = fresh(f"{statement}{SHOW_MAPS}")
     assert "_core" in maps  # our own extension; so the list is one of libraries
     assert [line for line in maps.splitlines() if any(name in line for name in LIBRARIES)] == []
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        stream_audio.nothing  # noqa: B018
+
+
+def test_the_names_are_found_without_having_been_used():
+    assert "FileSink" in fresh("import stream_audio; print(dir(stream_audio))")
+    assert "FileSink" in fresh("import stream_audio; print(stream_audio.__all__)")
 
 
 def test_an_import_starts_no_thread_and_opens_no_file():
@@ -86,7 +108,7 @@ def test_an_import_starts_no_thread_and_opens_no_file():
         "import os, numpy, threading\n"
         "count = lambda: (len(os.listdir('/proc/self/fd')), len(os.listdir('/proc/self/task')))\n"
         "before = count()\n"
-        "import stream_audio\n"
+        "from stream_audio import *\n"
         "assert count() == before, (before, count())\n"
         "assert threading.active_count() == 1\n"
     )

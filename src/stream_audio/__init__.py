@@ -10,95 +10,32 @@
 """
 
 import logging as _logging
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from stream_audio.builder import StreamAudio, StreamAudioBuilder
-from stream_audio.chunk import AudioChunk
-from stream_audio.config import StreamConfig
-from stream_audio.devices.list import InputDevice, default_input_device, list_input_devices
-from stream_audio.errors import (
-    AmbiguousDeviceError,
-    BackendError,
-    ConfigError,
-    ConfigTypeError,
-    DeviceError,
-    DeviceFormatError,
-    DeviceNotFoundError,
-    ForkedProcessError,
-    HostUnresponsiveError,
-    SessionStateError,
-    SinkError,
-    StreamAudioError,
-)
-from stream_audio.events import (
-    GapDetected,
-    SessionStarted,
-    SessionStopped,
-    SinkFailed,
-    SourceEnded,
-    SourceLost,
-    SourceStalled,
-    StreamEvent,
-)
-from stream_audio.format import AudioFormat, FormatPreset
-from stream_audio.gap import Gap, GapCause
-from stream_audio.recording import listen, open, record
-from stream_audio.report import SessionReport, SinkReport, SourceReport
-from stream_audio.session import Session
-from stream_audio.sinks.base import Sink, SinkInfo, SourceInfo
-from stream_audio.sinks.callback import CallbackSink
-from stream_audio.sinks.channel import ChannelSink
-from stream_audio.sinks.file import FileSink
-from stream_audio.sources.audio_source import AudioSource
+if _TYPE_CHECKING:
+    from stream_audio._face import *  # noqa: F403 - the names, for type checkers
 
 __version__ = "0.1.0"
 
 # Quiet unless the program sets logging up: without it, warnings would go to stderr.
 _logging.getLogger("stream_audio").addHandler(_logging.NullHandler())
 
-__all__ = [
-    "AmbiguousDeviceError",
-    "AudioChunk",
-    "AudioFormat",
-    "AudioSource",
-    "BackendError",
-    "CallbackSink",
-    "ChannelSink",
-    "ConfigError",
-    "ConfigTypeError",
-    "DeviceError",
-    "DeviceFormatError",
-    "DeviceNotFoundError",
-    "FileSink",
-    "ForkedProcessError",
-    "FormatPreset",
-    "Gap",
-    "GapCause",
-    "GapDetected",
-    "HostUnresponsiveError",
-    "InputDevice",
-    "Session",
-    "SessionReport",
-    "SessionStarted",
-    "SessionStateError",
-    "SessionStopped",
-    "Sink",
-    "SinkError",
-    "SinkFailed",
-    "SinkInfo",
-    "SinkReport",
-    "SourceEnded",
-    "SourceInfo",
-    "SourceLost",
-    "SourceReport",
-    "SourceStalled",
-    "StreamAudio",
-    "StreamAudioBuilder",
-    "StreamAudioError",
-    "StreamConfig",
-    "StreamEvent",
-    "default_input_device",
-    "list_input_devices",
-    "listen",
-    "open",
-    "record",
-]
+if not _TYPE_CHECKING:  # a checker would take any name for granted
+
+    def __getattr__(name: str) -> object:
+        """Load the library at the first use of one of its names (PEP 562).
+
+        So a program that can record, but need not, starts without paying for numpy and for us.
+        """
+        if name == "__all__" or not name.startswith("_"):
+            face = _import_module("stream_audio._face")
+            globals().update({public: getattr(face, public) for public in face.__all__})
+            globals()["__all__"] = face.__all__
+            if name in globals():
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        __getattr__("__all__")
+        return sorted(globals())

@@ -1,0 +1,88 @@
+"""The public names, gathered from where they are made."""
+
+from stream_audio.builder import StreamAudio, StreamAudioBuilder
+from stream_audio.chunk import AudioChunk
+from stream_audio.config import StreamConfig
+from stream_audio.devices.list import InputDevice, default_input_device, list_input_devices
+from stream_audio.errors import (
+    AmbiguousDeviceError,
+    BackendError,
+    ConfigError,
+    ConfigTypeError,
+    DeviceError,
+    DeviceFormatError,
+    DeviceNotFoundError,
+    ForkedProcessError,
+    HostUnresponsiveError,
+    SessionStateError,
+    SinkError,
+    StreamAudioError,
+)
+from stream_audio.events import (
+    GapDetected,
+    SessionStarted,
+    SessionStopped,
+    SinkFailed,
+    SourceEnded,
+    SourceLost,
+    SourceStalled,
+    StreamEvent,
+)
+from stream_audio.format import AudioFormat, FormatPreset
+from stream_audio.gap import Gap, GapCause
+from stream_audio.recording import listen, open, record
+from stream_audio.report import SessionReport, SinkReport, SourceReport
+from stream_audio.session import Session
+from stream_audio.sinks.base import Sink, SinkInfo, SourceInfo
+from stream_audio.sinks.callback import CallbackSink
+from stream_audio.sinks.channel import ChannelSink
+from stream_audio.sinks.file import FileSink
+from stream_audio.sources.audio_source import AudioSource
+
+__all__ = [
+    "AmbiguousDeviceError",
+    "AudioChunk",
+    "AudioFormat",
+    "AudioSource",
+    "BackendError",
+    "CallbackSink",
+    "ChannelSink",
+    "ConfigError",
+    "ConfigTypeError",
+    "DeviceError",
+    "DeviceFormatError",
+    "DeviceNotFoundError",
+    "FileSink",
+    "ForkedProcessError",
+    "FormatPreset",
+    "Gap",
+    "GapCause",
+    "GapDetected",
+    "HostUnresponsiveError",
+    "InputDevice",
+    "Session",
+    "SessionReport",
+    "SessionStarted",
+    "SessionStateError",
+    "SessionStopped",
+    "Sink",
+    "SinkError",
+    "SinkFailed",
+    "SinkInfo",
+    "SinkReport",
+    "SourceEnded",
+    "SourceInfo",
+    "SourceLost",
+    "SourceReport",
+    "SourceStalled",
+    "StreamAudio",
+    "StreamAudioBuilder",
+    "StreamAudioError",
+    "StreamConfig",
+    "StreamEvent",
+    "default_input_device",
+    "list_input_devices",
+    "listen",
+    "open",
+    "record",
+]

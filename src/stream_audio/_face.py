@@ -31,8 +31,9 @@ from stream_audio.events import (
 from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.gap import Gap, GapCause
 from stream_audio.recording import listen, open, record
-from stream_audio.report import SessionReport, SinkReport, SourceReport
+from stream_audio.report import Pause, SessionReport, SinkReport, SourceReport
 from stream_audio.session import Session
+from stream_audio.sink_handle import SinkHandle
 from stream_audio.sinks.base import Sink, SinkInfo, SourceInfo
 from stream_audio.sinks.callback import CallbackSink
 from stream_audio.sinks.channel import ChannelSink
@@ -60,6 +61,7 @@ __all__ = [
     "GapDetected",
     "HostUnresponsiveError",
     "InputDevice",
+    "Pause",
     "Session",
     "SessionReport",
     "SessionStarted",
@@ -68,6 +70,7 @@ __all__ = [
     "Sink",
     "SinkError",
     "SinkFailed",
+    "SinkHandle",
     "SinkInfo",
     "SinkReport",
     "SourceEnded",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from stream_audio._checks import name_text, one_of, real_number
+from stream_audio._checks import name_text, real_number
 from stream_audio._native import check_process
 from stream_audio.config import StreamConfig
 from stream_audio.engine.delivery import OnFailure
@@ -18,16 +16,8 @@ from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError
 from stream_audio.events import StreamEvent
 from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.session import Session
-from stream_audio.sinks.base import SinkInfo, SourceInfo
+from stream_audio.sink_spec import SinkSpec, sink_spec
 from stream_audio.sources.base import Opening, OpenSource, Source
-
-
-@dataclass(frozen=True)
-class _SinkEntry:
-    name: str
-    sink: Any
-    sources: tuple[str, ...] | None  # None: all
-    on_failure: OnFailure
 
 
 class StreamAudioBuilder:
@@ -35,7 +25,7 @@ class StreamAudioBuilder:
 
     def __init__(self) -> None:
         self._sources: dict[str, Source] = {}
-        self._sinks: list[_SinkEntry] = []
+        self._sinks: list[SinkSpec] = []
         self._format = AudioFormat()
         self._config = StreamConfig()
         self._on_event: Callable[[StreamEvent], object] | None = None
@@ -87,25 +77,12 @@ class StreamAudioBuilder:
         ConfigError, ConfigTypeError
             This is no sink, it was added already, or a setting is wrong.
         """
-        if not callable(getattr(sink, "write", None)):
-            raise ConfigTypeError(
-                f"{sink!r} is not a sink: it has no method write(chunk)",
-                hint="Use FileSink, ChannelSink, CallbackSink, or an object with write(chunk)",
-            )
-        if any(entry.sink is sink for entry in self._sinks):
+        if any(spec.sink is sink for spec in self._sinks):
             raise ConfigError(f"{sink!r} was added already", hint="Add one sink object once")
-        chosen: tuple[str, ...] | None = None
-        if sources is not None:
-            chosen = _names(sources)
-            if not chosen:
-                raise ConfigError("sources must not be empty", hint="Leave it out for all sources")
-        one_of("on_failure", on_failure, ("detach", "skip"))
-        taken = {entry.name for entry in self._sinks}
-        if name is None:
-            name = _free_name(sink, taken)
-        elif name_text("name", name) in taken:
-            raise ConfigError(f"there is already a sink {name!r}", hint="Give it another name")
-        self._sinks.append(_SinkEntry(name, sink, chosen, on_failure))
+        taken = {spec.name for spec in self._sinks}
+        self._sinks.append(
+            sink_spec(sink, sources=sources, name=name, on_failure=on_failure, taken=taken)
+        )
         return self
 
     def format(self, audio_format: AudioFormat | FormatPreset) -> StreamAudioBuilder:
@@ -178,7 +155,7 @@ class StreamAudioBuilder:
 
     def __repr__(self) -> str:
         sources = ", ".join(self._sources) or "no source"
-        sinks = ", ".join(entry.name for entry in self._sinks) or "no sink"
+        sinks = ", ".join(spec.name for spec in self._sinks) or "no sink"
         return f"<StreamAudioBuilder: {sources} → {sinks}>"
 
     def _check(self) -> None:
@@ -193,17 +170,8 @@ class StreamAudioBuilder:
             )
         if not self._sinks:
             raise ConfigError("the session has no sink", hint="Add one: .add_sink(ChannelSink())")
-        for entry in self._sinks:
-            for source in entry.sources or ():
-                if source not in self._sources:
-                    raise ConfigError(
-                        f"sink {entry.name} wants a source {source!r} that does not exist",
-                        hint=f"There are: {', '.join(self._sources)}",
-                    )
-
-
-_sinks_in_use: set[int] = set()
-_sinks_lock = threading.Lock()
+        for spec in self._sinks:
+            spec.check_sources(self._sources)
 
 
 class _Start:
@@ -214,8 +182,6 @@ class _Start:
         handler = builder._on_event
         self._events = None if handler is None else EventThread(handler)
         self._opened: list[OpenSource] = []
-        self._sinks_begun: list[str] = []
-        self._claimed: set[int] = set()
         self.router = Router(builder._config, self._events)
 
     def open_sources(self, opening: Opening) -> None:
@@ -234,32 +200,8 @@ class _Start:
             )
 
     def start_sinks(self) -> None:
-        for entry in self._builder._sinks:
-            self._claim(entry)
-            names = entry.sources or tuple(self._builder._sources)
-            inlets = [self.router.inlets[name] for name in dict.fromkeys(names)]
-            delivery = self.router.add_delivery(entry.name, entry.sink, entry.on_failure)
-            for inlet in inlets:
-                self.router.add_route(inlet, delivery)
-            begin = getattr(entry.sink, "start", None)
-            if begin is not None:
-                begin(SinkInfo(entry.name, tuple(_info(inlet) for inlet in inlets)))
-            self._sinks_begun.append(entry.name)
-
-    def _claim(self, entry: _SinkEntry) -> None:
-        with _sinks_lock:
-            if id(entry.sink) in _sinks_in_use:
-                raise SessionStateError(
-                    f"{entry.sink!r} is in use in another session",
-                    hint="Make a sink of its own for each session",
-                )
-            _sinks_in_use.add(id(entry.sink))
-            self._claimed.add(id(entry.sink))
-        self.router.when_ended = self._give_back
-
-    def _give_back(self) -> None:
-        with _sinks_lock:
-            _sinks_in_use.difference_update(self._claimed)
+        for spec in self._builder._sinks:
+            self.router.connect(self.router.open_sink(spec), spec.sources)
 
     def run(self) -> None:
         for opened in self._opened:
@@ -276,35 +218,10 @@ class _Start:
             return
         for inlet in self.router.inlets.values():
             inlet.close()
-        for name, delivery in self.router.deliveries.items():
-            delivery.discard(stop_sink=name in self._sinks_begun)
+        self.router.discard_sinks()
         self.router.sleeper.close()
-        self._give_back()
         if self._events is not None:
             self._events.close()
-
-
-def _info(inlet: Inlet) -> SourceInfo:
-    return SourceInfo(inlet.name, inlet.source.sample_rate, inlet.source.channels)
-
-
-def _names(sources: object) -> tuple[str, ...]:
-    if isinstance(sources, str):
-        return (sources,)
-    if isinstance(sources, Iterable):
-        names = tuple(sources)
-        if all(isinstance(name, str) for name in names):
-            return names
-    raise ConfigTypeError(f"sources takes the id of a source or a list of ids, not {sources!r}")
-
-
-def _free_name(sink: object, taken: set[str]) -> str:
-    base = cast(str, getattr(sink, "name", None) or type(sink).__name__)
-    name, number = base, 1
-    while name in taken:
-        number += 1
-        name = f"{base}-{number}"
-    return name
 
 
 class StreamAudio:

@@ -19,6 +19,8 @@ class GapCause(StrEnum):
     """One sink raised until it was given up. Other sinks have these frames."""
     STOP_TIMEOUT = "stop_timeout"
     """One sink did not finish in time when the session stopped."""
+    REMOVED = "removed"
+    """One sink was removed while these frames waited for it."""
 
 
 @dataclass(frozen=True, slots=True)

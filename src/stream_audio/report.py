@@ -9,6 +9,30 @@ from stream_audio.gap import Gap
 
 
 @dataclass(frozen=True)
+class Pause:
+    """Frames that a source captured while it was paused.
+
+    Attributes
+    ----------
+    frame : int
+        Position of the first one on the source's timeline.
+    frames : int
+        How many.
+    policy : str
+        "discard": no sink got them; "silence": the sinks got silence instead.
+    """
+
+    frame: int
+    frames: int
+    policy: str
+
+    @property
+    def end(self) -> int:
+        """Position of the first frame after the pause."""
+        return self.frame + self.frames
+
+
+@dataclass(frozen=True)
 class SourceReport:
     """One source's frames, in the device's frames.
 
@@ -21,9 +45,9 @@ class SourceReport:
     lost : int
         Frames that are missing; each is in ``gaps``.
     paused : int
-        Frames left out on purpose while paused.
+        Frames left out on purpose while paused; each is in ``pauses``.
     synthetic : int
-        Frames that were made up, for example silence.
+        Frames for which silence was handed on while paused; each is in ``pauses``.
     position : int
         Where the source's timeline stands.
     sample_rate : int
@@ -40,6 +64,8 @@ class SourceReport:
         Seconds the longest callback took in this library.
     error : str
         Why the source ended before it was stopped; empty if it did not.
+    pauses : tuple of Pause
+        Every pause that frames fell into, in order.
     """
 
     captured: int
@@ -54,6 +80,7 @@ class SourceReport:
     ring_highest: int
     longest_callback: float
     error: str
+    pauses: tuple[Pause, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -136,6 +163,8 @@ class SessionReport:
             lines.append(
                 f"source {name}: {source.seconds:.3f} s captured "
                 f"({source.captured} frames at {source.sample_rate} Hz), {source.lost} lost"
+                + (f", {source.paused} paused" if source.paused else "")
+                + (f", {source.synthetic} silenced" if source.synthetic else "")
             )
             if source.error:
                 lines.append(f"  ended early: {source.error}")

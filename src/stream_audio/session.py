@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import threading
 import time
 import warnings
 import weakref
+from collections.abc import Iterable
 from types import TracebackType
+from typing import Any
 
-from stream_audio._checks import real_number
+from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_loading_process
+from stream_audio.engine.delivery import OnFailure
+from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
-from stream_audio.errors import StreamAudioError
+from stream_audio.errors import ConfigError, SessionStateError, StreamAudioError
 from stream_audio.report import SessionReport
+from stream_audio.sink_handle import SinkHandle
+from stream_audio.sink_spec import sink_spec, source_ids
 
 STOP_TIMEOUT = 10.0
 EXIT_TIMEOUT = 10.0
@@ -33,6 +40,8 @@ class Session:
 
     def __init__(self, router: Router) -> None:
         self._router = router
+        # One at a time, so that no two sinks get the same name; a sink's start may add another.
+        self._adding = threading.RLock()
         _running.add(router)
         self._finalizer = weakref.finalize(self, _dropped, router)
         self._finalizer.atexit = False  # stop_all sees to the exit of the interpreter
@@ -87,6 +96,90 @@ class Session:
         check_process()
         return self._router.report()
 
+    def add_sink(
+        self,
+        sink: Any,
+        *,
+        sources: str | Iterable[str] | None = None,
+        name: str | None = None,
+        on_failure: OnFailure = "detach",
+    ) -> SinkHandle:
+        """Add a sink while the session runs; the other sinks notice nothing.
+
+        It gets the chunks that come from now on. Parameters and errors are those of
+        :meth:`StreamAudioBuilder.add_sink`, and further:
+
+        Raises
+        ------
+        SessionStateError
+            The session has ended, or the sink is in use in this or another session.
+        SinkError
+            The sink could not start, for example create its file.
+        """
+        check_process()
+        router = self._router
+        with self._adding:
+            if router.done.is_set():
+                raise _ended()
+            spec = sink_spec(
+                sink, sources=sources, name=name, on_failure=on_failure, taken=router.ledger.sinks
+            )
+            spec.check_sources(router.inlets)
+            added = False
+            try:
+                delivery = router.open_sink(spec)
+                delivery.start()
+                added = router.do(lambda: router.connect(delivery, spec.sources))
+            finally:
+                if not added:
+                    router.discard_sink(spec.name)
+        if not added:
+            raise _ended()
+        return SinkHandle(router, delivery)
+
+    def pause(
+        self, sources: str | Iterable[str] | None = None, *, policy: PausePolicy = "discard"
+    ) -> None:
+        """Leave out what is captured from now on, until :meth:`resume`; the devices keep running.
+
+        Exact to the frame: what was captured before is delivered, what is captured in the pause
+        reaches no sink. The time line goes on: ``chunk.frame`` jumps over a pause. A source that
+        is paused already stays as it is. The pauses are listed in the report.
+
+        Parameters
+        ----------
+        sources : str or iterable of str, optional
+            Their ids; ``None``: all.
+        policy : "discard" or "silence"
+            "silence" hands silence of the same length on instead.
+        """
+        check_process()
+        one_of("policy", policy, ("discard", "silence"))
+        self._router.pause(self._chosen(sources), policy)
+
+    def resume(self, sources: str | Iterable[str] | None = None) -> None:
+        """Hand on again what is captured from now on; does nothing to a source that is not paused.
+
+        Parameters
+        ----------
+        sources : str or iterable of str, optional
+            Their ids; ``None``: all.
+        """
+        check_process()
+        self._router.resume(self._chosen(sources))
+
+    def _chosen(self, sources: str | Iterable[str] | None) -> tuple[str, ...]:
+        if self._router.done.is_set():
+            raise _ended()
+        chosen = tuple(self._router.inlets) if sources is None else source_ids(sources)
+        for source in chosen:
+            if source not in self._router.inlets:
+                raise ConfigError(
+                    f"there is no source {source!r}",
+                    hint=f"There are: {', '.join(self._router.inlets)}",
+                )
+        return chosen
+
     def __enter__(self) -> Session:
         return self
 
@@ -103,6 +196,10 @@ class Session:
         state = "running" if self.running else "stopped"
         router = self._router
         return f"<Session {state}: {', '.join(router.inlets)} → {', '.join(router.deliveries)}>"
+
+
+def _ended() -> SessionStateError:
+    return SessionStateError("the session has ended", hint="Start a new one")
 
 
 def _dropped(router: Router) -> None:

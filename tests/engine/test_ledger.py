@@ -6,7 +6,7 @@ from math import floor
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from stream_audio import Gap, GapCause
+from stream_audio import Gap, GapCause, Pause
 from stream_audio.engine.ledger import Ledger, RouteAccount, SinkAccount, SourceAccount
 
 # A loaded machine is slow, which is no failure.
@@ -37,9 +37,12 @@ def source_account(spans, *, ended=True):
             account.lose(gap(account.position, frames))
         else:
             setattr(account, what, getattr(account, what) + frames)
+            if what != "captured":
+                policy = "discard" if what == "paused" else "silence"
+                account.pauses.append(Pause(account.position, frames, policy))
         account.position += frames
     if ended:
-        account.stored = account.captured
+        account.stored = account.captured + account.paused + account.synthetic
     return account
 
 
@@ -117,6 +120,15 @@ def test_a_gap_that_was_forgotten_is_found(spans, data):
     account = source_account(spans)
     assume(account.gaps)
     account.gaps.pop(data.draw(st.integers(0, len(account.gaps) - 1)))
+    assert account.problems("mic")
+
+
+@seeded
+@given(SOURCE_SPANS, st.data())
+def test_a_pause_that_was_forgotten_is_found(spans, data):
+    account = source_account(spans)
+    assume(account.pauses)
+    account.pauses.pop(data.draw(st.integers(0, len(account.pauses) - 1)))
     assert account.problems("mic")
 
 

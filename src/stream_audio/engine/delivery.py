@@ -67,12 +67,17 @@ class Delivery(abc.ABC):
         """Take a chunk from the router; never blocks, never raises."""
 
     @abc.abstractmethod
-    def close(self) -> None:
-        """Say that no chunk will follow."""
+    def close(self, late: GapCause = GapCause.STOP_TIMEOUT) -> None:
+        """Say that no chunk will follow; ``late``: why that is dropped which is not in time."""
 
     @abc.abstractmethod
     def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:
         """Wait until everything is delivered; what is not when no time is ``left`` is dropped."""
+
+    @property
+    def done(self) -> bool:
+        """Whether, once closed, nothing waits any more and the sink is stopped."""
+        return True
 
     @property
     def pending(self) -> int:
@@ -165,7 +170,7 @@ class DirectDelivery(Delivery):
             self.account.delivered += chunk.frames
             self._taken_back(dropped)
 
-    def close(self) -> None:  # noqa: D102
+    def close(self, late: GapCause = GapCause.STOP_TIMEOUT) -> None:  # noqa: D102
         self._stop_sink()
         self.account.stopped = True
 
@@ -196,6 +201,7 @@ class WorkerDelivery(Delivery):
         # Guards the step from "in hand" to "delivered" against being abandoned meanwhile.
         self._hand_over = threading.Lock()
         self._abandoned = False
+        self._late = GapCause.STOP_TIMEOUT
         self._begun = False
         self._cancelled = False
         self._thread = threading.Thread(
@@ -220,6 +226,11 @@ class WorkerDelivery(Delivery):
         return thread is self._thread
 
     @property
+    def done(self) -> bool:
+        """Whether the worker has ended by itself."""
+        return self._done
+
+    @property
     def pending(self) -> int:
         """Frames in the queue and in the worker's hand."""
         in_hand = self._in_hand
@@ -236,7 +247,9 @@ class WorkerDelivery(Delivery):
         self._drop(self._queue.put(chunk))
         self._arrived.set()
 
-    def close(self) -> None:  # noqa: D102
+    def close(self, late: GapCause = GapCause.STOP_TIMEOUT) -> None:  # noqa: D102
+        if not self._closing:
+            self._late = late
         self._closing = True
         self._arrived.set()
 
@@ -259,7 +272,7 @@ class WorkerDelivery(Delivery):
         self._in_hand = None
         while (chunk := self._queue.take()) is not None:
             chunks.append(chunk)
-        self._drop(missing(chunk, GapCause.STOP_TIMEOUT) for chunk in chunks)
+        self._drop(missing(chunk, self._late) for chunk in chunks)
         if self.error is None:
             self.error = SinkError(f"sink {self.name} did not finish in time", retryable=False)
 

@@ -8,6 +8,7 @@ import threading
 from stream_audio._native.capture import Reader
 from stream_audio.chunk import AudioChunk
 from stream_audio.engine.ledger import SourceAccount
+from stream_audio.engine.pauses import Pauses
 from stream_audio.errors import StreamAudioError
 from stream_audio.gap import Gap, GapCause
 from stream_audio.report import SourceReport
@@ -44,6 +45,7 @@ class Inlet:
         self.name = name
         self.source = source
         self.account = account
+        self.pauses = Pauses(account)
         self.error = ""
         self.stalled = False
         self.finished = False
@@ -116,9 +118,9 @@ class Inlet:
         self.account.position = progress.position
         self.finished = True
         # A limited source leaves frames behind in the ring.
-        self.account.stored = (
-            self.account.captured if self._limited else self.source.capture.stored
-        )
+        account = self.account
+        came_out = account.captured + account.paused + account.synthetic
+        account.stored = came_out if self._limited else self.source.capture.stored
         return gaps
 
     def packets_came(self) -> bool:
@@ -169,4 +171,5 @@ class Inlet:
             ring_highest=progress.ring_highest,
             longest_callback=progress.longest_callback_ns * 1e-9,
             error=self.error,
+            pauses=tuple(account.pauses),
         )

@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stream_audio.gap import Gap
+from stream_audio.report import Pause
 
 
 @dataclass
@@ -37,6 +38,7 @@ class SourceAccount:
     stored: int | None = None
     """Frames that went into the ring, as the audio thread counted them; known after the end."""
     gaps: list[Gap] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
 
     def lose(self, gap: Gap) -> None:
         """Enter a loss."""
@@ -53,9 +55,16 @@ class SourceAccount:
                 f"{self.paused} + synthetic {self.synthetic} = {accounted}, but its position is "
                 f"{self.position}"
             )
-        if self.stored is not None and self.stored != self.captured:
+        came_out = self.captured + self.paused + self.synthetic
+        if self.stored is not None and self.stored != came_out:
             found.append(
-                f"source {name}: {self.stored} frames went into the ring, {self.captured} came out"
+                f"source {name}: {self.stored} frames went into the ring, {came_out} came out"
+            )
+        in_pauses = sum(pause.frames for pause in self.pauses)
+        if in_pauses != self.paused + self.synthetic:
+            found.append(
+                f"source {name}: paused {self.paused} + synthetic {self.synthetic}, but the "
+                f"pauses come to {in_pauses}"
             )
         found += _gap_problems(f"source {name}", self.lost, self.gaps)
         return found
@@ -148,8 +157,9 @@ class Ledger:
     def problems(self) -> list[str]:
         """Every equation that does not hold; empty if all frames are accounted for."""
         found = []
-        for name, source in self.sources.items():
+        # Copies: another thread may be adding a sink.
+        for name, source in list(self.sources.items()):
             found += source.problems(name)
-        for name, sink in self.sinks.items():
+        for name, sink in list(self.sinks.items()):
             found += sink.problems(name)
         return found

@@ -10,17 +10,21 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from stream_audio._native.capture import reader_array, wait_and_read
 from stream_audio._native.portaudio import log_host_messages
 from stream_audio.config import StreamConfig
 from stream_audio.engine import switch_interval
+from stream_audio.engine.claims import Claims
 from stream_audio.engine.clock import Sleeper, deadline_ns, sit_on
-from stream_audio.engine.delivery import Delivery, OnFailure, make_delivery
+from stream_audio.engine.delivery import Delivery, make_delivery
 from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.ledger import Ledger, RouteAccount
+from stream_audio.engine.pauses import PausePolicy
 from stream_audio.events import (
     GapDetected,
     SessionStarted,
@@ -30,12 +34,20 @@ from stream_audio.events import (
     SourceStalled,
     StreamEvent,
 )
-from stream_audio.report import SessionReport
+from stream_audio.gap import GapCause
+from stream_audio.report import SessionReport, SinkReport
+from stream_audio.sinks.base import SinkInfo, SourceInfo
+
+if TYPE_CHECKING:
+    from stream_audio.sink_spec import SinkSpec
 
 _log = logging.getLogger("stream_audio")
 
 LOOK_INTERVAL = 0.5
 """Seconds between looks at sources that deliver nothing."""
+
+REMOVED_KEPT = 100
+"""How many sinks that were removed stay in the report: the last ones."""
 
 STALL_AFTER = 3.0
 """Seconds without a callback after which a source that claims to run is called stalled. Some hosts
@@ -50,6 +62,34 @@ class Route:
         self.account = account
 
 
+class Command:
+    """Something to be done on the router's thread, between two turns."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action = action
+        self.over = threading.Event()
+        self.done = False
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do it; what it raises is for the thread that waits."""
+        try:
+            self._action()
+        except BaseException as error:
+            self.error = error
+        self.done = True
+        self.over.set()
+
+
+class Leaving:
+    """A sink that was taken out of a running session, until its backlog is dealt with."""
+
+    def __init__(self, delivery: Delivery, give_up_at: float) -> None:
+        self.delivery = delivery
+        self.give_up_at = give_up_at
+        self.gone = threading.Event()
+
+
 class Router:
     """Runs one session, from its start to its report. Knows nothing of the Session object."""
 
@@ -62,9 +102,17 @@ class Router:
         self.events = events
         self.done = threading.Event()
         self.crashed: BaseException | None = None
-        self.when_ended: Callable[[], object] = lambda: None
         self.sleeper = Sleeper(self.clock)
+        self._removed: dict[str, SinkReport] = {}
+        self._old_problems: list[str] = []
+        self._claims = Claims()
         self._routes: dict[str, list[Route]] = {}
+        self._leaving: list[Leaving] = []
+        self._opened: dict[str, Delivery] = {}
+        self._sinks_begun: set[str] = set()
+        self._commands: deque[Command] = deque()
+        self._commanding = threading.Lock()
+        self._refuses_commands = False
         self._stop_requested = False
         self._beginning = threading.Lock()
         self._begun = False
@@ -113,10 +161,11 @@ class Router:
     def report(self) -> SessionReport:
         """Where every frame went, or stands now."""
         sources = {name: inlet.report() for name, inlet in self.inlets.items()}
-        sinks = {name: delivery.report() for name, delivery in self.deliveries.items()}
+        deliveries = self.deliveries  # replaced, never changed
+        sinks = dict(self._removed) | {name: each.report() for name, each in deliveries.items()}
         running = not self.done.is_set()
         # While it runs, the figures of several threads need not be of the same moment.
-        problems = [] if running else self.ledger.problems()
+        problems = [] if running else self._old_problems + self.ledger.problems()
         if self.crashed is not None:
             problems.append(f"the router crashed: {self.crashed!r}")
         return SessionReport(sources, sinks, tuple(problems), running)
@@ -126,26 +175,117 @@ class Router:
         if self.events is not None:
             self.events.send(event)
 
+    def do(self, action: Callable[[], object]) -> bool:
+        """Run ``action`` on the router's thread and wait; False if the session has ended."""
+        command = Command(action)
+        with self._commanding:
+            if self._refuses_commands:
+                return False
+            self._commands.append(command)
+        if threading.current_thread() is self._thread:  # a sink that is written to directly
+            self._run_commands()
+        else:
+            self.sleeper.set()
+            command.over.wait()
+        if command.error is not None:
+            raise command.error
+        return command.done
+
     # ---- before the start ----
 
     def add_inlet(self, inlet: Inlet) -> None:
         """Take a source in."""
         self.inlets[inlet.name] = inlet
 
-    def add_delivery(self, name: str, sink: object, on_failure: OnFailure) -> Delivery:
-        """Take a sink in."""
-        account = self.ledger.open_sink(name)
-        self.deliveries[name] = make_delivery(
-            name, sink, account, self.config, on_failure, self.send, self.sleeper.set
-        )
-        return self.deliveries[name]
+    # ---- the sinks: before the start, or while it runs ----
 
-    def add_route(self, inlet: Inlet, delivery: Delivery) -> None:
-        """Send a source's chunks to a sink."""
-        rate = inlet.source.sample_rate
-        account = RouteAccount(rate, rate)
-        delivery.account.routes.append(account)
-        self._routes.setdefault(inlet.name, []).append(Route(delivery, account))
+    def open_sink(self, spec: SinkSpec) -> Delivery:
+        """Claim a sink, open its account and start it; it gets nothing before it is connected.
+
+        Whatever interrupts this, :meth:`discard_sink` undoes it.
+        """
+        self._claims.take(spec.sink)
+        account = self.ledger.open_sink(spec.name)
+        delivery = make_delivery(
+            spec.name,
+            spec.sink,
+            account,
+            self.config,
+            spec.on_failure,
+            self.send,
+            self.sleeper.set,
+        )
+        self._opened[spec.name] = delivery
+        begin = getattr(spec.sink, "start", None)
+        if begin is not None:
+            inlets = [self.inlets[name] for name in spec.sources or self.inlets]
+            begin(SinkInfo(spec.name, tuple(_info(inlet) for inlet in inlets)))
+        self._sinks_begun.add(spec.name)
+        return delivery
+
+    def connect(self, delivery: Delivery, sources: Iterable[str] | None) -> None:
+        """Route the sources' chunks to a sink; while it runs, on the router's thread."""
+        for name in sources or self.inlets:
+            rate = self.inlets[name].source.sample_rate
+            account = RouteAccount(rate, rate)
+            delivery.account.routes.append(account)
+            self._routes.setdefault(name, []).append(Route(delivery, account))
+        self.deliveries = {**self.deliveries, delivery.name: delivery}
+
+    def is_connected(self, delivery: Delivery) -> bool:
+        """Whether chunks are routed to it."""
+        return (
+            not self.done.is_set()
+            and self.deliveries.get(delivery.name) is delivery
+            and all(leaving.delivery is not delivery for leaving in self._leaving)
+        )
+
+    def remove_sink(self, delivery: Delivery, timeout: float) -> None:
+        """Take a sink out while it runs, and wait until it is done, unless that waits for us."""
+        leaving = Leaving(delivery, self.clock.now() + timeout)
+        if not self.do(lambda: self._disconnect(leaving)):
+            return
+        current = threading.current_thread()
+        if current is not self._thread and not delivery.is_thread(current):
+            leaving.gone.wait()
+
+    def _disconnect(self, leaving: Leaving) -> None:
+        delivery = leaving.delivery
+        if not self.is_connected(delivery):
+            leaving.gone.set()
+            return
+        for routes in self._routes.values():
+            routes[:] = [route for route in routes if route.delivery is not delivery]
+        delivery.close(GapCause.REMOVED)
+        self._leaving.append(leaving)
+        self._see_off()
+
+    def pause(self, sources: Iterable[str], policy: PausePolicy) -> None:
+        """Leave out what these sources capture from now on."""
+        now = self.clock.now()
+        for name in sources:
+            self.inlets[name].pauses.begin(now, policy)
+
+    def resume(self, sources: Iterable[str]) -> None:
+        """Hand on again what these sources capture from now on."""
+        now = self.clock.now()
+        for name in sources:
+            self.inlets[name].pauses.end(now)
+
+    def discard_sink(self, name: str) -> None:
+        """Undo what :meth:`open_sink` did, for a sink that was never connected."""
+        delivery = self._opened.pop(name, None)
+        if delivery is not None:
+            delivery.discard(stop_sink=name in self._sinks_begun)
+            self._claims.give_back(delivery.sink)
+        self._sinks_begun.discard(name)
+        self.ledger.sinks.pop(name, None)
+
+    def discard_sinks(self) -> None:
+        """Undo them all, for a session that never ran."""
+        for name in list(self._opened):
+            self.discard_sink(name)
+        self._claims.give_all_back()
 
     # ---- the router's thread ----
 
@@ -166,8 +306,11 @@ class Router:
             self._finish_after_crash()
         finally:
             switch_interval.release(self.config.switch_interval)
+            self._refuse_commands()
+            for command in self._commands:  # only after a crash is there one left
+                command.over.set()
             self.sleeper.close()
-            self.when_ended()
+            self._claims.give_all_back()
             self.done.set()
             self.send(SessionStopped(self.clock.now(), self.report().balanced))
             if self.events is not None:
@@ -179,7 +322,12 @@ class Router:
         readers = reader_array([inlet.reader for inlet in inlets])
         next_look = self.clock.now() + LOOK_INTERVAL
         while inlets and not stop():
-            wait_and_read(readers, len(inlets), self.sleeper.native, deadline_ns(next_look))
+            wake_at = min([next_look, *(each.give_up_at for each in self._leaving)])
+            wait_and_read(readers, len(inlets), self.sleeper.native, deadline_ns(wake_at))
+            if self._commands:
+                self._run_commands()
+            if self._leaving:
+                self._see_off()
             ended = [inlet for inlet in inlets if self._turn(inlet)]
             if ended:
                 inlets = [inlet for inlet in inlets if inlet not in ended]
@@ -192,13 +340,14 @@ class Router:
     def _turn(self, inlet: Inlet) -> bool:
         """Hand on what the last read finished; True if nothing will follow."""
         routes = self._routes.get(inlet.name, ())
-        for chunk in inlet.collect():
-            for gap in chunk.gaps:
+        for collected in inlet.collect():
+            for gap in collected.gaps:
                 self.send(GapDetected(self.clock.now(), gap))
-            for route in routes:
-                if not route.delivery.detached:
-                    route.account.extend(chunk.frame, chunk.frames)
-                    route.delivery.offer(chunk)
+            for chunk in inlet.pauses.apply(collected):
+                for route in routes:
+                    if not route.delivery.detached:
+                        route.account.extend(chunk.frame, chunk.frames)
+                        route.delivery.offer(chunk)
         if not inlet.reader.progress.finished:
             return False
         inlet.stop()
@@ -206,6 +355,38 @@ class Router:
             self.send(GapDetected(self.clock.now(), gap))
         self.send(SourceEnded(self.clock.now(), inlet.name))
         return True
+
+    def _run_commands(self) -> None:
+        while self._commands:
+            self._commands.popleft().run()
+
+    def _refuse_commands(self) -> None:
+        with self._commanding:
+            self._refuses_commands = True
+
+    def _see_off(self) -> None:
+        """Finish with the sinks that were taken out, when they are done or out of time."""
+        for leaving in list(self._leaving):
+            delivery = leaving.delivery
+            if not delivery.done and self.clock.now() < leaving.give_up_at:
+                continue
+            delivery.wait(lambda: 0.0, self.sleeper.wait)  # drops what is left
+            self._leaving.remove(leaving)
+            self.deliveries = {
+                name: each for name, each in self.deliveries.items() if each is not delivery
+            }
+            self._opened.pop(delivery.name)
+            self._claims.give_back(delivery.sink)
+            self._removed[delivery.name] = delivery.report()
+            self._forget_removed()
+            leaving.gone.set()
+
+    def _forget_removed(self) -> None:
+        """Keep the report short, and the names free, where sinks come and go for weeks."""
+        while len(self._removed) > REMOVED_KEPT:
+            name = next(iter(self._removed))
+            del self._removed[name]
+            self._old_problems += self.ledger.sinks.pop(name).problems(name)
 
     def _look_after(self, inlets: list[Inlet], now: float) -> None:
         """Notice sources that deliver nothing: dead ones end, silent ones are reported."""
@@ -232,6 +413,8 @@ class Router:
         for inlet in self.inlets.values():
             inlet.stop()
         self._move_until(lambda: False)
+        self._refuse_commands()
+        self._run_commands()  # the last ones
         self._close_deliveries()
         for inlet in self.inlets.values():
             inlet.close()
@@ -239,10 +422,12 @@ class Router:
     def _close_deliveries(self) -> None:
         self._give_up_at = min(self._give_up_at, self.clock.now() + self._stop_timeout)
         for delivery in self.deliveries.values():
-            delivery.close()
+            if all(leaving.delivery is not delivery for leaving in self._leaving):
+                delivery.close()
         for delivery in self.deliveries.values():
             # A stop that is asked for meanwhile may have less patience.
             delivery.wait(lambda: self._give_up_at - self.clock.now(), self.sleeper.wait)
+        self._see_off()
 
     def _finish_after_crash(self) -> None:
         steps: list[Callable[[], object]] = [inlet.stop for inlet in self.inlets.values()]
@@ -253,3 +438,7 @@ class Router:
                 step()
             except Exception:
                 _log.exception("after the crash")
+
+
+def _info(inlet: Inlet) -> SourceInfo:
+    return SourceInfo(inlet.name, inlet.source.sample_rate, inlet.source.channels)

@@ -1,0 +1,120 @@
+"""Leaving out what a source captured while it was paused, exact to the frame."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from stream_audio.chunk import AudioChunk
+from stream_audio.engine.ledger import SourceAccount
+from stream_audio.gap import Gap
+from stream_audio.report import Pause
+
+PausePolicy = Literal["discard", "silence"]
+
+
+class Pauses:
+    """The pauses of one source; the router's thread applies what any thread asks for.
+
+    A pause is a span of capture time, so it begins and ends at the frame that was captured at that
+    moment, not at a chunk. Nothing that was captured in it is handed on.
+
+    Parameters
+    ----------
+    account : SourceAccount
+        Frames are moved there from ``captured`` to ``paused`` or ``synthetic``.
+    """
+
+    def __init__(self, account: SourceAccount) -> None:
+        self._account = account
+        self._lock = threading.Lock()
+        # [from, to) in seconds of the clock; the last one may be open.
+        self._spans: list[tuple[float, float, PausePolicy]] = []
+        self._kept_back: tuple[Gap, ...] = ()
+
+    def begin(self, at: float, policy: PausePolicy) -> None:
+        """Pause from now on; does nothing in a pause."""
+        with self._lock:
+            if not self._spans or self._spans[-1][1] != math.inf:
+                self._spans.append((at, math.inf, policy))
+
+    def end(self, at: float) -> None:
+        """End the pause; does nothing outside one."""
+        with self._lock:
+            if self._spans and self._spans[-1][1] == math.inf:
+                begin, _, policy = self._spans[-1]
+                self._spans[-1] = (begin, max(begin, at), policy)
+
+    def apply(self, chunk: AudioChunk) -> Iterator[AudioChunk]:
+        """Yield what is left of a chunk: its parts outside every pause, and made-up silence."""
+        if not self._spans and not self._kept_back:
+            yield chunk
+            return
+        with self._lock:
+            spans = list(self._spans)
+            # Chunk times never go backwards: a pause that is over will not be needed again.
+            self._spans = [span for span in spans if span[1] > chunk.time]
+        taken = 0
+        for begin, end, policy in spans:
+            first = max(taken, _frames_before(chunk, begin))
+            last = max(first, _frames_before(chunk, end))
+            if first == last:
+                continue
+            if first > taken:
+                yield self._part(chunk, taken, first)
+            self._enter(chunk.frame + first, last - first, policy)
+            if policy == "silence":
+                yield self._part(chunk, first, last, silent=True)
+            elif first == 0:
+                self._kept_back += chunk.gaps  # for the next chunk that is handed on
+            taken = last
+        if taken < chunk.frames:
+            yield self._part(chunk, taken, chunk.frames)
+
+    def _part(
+        self, chunk: AudioChunk, first: int, last: int, *, silent: bool = False
+    ) -> AudioChunk:
+        gaps = chunk.gaps if first == 0 else ()
+        gaps, self._kept_back = self._kept_back + gaps, ()
+        if first == 0 and last == chunk.frames and not silent:
+            return replace(chunk, gaps=gaps)
+        data = chunk.data[first:last]
+        if silent:
+            data = np.zeros_like(data)
+            data.flags.writeable = False
+        return replace(
+            chunk,
+            data=data,
+            frame=chunk.frame + first,
+            time=chunk.time + first / chunk.sample_rate,
+            gaps=gaps,
+            _peaks=None,
+            _squares=None,
+        )
+
+    def _enter(self, frame: int, frames: int, policy: PausePolicy) -> None:
+        account = self._account
+        account.captured -= frames
+        if policy == "silence":
+            account.synthetic += frames
+        else:
+            account.paused += frames
+        last = account.pauses[-1] if account.pauses else None
+        if last is not None and last.end == frame and last.policy == policy:
+            account.pauses[-1] = Pause(last.frame, last.frames + frames, policy)
+        else:
+            account.pauses.append(Pause(frame, frames, policy))
+
+
+def _frames_before(chunk: AudioChunk, time: float) -> int:
+    """How many frames of the chunk were captured before ``time``; 0 to all."""
+    if time == math.inf:
+        return chunk.frames
+    # Less a thousandth of a frame, which the seconds of a double do not tell.
+    frames = math.ceil((time - chunk.time) * chunk.sample_rate - 1e-3)
+    return min(chunk.frames, max(0, frames))

@@ -1,0 +1,67 @@
+"""A sink of a running session, as the user holds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stream_audio._checks import real_number
+from stream_audio._native import check_process
+from stream_audio.report import SinkReport
+
+if TYPE_CHECKING:
+    from stream_audio.engine.delivery import Delivery
+    from stream_audio.engine.router import Router
+
+
+class SinkHandle:
+    """A sink that was added to a running session; made by :meth:`Session.add_sink`.
+
+    All methods may be called from any thread.
+
+    Attributes
+    ----------
+    name : str
+        Its name in events and in the report.
+    sink : Sink
+        The object that was added.
+    """
+
+    def __init__(self, router: Router, delivery: Delivery) -> None:
+        self._router = router
+        self._delivery = delivery
+        self.name = delivery.name
+        self.sink: Any = delivery.sink
+
+    @property
+    def attached(self) -> bool:
+        """Whether it gets chunks: neither removed, nor given up, nor the session stopped."""
+        return not self._delivery.detached and self._router.is_connected(self._delivery)
+
+    def remove(self, timeout: float = 5.0) -> SinkReport:
+        """Take the sink out of the session and stop it; the other sinks notice nothing.
+
+        It gets what waits for it first. Does nothing to a sink that was removed before, or whose
+        session has stopped. Called by the sink itself it returns at once, and the sink is stopped
+        when it comes back.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds of the session's clock for what waits; the rest is dropped and counted.
+
+        Returns
+        -------
+        SinkReport
+            What became of its frames; also part of ``session.report()``.
+        """
+        check_process()
+        real_number("timeout", timeout, 0, 1e6)
+        self._router.remove_sink(self._delivery, timeout)
+        return self.report()
+
+    def report(self) -> SinkReport:
+        """Where its frames went so far."""
+        return self._delivery.report()
+
+    def __repr__(self) -> str:
+        return f"<SinkHandle {self.name!r}: {'attached' if self.attached else 'removed'}>"

@@ -1,0 +1,77 @@
+"""What a user says of a sink when adding it, to a builder or to a running session."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from stream_audio._checks import name_text, one_of
+from stream_audio.engine.delivery import OnFailure
+from stream_audio.errors import ConfigError, ConfigTypeError
+
+
+@dataclass(frozen=True)
+class SinkSpec:
+    """A sink and how it is to be served."""
+
+    name: str
+    sink: Any
+    sources: tuple[str, ...] | None  # None: all
+    on_failure: OnFailure
+
+    def check_sources(self, ids: Collection[str]) -> None:
+        """Refuse ids that no source has."""
+        for source in self.sources or ():
+            if source not in ids:
+                raise ConfigError(
+                    f"sink {self.name} wants a source {source!r} that does not exist",
+                    hint=f"There are: {', '.join(ids)}",
+                )
+
+
+def sink_spec(
+    sink: Any,
+    *,
+    sources: str | Iterable[str] | None,
+    name: str | None,
+    on_failure: OnFailure,
+    taken: Collection[str],
+) -> SinkSpec:
+    """Check what the user said; ``taken``: the names of the other sinks."""
+    if not callable(getattr(sink, "write", None)):
+        raise ConfigTypeError(
+            f"{sink!r} is not a sink: it has no method write(chunk)",
+            hint="Use FileSink, ChannelSink, CallbackSink, or an object with write(chunk)",
+        )
+    chosen: tuple[str, ...] | None = None
+    if sources is not None:
+        chosen = source_ids(sources)
+        if not chosen:
+            raise ConfigError("sources must not be empty", hint="Leave it out for all sources")
+    one_of("on_failure", on_failure, ("detach", "skip"))
+    if name is None:
+        name = _free_name(sink, taken)
+    elif name_text("name", name) in taken:
+        raise ConfigError(f"there is already a sink {name!r}", hint="Give it another name")
+    return SinkSpec(name, sink, chosen, on_failure)
+
+
+def source_ids(sources: object) -> tuple[str, ...]:
+    """Return the ids that a user gave, as one or as several."""
+    if isinstance(sources, str):
+        return (sources,)
+    if isinstance(sources, Iterable):
+        names = tuple(sources)
+        if all(isinstance(name, str) for name in names):
+            return tuple(dict.fromkeys(names))
+    raise ConfigTypeError(f"sources takes the id of a source or a list of ids, not {sources!r}")
+
+
+def _free_name(sink: object, taken: Collection[str]) -> str:
+    base = cast(str, getattr(sink, "name", None) or type(sink).__name__)
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name

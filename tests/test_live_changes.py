@@ -1,0 +1,348 @@
+"""Sinks that come and go, and pauses, while a session runs: nobody else loses a frame."""
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+
+from stream_audio import (
+    AudioSource,
+    CallbackSink,
+    ChannelSink,
+    ConfigError,
+    ConfigTypeError,
+    FormatPreset,
+    GapCause,
+    Session,
+    SessionStateError,
+    StreamAudio,
+    StreamConfig,
+)
+from stream_audio.engine.router import REMOVED_KEPT
+from stream_audio.testing import VirtualClock
+
+RATE = 48_000
+GIVE_UP = 60.0
+SECOND = 1.01
+"""A little more: the callback that completes the last chunk of a second comes after it."""
+
+
+class Running:
+    """A session whose time stands still between the steps of a test."""
+
+    def __init__(self, **settings):
+        self.clock = VirtualClock(auto=False)
+        self.first = ChannelSink()
+        self.session = (
+            StreamAudio.builder()
+            .add_source("mic", AudioSource.virtual("counter"))
+            .add_source("speaker", AudioSource.virtual("counter", channels=1))
+            .format(FormatPreset.NATIVE)
+            .add_sink(self.first, sources="mic", name="first")
+            .config(StreamConfig(clock=self.clock, **settings))
+            .start()
+        )
+
+    def stop(self):
+        report = self.session.stop()
+        assert report.balanced, str(report)
+        return report
+
+
+@pytest.fixture
+def running():
+    made = Running()
+    yield made
+    check_whole(made.first, made.stop().sources["mic"])
+
+
+def check_whole(channel, source):
+    """The sink that was there all the time has every frame that was not paused."""
+    chunks = list(channel)
+    assert all(not chunk.gaps for chunk in chunks)
+    assert sum(chunk.frames for chunk in chunks) == source.captured + source.synthetic
+
+
+def positions(chunk):
+    return np.round(chunk.data[:, 0].astype(np.float64) * 2**23).astype(np.int64)
+
+
+def test_a_sink_that_is_added_gets_what_comes_from_then_on(running):
+    running.clock.advance(SECOND)
+    late = ChannelSink()
+    running.session.add_sink(late, sources="mic")
+    running.clock.advance(SECOND)
+    running.stop()
+    chunks = list(late)
+    assert chunks[0].frame == RATE  # of the chunk under way nothing had been handed on yet
+    for chunk in chunks:
+        np.testing.assert_array_equal(positions(chunk), chunk.frame + np.arange(chunk.frames))
+    report = running.session.report().sinks["ChannelSink"]
+    assert report.offered == report.delivered == sum(chunk.frames for chunk in chunks)
+
+
+def test_a_sink_that_is_removed_gets_what_waits_and_is_stopped(running):
+    stopped = threading.Event()
+
+    class Slow:
+        frames = 0
+
+        def write(self, chunk):
+            running.clock.sleep(0.3)
+            self.frames += chunk.frames
+
+        def stop(self):
+            stopped.set()
+
+    sink = Slow()
+    handle = running.session.add_sink(sink, sources="mic")
+    assert handle.attached
+    running.clock.advance(1.05)
+    assert handle.report().pending > 0
+    remover = threading.Thread(target=handle.remove, kwargs={"timeout": 60.0})
+    remover.start()
+    while handle.attached:
+        pass
+    running.clock.advance(10.0)
+    remover.join(GIVE_UP)
+    assert not remover.is_alive()
+    assert stopped.is_set()
+    report = handle.report()
+    assert report.delivered == report.offered == sink.frames == RATE
+    assert running.session.report().sinks["Slow"] == report
+
+
+def test_a_stuck_sink_that_is_removed_is_given_up_and_counted(running):
+
+    class Stuck:
+        def write(self, chunk):
+            running.clock.sleep(30.0)
+
+    handle = running.session.add_sink(Stuck(), sources="mic")
+    running.clock.advance(1.05)
+    remover = threading.Thread(target=handle.remove, kwargs={"timeout": 5.0})
+    remover.start()
+    while handle.attached:
+        pass
+    running.clock.advance(6.0)
+    remover.join(GIVE_UP)
+    running.clock.advance(30.0)  # it comes back, and changes nothing any more
+    report = handle.report()
+    assert report.delivered == 0
+    assert report.dropped == report.offered == RATE
+    assert {gap.cause for gap in report.gaps} == {GapCause.REMOVED}
+
+
+def test_a_sink_object_may_come_back_after_it_was_removed(running):
+    frames = []
+    sink = CallbackSink(lambda chunk: frames.append(chunk.frame))
+    for number in range(3):
+        handle = running.session.add_sink(sink, sources="mic")
+        running.clock.advance(SECOND)
+        handle.remove()
+        running.clock.advance(SECOND)
+        assert len(frames) == 10 * (number + 1)
+    assert frames == sorted(set(frames))
+
+
+def test_removing_twice_is_removing_once(running):
+    handle = running.session.add_sink(ChannelSink())
+    running.clock.advance(1.0)
+    assert handle.remove() == handle.remove()
+    assert not handle.attached
+
+
+def test_a_handle_of_a_stopped_session_still_tells():
+    running = Running()
+    handle = running.session.add_sink(ChannelSink(), sources="mic")
+    running.clock.advance(SECOND)
+    assert handle.attached
+    captured = running.stop().sources["mic"].captured
+    assert not handle.attached
+    assert handle.remove().delivered == captured
+    assert "removed" in repr(handle)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_sink_may_remove_itself(running, blocking):
+    class Shy:
+        written = 0
+
+        def write(self, chunk):
+            self.written += 1
+            self.handle.remove()
+
+    sink = Shy()
+    sink.blocking = blocking
+    ready = threading.Event()
+
+    class AddsIt:
+        def write(self, chunk):
+            if not ready.is_set():
+                sink.handle = running.session.add_sink(sink, sources="mic")
+                ready.set()
+
+    running.session.add_sink(AddsIt(), sources="mic")
+    running.clock.advance(1.0)
+    assert ready.is_set()
+    assert sink.written == 1
+    assert not sink.handle.attached
+
+
+def test_a_direct_sink_may_add_another(running):
+    added = ChannelSink()
+
+    class Adds:
+        blocking = False
+        done = False
+
+        def write(self, chunk):
+            if not self.done:
+                self.done = True
+                running.session.add_sink(added, sources="mic")
+
+    running.session.add_sink(Adds(), sources="mic")
+    running.clock.advance(1.0)
+    running.stop()
+    assert sum(chunk.frames for chunk in added) >= 8 * RATE // 10
+
+
+def test_many_threads_may_add_and_remove_at_once(running):
+    failures = []
+
+    def comes_and_goes():
+        try:
+            for _ in range(10):
+                running.session.add_sink(ChannelSink(), sources="mic").remove()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=comes_and_goes) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        running.clock.advance(0.01)
+    assert failures == []
+
+
+def test_the_report_keeps_the_last_sinks_that_were_removed(running):
+    handles = [running.session.add_sink(ChannelSink()) for _ in range(REMOVED_KEPT + 20)]
+    for handle in handles:
+        handle.remove()
+    names = set(running.session.report().sinks)
+    assert names == {"first", *(handle.name for handle in handles[20:])}
+
+
+def refused(running, sink, **settings):
+    before = running.session.report().sinks.keys()
+    try:
+        running.session.add_sink(sink, **settings)
+    finally:
+        assert running.session.report().sinks.keys() == before
+
+
+def test_what_the_builder_refuses_a_running_session_refuses_too(running):
+    with pytest.raises(ConfigTypeError, match="is not a sink"):
+        refused(running, object())
+    with pytest.raises(ConfigError, match="'radio' that does not exist"):
+        refused(running, ChannelSink(), sources="radio")
+    with pytest.raises(ConfigError, match="already a sink 'first'"):
+        refused(running, ChannelSink(), name="first")
+    with pytest.raises(ConfigError, match="on_failure"):
+        refused(running, ChannelSink(), on_failure="explode")
+    with pytest.raises(SessionStateError, match="in this session already"):
+        refused(running, running.first)
+
+
+def test_a_sink_that_cannot_start_leaves_nothing_behind(running):
+    class Unready:
+        def start(self, info):
+            raise OSError("no")
+
+        def write(self, chunk):
+            raise AssertionError
+
+    sink = Unready()
+    for _ in range(2):  # the second time it is not in use either
+        with pytest.raises(OSError, match="no"):
+            refused(running, sink)
+
+
+def test_a_stopped_session_takes_no_sink():
+    running = Running()
+    running.stop()
+    for change in (
+        lambda: running.session.add_sink(ChannelSink()),
+        running.session.pause,
+        running.session.resume,
+    ):
+        with pytest.raises(SessionStateError, match="has ended"):
+            change()
+
+
+# ---- pauses ----
+
+
+def test_what_is_captured_in_a_pause_reaches_no_sink(running):
+    running.clock.advance(1.03)
+    running.session.pause()
+    running.clock.advance(2.0)
+    running.session.resume()
+    running.clock.advance(1.0)
+    report = running.stop()
+    for source in report.sources.values():
+        (pause,) = source.pauses
+        assert pause.frame == pytest.approx(1.03 * RATE, abs=2)
+        assert pause.frames == source.paused == pytest.approx(2.0 * RATE, abs=2)
+        assert source.captured + source.paused == source.position
+    assert ", 96" in str(report)
+
+
+def test_one_source_may_be_paused_alone(running):
+    running.clock.advance(1.0)
+    running.session.pause("speaker")
+    running.clock.advance(1.0)
+    report = running.stop()
+    assert report.sources["mic"].paused == 0
+    assert report.sources["speaker"].paused == pytest.approx(RATE, abs=300)
+
+
+def test_a_pause_may_be_filled_with_silence(running):
+    running.clock.advance(0.5)
+    running.session.pause(policy="silence")
+    running.clock.advance(1.0)
+    running.session.resume()
+    running.clock.advance(0.5)
+    source = running.stop().sources["mic"]
+    assert source.synthetic == pytest.approx(RATE, abs=2)
+    assert source.paused == 0
+
+
+def test_a_recording_leaves_the_pause_out_and_its_time_line_goes_on(running):
+    late = ChannelSink()
+    running.session.add_sink(late, sources="mic")
+    running.clock.advance(1.0)
+    running.session.pause("mic")
+    running.clock.advance(1.0)
+    running.session.resume("mic")
+    running.clock.advance(1.0)
+    running.stop()
+    chunks = list(late)
+    for chunk in chunks:
+        np.testing.assert_array_equal(positions(chunk), chunk.frame + np.arange(chunk.frames))
+    jumps = [after.frame - before.end for before, after in itertools.pairwise(chunks)]
+    assert max(jumps) == pytest.approx(RATE, abs=2)
+
+
+@pytest.mark.parametrize("change", [Session.pause, Session.resume])
+def test_a_source_that_does_not_exist_cannot_be_paused(running, change):
+    with pytest.raises(ConfigError, match="no source 'radio'"):
+        change(running.session, "radio")
+    with pytest.raises(ConfigTypeError, match="sources takes"):
+        change(running.session, 3)
+
+
+def test_a_pause_has_one_of_two_policies(running):
+    with pytest.raises(ConfigError, match="policy"):
+        running.session.pause(policy="maybe")

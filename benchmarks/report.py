@@ -66,7 +66,7 @@ def _latency_table(contenders: dict[str, Any]) -> str:
     for name, figures in contenders.items():
         values = [_number(figures[key]) for key in PERCENTILES]
         rows.append([name, *values, _loss(figures)])
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _own_table(medians: Medians) -> str:
@@ -96,7 +96,7 @@ def _own_table(medians: Medians) -> str:
                 str(figures["unexplained"]),
             ]
         )
-    return _table(head, rows) if rows else ""
+    return table(head, rows) if rows else ""
 
 
 def _recording_table(recorders: dict[str, Any]) -> str:
@@ -105,10 +105,11 @@ def _recording_table(recorders: dict[str, Any]) -> str:
     for name, figures in recorders.items():
         beyond = None if bare is None else figures["cpu_ms"] - bare
         rows.append([name, _number(figures["cpu_ms"]), _number(beyond)])
-    return _table(["", "CPU ms a second of audio", f"beyond {BARE}"], rows)
+    return table(["", "CPU ms a second of audio", f"beyond {BARE}"], rows)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a table in Markdown that a terminal shows as well."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = []

@@ -80,6 +80,14 @@ typedef struct {
 void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
                      const sa_host_info *host);
 
+/* histogram.h */
+#define SA_HISTOGRAM_BUCKETS ...
+typedef struct {
+    uint64_t counts[...];
+} sa_histogram;
+void sa_histogram_record(sa_histogram *histogram, int64_t ns);
+int64_t sa_histogram_edge(uint32_t bucket);
+
 /* reader.h */
 #define SA_CHUNK_COLUMNS ...
 typedef struct {
@@ -114,6 +122,7 @@ typedef struct {
     sa_progress progress;
     int64_t used_frames;
     bool chunk_open;
+    sa_histogram callbacks;
     ...;
 } sa_reader;
 sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,

@@ -105,6 +105,7 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     }
     progress->packets++;
     progress->last_entry_ns = packet->entry_ns;
+    sa_histogram_record(&reader->callbacks, packet->duration_ns);
     if (packet->duration_ns > progress->longest_callback_ns) {
         progress->longest_callback_ns = packet->duration_ns;
     }

@@ -6,6 +6,7 @@
 #define SA_READER_H
 
 #include "capture.h"
+#include "histogram.h"
 #include "timeline.h"
 
 /* One chunk, a row of int64 columns (so that Python gets all rows of a turn in one go). */
@@ -70,6 +71,8 @@ typedef struct {
     int64_t packet_position;
     int64_t pending_ring_lost; /* losses that the next chunk will tell of */
     int64_t pending_host_lost;
+
+    sa_histogram callbacks; /* how long each took, ns */
 } sa_reader;
 
 sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,

@@ -30,6 +30,7 @@ from stream_audio.events import (
 )
 from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.gap import Gap, GapCause
+from stream_audio.histogram import Histogram
 from stream_audio.recording import listen, open, record
 from stream_audio.report import Pause, SessionReport, SinkReport, SourceReport
 from stream_audio.session import Session
@@ -59,6 +60,7 @@ __all__ = [
     "Gap",
     "GapCause",
     "GapDetected",
+    "Histogram",
     "HostUnresponsiveError",
     "InputDevice",
     "Pause",

@@ -17,6 +17,7 @@ from stream_audio.engine.delivery import OnFailure
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, SessionStateError, StreamAudioError
+from stream_audio.histogram import Histogram
 from stream_audio.report import SessionReport
 from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids
@@ -95,6 +96,22 @@ class Session:
         """Where every frame went; while the session runs, where it stands."""
         check_process()
         return self._router.report()
+
+    def callback_durations(self, source: str) -> Histogram:
+        """How long each callback of a source took in this library, from entry to publication.
+
+        Raises
+        ------
+        ConfigError
+            The session has no such source.
+        """
+        check_process()
+        inlets = self._router.inlets
+        if source not in inlets:
+            raise ConfigError(
+                f"the session has no source {source!r}", hint=f"There are: {', '.join(inlets)}"
+            )
+        return inlets[source].callback_durations()
 
     def add_sink(
         self,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio.histogram import Histogram
 
 # Columns of a chunk's row, as csrc/reader.h has them.
 (
@@ -88,6 +90,12 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
+@functools.cache
+def _histogram_edges() -> NDArray[np.float64]:
+    edges = [lib.sa_histogram_edge(bucket) * 1e-9 for bucket in range(lib.SA_HISTOGRAM_BUCKETS)]
+    return _read_only(np.array([*edges, np.inf]))
+
+
 class Reader:
     """The consumer's side of a capture."""
 
@@ -123,6 +131,11 @@ class Reader:
         if self.progress.waiting or (not native.chunk_open and room < self._chunk_frames):
             self._lend(self.progress.waiting)
         return block, first, rows
+
+    def callback_durations(self) -> Histogram:
+        """Return how long the callbacks took that have been read."""
+        counts = np.frombuffer(ffi.buffer(self.native.callbacks.counts), np.uint64)
+        return Histogram(_histogram_edges(), counts.astype(np.int64))
 
     def close(self) -> None:
         """Free the reader; not the capture."""

@@ -11,6 +11,7 @@ from stream_audio.engine.ledger import SourceAccount
 from stream_audio.engine.pauses import Pauses
 from stream_audio.errors import StreamAudioError
 from stream_audio.gap import Gap, GapCause
+from stream_audio.histogram import Histogram
 from stream_audio.report import SourceReport
 from stream_audio.sources.base import OpenSource
 
@@ -53,6 +54,7 @@ class Inlet:
         # A report may be asked for on another thread while the reader is being closed.
         self._reader_open = threading.Lock()
         self._last_report: SourceReport | None = None
+        self._last_durations: Histogram | None = None
         self._last_packets = 0
         rate = source.sample_rate
         self.reader = Reader(
@@ -147,6 +149,7 @@ class Inlet:
         last_report = self.report()
         with self._reader_open:
             self._last_report = last_report
+            self._last_durations = self.reader.callback_durations()
             self.reader.close()
         self.source.close()
 
@@ -154,6 +157,11 @@ class Inlet:
         """Return its part of the session's report; on any thread."""
         with self._reader_open:
             return self._last_report or self._report()
+
+    def callback_durations(self) -> Histogram:
+        """Return how long its callbacks took; on any thread."""
+        with self._reader_open:
+            return self._last_durations or self.reader.callback_durations()
 
     def _report(self) -> SourceReport:
         account = self.account

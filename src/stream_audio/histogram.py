@@ -1,0 +1,60 @@
+"""How often a duration was how long."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Histogram:
+    """Counts of durations in buckets.
+
+    Attributes
+    ----------
+    edges : ndarray of float64, shape (buckets + 1,)
+        Seconds, rising. Bucket ``i`` counts ``edges[i] <= duration < edges[i + 1]``; the last edge
+        is infinite.
+    counts : ndarray of int64, shape (buckets,)
+        How many durations fell into each bucket.
+    """
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        """How many durations were counted."""
+        return int(self.counts.sum())
+
+    def percentile(self, percent: float) -> float:
+        """Return a duration in seconds that so many percent do not exceed; NaN without any.
+
+        It is the upper edge of the bucket in which the percentile lies, hence never too small,
+        and too large by no more than a bucket is wide.
+        """
+        total = self.total
+        if total == 0:
+            return math.nan
+        rank = max(1, math.ceil(total * percent / 100))
+        bucket = int(np.searchsorted(np.cumsum(self.counts), rank))
+        upper = float(self.edges[bucket + 1])
+        return upper if math.isfinite(upper) else float(self.edges[bucket])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the buckets that are not empty, as lists: lower edges in seconds, and counts."""
+        used = np.flatnonzero(self.counts)
+        return {
+            "seconds": self.edges[used].tolist(),
+            "counts": self.counts[used].tolist(),
+        }
+
+    def __repr__(self) -> str:
+        if self.total == 0:
+            return "<Histogram: empty>"
+        p50, p99 = (self.percentile(percent) for percent in (50, 99))
+        return f"<Histogram: {self.total} durations, p50 {p50:.3g} s, p99 {p99:.3g} s>"

@@ -1,0 +1,52 @@
+"""What users get to see of how long callbacks took."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from stream_audio import (
+    AudioSource,
+    ChannelSink,
+    ConfigError,
+    FormatPreset,
+    Histogram,
+    StreamAudio,
+)
+
+THREE = Histogram(np.array([0.0, 1.0, 2.0, math.inf]), np.array([1, 2, 1]))
+EMPTY = Histogram(np.array([0.0, math.inf]), np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("percent", "seconds"), [(0, 1.0), (25, 1.0), (26, 2.0), (75, 2.0), (76, 2.0), (100, 2.0)]
+)
+def test_a_percentile_is_the_upper_edge_of_its_bucket(percent, seconds):
+    # The last bucket has no upper edge: what is known is that it begins at 2.
+    assert THREE.percentile(percent) == seconds
+
+
+def test_without_a_duration_there_is_no_percentile():
+    assert math.isnan(EMPTY.percentile(50))
+    assert repr(EMPTY) == "<Histogram: empty>"
+
+
+def test_a_dict_has_the_buckets_that_are_not_empty():
+    histogram = Histogram(np.array([0.0, 1.0, 2.0, math.inf]), np.array([1, 0, 4]))
+    assert json.loads(json.dumps(histogram.to_dict())) == {"seconds": [0.0, 2.0], "counts": [1, 4]}
+
+
+def test_a_session_tells_how_long_each_callback_took():
+    source = AudioSource.virtual("silence", period=256, frames=25_600, pace="freewheel")
+    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
+    with builder.add_sink(ChannelSink()).start() as session:
+        session.wait()
+        while_open = session.callback_durations("mic").total
+    durations = session.callback_durations("mic")  # still there when the device is closed
+    assert durations.total == 100 >= while_open
+    longest = session.report().sources["mic"].longest_callback
+    assert 0 < durations.percentile(50) <= durations.percentile(100)
+    assert longest <= durations.percentile(100) <= longest * 65 / 64 + 1e-9
+    with pytest.raises(ConfigError, match="There are: mic"):
+        session.callback_durations("speaker")

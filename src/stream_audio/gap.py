@@ -21,6 +21,8 @@ class GapCause(StrEnum):
     """One sink did not finish in time when the session stopped."""
     REMOVED = "removed"
     """One sink was removed while these frames waited for it."""
+    SKIPPED = "skipped"
+    """One consumer asked to leave them out: ``ChannelSink.latest`` and ``chunks``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,68 +1,91 @@
-"""A sink that is iterated over, or that fills a ``queue.Queue``."""
+"""A sink that is read: by a loop, by an ``async`` loop, or through a queue of the user's own."""
 
 from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Iterator
+import types
+import weakref
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from stream_audio._checks import real_number, whole_number
 from stream_audio.chunk import AudioChunk
 from stream_audio.chunk_queue import ChunkQueue, missing
-from stream_audio.errors import ConfigTypeError, ForkedProcessError, SessionStateError
+from stream_audio.cutting import UntoldGaps
+from stream_audio.errors import ForkedProcessError, SessionStateError
+from stream_audio.event_loop import running_loop, waker_of
 from stream_audio.gap import Gap, GapCause
+from stream_audio.sinks.blocks import Blocks, Reblocker
+from stream_audio.sinks.queue_target import QueueTarget, queue_target
 from stream_audio.wakeup import LockSignal
 
 if TYPE_CHECKING:
+    import asyncio
+
     from stream_audio.sinks.base import SinkInfo
 
 DEFAULT_LIMIT = 32 * 1024 * 1024
 
+MONOPOLY = 0.01
+"""Seconds that a reader which never has to wait may keep its event loop to itself."""
+
 
 class ChannelSink:
-    """Chunks for one consumer: ``for chunk in channel``.
+    """Chunks for one consumer: ``for chunk in channel``, or ``async for chunk in channel``.
 
     The channel is the backlog: up to ``limit_bytes`` of chunks wait in it (with 48 kHz stereo the
     default is a minute and a half). When it is full the oldest chunk makes room, which is counted
     and told as ``chunk.gap`` of the next one. Iteration ends when the session has stopped and
-    the last chunk has been read. One consumer: a second iterator raises.
+    the last chunk has been read. One consumer: a second iterator raises while the first is in use;
+    a loop that was left, or whose task was cancelled, may be followed by another one, which goes
+    on with the next chunk.
 
     Parameters
     ----------
-    target : queue.Queue, optional
-        Put the chunks there instead; a full queue loses its oldest chunk, likewise counted. After
-        the last chunk ``None`` is put, also into a full queue. Such a channel cannot be iterated.
+    target : queue.Queue or asyncio.Queue, optional
+        Put the chunks there instead; a full queue loses its oldest chunk, likewise counted and
+        told. After the last chunk comes ``None``: into a full ``queue.Queue`` at once, in place of
+        the oldest chunk; into an ``asyncio.Queue`` as soon as there is room. Such a channel cannot
+        be read itself. An ``asyncio.Queue`` is filled on the event loop that starts the session.
     limit_bytes : int
-        Bytes of samples that may wait; not used with ``target``, which has its own bound.
+        Bytes of samples that may wait. A ``queue.Queue`` has its own bound instead; for an
+        ``asyncio.Queue`` it bounds what waits for its loop to come round.
     """
 
     blocking = False
 
     def __init__(
         self,
-        target: queue.Queue[AudioChunk | None] | None = None,
+        target: queue.Queue[AudioChunk | None] | asyncio.Queue[AudioChunk | None] | None = None,
         *,
         limit_bytes: int = DEFAULT_LIMIT,
     ) -> None:
-        if target is not None and not isinstance(target, queue.Queue):
-            raise ConfigTypeError(f"ChannelSink takes a queue.Queue, not {target!r}")
         whole_number("limit_bytes", limit_bytes, 1, 2**40)
-        self._target = target
+        self._target: QueueTarget | None = None
+        if target is not None:
+            self._target = queue_target(target, limit_bytes)
         self._queue = ChunkQueue(limit_bytes)
         self._arrived = LockSignal()
+        self._waiter: _LoopWaiter | None = None
+        self._putting = False  # what is counted as waiting may not be there yet
         self._closed = False
-        self._iterated = False
+        self._consumer: weakref.ref[_Reading] | None = None
+        self._skipped = 0
+        self._passed_over = UntoldGaps()
         self._process: int | None = None  # that of the session
 
     @property
     def unread(self) -> int:
         """Frames that wait to be read."""
-        if self._target is not None:
-            with self._target.mutex:
-                waiting = list(self._target.queue)
-            return sum(chunk.frames for chunk in waiting if isinstance(chunk, AudioChunk))
-        return self._queue.frames
+        return self._queue.frames if self._target is None else self._target.unread
+
+    @property
+    def skipped(self) -> int:
+        """Frames that :meth:`latest` has passed over; they count as delivered."""
+        return self._skipped
+
+    # ---- the session's side ----
 
     def start(self, info: SinkInfo) -> None:
         """Refuse a second session; called by the session."""
@@ -71,21 +94,35 @@ class ChannelSink:
                 "this channel has ended with an earlier session",
                 hint="Make a new ChannelSink for each session",
             )
+        if self._target is not None:
+            self._target.start()
         self._process = os.getpid()
 
     def write(self, chunk: AudioChunk) -> tuple[Gap, ...]:
         """Take a chunk; called by the router. Never blocks."""
         if self._target is not None:
-            return _put_dropping_oldest(self._target, chunk)
+            return self._target.put(chunk)
+        self._putting = True
         dropped = self._queue.put(chunk)
-        self._arrived.set()
+        self._putting = False
+        self._wake()
         return dropped
 
     def stop(self) -> tuple[Gap, ...]:
         """End the iteration once all chunks are read; called by the session."""
         self._closed = True
+        if self._target is not None:
+            return self._target.close()
+        self._wake()
+        return ()
+
+    def _wake(self) -> None:
         self._arrived.set()
-        return () if self._target is None else _put_dropping_oldest(self._target, None)
+        waiter = self._waiter
+        if waiter is not None and waiter.is_waiting():
+            waiter.waker.wake(waiter)
+
+    # ---- reading, on any thread ----
 
     def get(self, timeout: float | None = None) -> AudioChunk | None:
         """Return the next chunk, or ``None`` after the last one of a stopped session.
@@ -93,21 +130,20 @@ class ChannelSink:
         Parameters
         ----------
         timeout : float, optional
-            Seconds to wait at most; ``None``: as long as it takes.
+            Seconds to wait at most; ``None``: as long as it takes. 0 does not wait at all.
 
         Raises
         ------
         TimeoutError
             No chunk came in time.
         """
-        if self._target is not None:
-            raise SessionStateError("this channel fills a queue", hint="Read from that queue")
+        self._check_readable()
         if timeout is not None:
             real_number("timeout", timeout, 0, 1e9)
         while True:
             # Asked before taking: what was put before the close is then still seen.
             closed = self._closed
-            chunk = self._queue.take()
+            chunk = self._take()
             if chunk is not None:
                 return chunk
             if closed:
@@ -117,6 +153,153 @@ class ChannelSink:
             if not self._arrived.wait(timeout):
                 raise TimeoutError(f"no chunk came within {timeout:g} s")
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until :meth:`get` would not have to; takes nothing. False: not in time.
+
+        For a thread that waits on behalf of someone who may lose interest, as trio and anyio run
+        them: a wait that nobody is interested in any more loses no chunk.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most; ``None``: as long as it takes.
+        """
+        self._check_readable()
+        if timeout is not None:
+            real_number("timeout", timeout, 0, 1e9)
+        while not self._closed and (self._putting or not self._queue.frames):
+            self._check_that_more_can_come()
+            if not self._arrived.wait(timeout):
+                return False
+        self._arrived.set()  # it was not for us alone
+        return True
+
+    def latest(self, timeout: float | None = None) -> AudioChunk | None:
+        """Return the newest chunk and pass over all that waited before it.
+
+        For displays and the like, which want to know how it is now. What was passed over is
+        counted in :attr:`skipped`, and told as gaps of the next chunk of the same source, with the
+        cause ``skipped``.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            As for :meth:`get`.
+
+        Raises
+        ------
+        TimeoutError
+            No chunk came in time.
+        """
+        chunk = self.get(timeout)
+        return None if chunk is None else self._newest(chunk)
+
+    def _newest(self, chunk: AudioChunk) -> AudioChunk:
+        while (newer := self._queue.take()) is not None:
+            self._skipped += chunk.frames
+            self._passed_over.add((*chunk.gaps, missing(chunk, GapCause.SKIPPED)))
+            chunk = newer
+        return self._passed_over.tell(chunk)
+
+    def _take(self) -> AudioChunk | None:
+        chunk = self._queue.take()
+        if chunk is not None and self._passed_over:
+            return self._passed_over.tell(chunk)
+        return chunk
+
+    def chunks(self, frames: int, overlap: int = 0, *, pad: bool = False) -> Blocks:
+        """Read blocks of exactly ``frames`` frames, in a loop or an ``async`` loop.
+
+        Each block is an :class:`AudioChunk` that begins ``frames - overlap`` frames after the one
+        before it. It is a view if it lies within one chunk of the session, else a copy. No block
+        spans a gap: after one, blocks begin anew with its first frame. What is then left before
+        the gap, and at the end, is too short for a block.
+
+        Parameters
+        ----------
+        frames : int
+            Frames of each block, 1 to 2**24.
+        overlap : int
+            Frames that it has in common with the one before, 0 to ``frames - 1``.
+        pad : bool
+            What becomes of the frames that are too short for a block. False: they are left out;
+            the next block tells them as a gap with the cause ``skipped``. True: they are filled
+            up with silence to a block of their own.
+
+        Returns
+        -------
+        Blocks
+            To be iterated once. Chunks of several sources are kept apart.
+        """
+        return Blocks(self._reading(), Reblocker(frames, overlap, pad=pad))
+
+    def __iter__(self) -> Iterator[AudioChunk]:
+        return self._reading()
+
+    # ---- reading, on an event loop ----
+
+    async def aget(self) -> AudioChunk | None:
+        """:meth:`get` for ``async`` code, on any asyncio event loop; one task at a time.
+
+        A chunk is taken in the same step in which it is returned, so that a task that is cancelled
+        while it waits loses none. Limit the wait with ``asyncio.timeout``.
+        """
+        self._check_readable()
+        waiter = self._waiter_here()
+        if waiter.is_due():
+            await _let_others_run()
+            waiter.resumed()
+        while True:
+            # Before looking, so that what comes after the look sets it.
+            future = waiter.arm()
+            try:
+                closed = self._closed
+                chunk = self._take()
+                if chunk is not None or closed:
+                    return chunk
+                self._check_that_more_can_come()
+                await future
+            finally:
+                waiter.disarm()
+            waiter.resumed()
+
+    async def alatest(self) -> AudioChunk | None:
+        """:meth:`latest` for ``async`` code; see :meth:`aget`."""
+        chunk = await self.aget()
+        return None if chunk is None else self._newest(chunk)
+
+    def __aiter__(self) -> AsyncIterator[AudioChunk]:
+        return self._reading()
+
+    def _waiter_here(self) -> _LoopWaiter:
+        loop = running_loop()
+        if loop is None:
+            raise SessionStateError(
+                "no asyncio event loop runs here",
+                hint="With trio, run channel.wait in a thread, then call channel.get(timeout=0)",
+            )
+        waiter = self._waiter
+        if waiter is not None and waiter.is_waiting():
+            raise _second_consumer()
+        if waiter is None or waiter.loop is not loop:  # a new one, or the loop was replaced
+            waiter = self._waiter = _LoopWaiter(loop)
+        return waiter
+
+    # ---- the one consumer ----
+
+    def _reading(self) -> _Reading:
+        self._check_readable()
+        before = self._consumer() if self._consumer is not None else None
+        if before is not None and not before.ended:
+            raise _second_consumer()
+        reading = _Reading(self)
+        self._consumer = weakref.ref(reading)
+        return reading
+
+    def _check_readable(self) -> None:
+        if self._target is not None:
+            raise SessionStateError("this channel fills a queue", hint="Read from that queue")
+
     def _check_that_more_can_come(self) -> None:
         if self._process not in (None, os.getpid()):
             raise ForkedProcessError(
@@ -124,34 +307,84 @@ class ChannelSink:
                 hint='Read it in the parent, or start processes with the "spawn" method',
             )
 
-    def __iter__(self) -> Iterator[AudioChunk]:
-        if self._iterated:
-            raise SessionStateError(
-                "this channel already has a consumer",
-                hint="Add another ChannelSink to the session for another consumer",
-            )
-        self._iterated = True
-        return iter(self.get, None)
-
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         return f"<ChannelSink {state}, {self.unread} frames unread>"
 
 
-def _put_dropping_oldest(
-    target: queue.Queue[AudioChunk | None], item: AudioChunk | None
-) -> tuple[Gap, ...]:
-    dropped = []
-    while True:
-        try:
-            target.put_nowait(item)
-        except queue.Full:
-            try:
-                oldest = target.get_nowait()
-            except queue.Empty:
-                continue  # the consumer took it meanwhile
-            target.task_done()  # nobody else will say so
-            if isinstance(oldest, AudioChunk):
-                dropped.append(missing(oldest, GapCause.BACKLOG_FULL))
-        else:
-            return tuple(dropped)
+class _Reading:
+    """An iterator over a channel, in a loop or an ``async`` loop."""
+
+    def __init__(self, channel: ChannelSink) -> None:
+        self._channel = channel
+        self.ended = False
+
+    def __iter__(self) -> _Reading:
+        return self
+
+    def __next__(self) -> AudioChunk:
+        chunk = self._channel.get()
+        if chunk is None:
+            self.ended = True
+            raise StopIteration
+        return chunk
+
+    def __aiter__(self) -> _Reading:
+        return self
+
+    async def __anext__(self) -> AudioChunk:
+        chunk = await self._channel.aget()
+        if chunk is None:
+            self.ended = True
+            raise StopAsyncIteration
+        return chunk
+
+
+class _LoopWaiter:
+    """The task that waits for a channel on one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.waker = waker_of(loop)
+        self.woken = False
+        self._future: asyncio.Future[None] | None = None
+        self._resumed_at = loop.time()
+
+    def arm(self) -> asyncio.Future[None]:
+        """Return a future that the next wake sets."""
+        self._future = self.loop.create_future()
+        return self._future
+
+    def disarm(self) -> None:
+        """Say that nobody waits any more."""
+        self._future = None
+
+    def is_waiting(self) -> bool:
+        """Whether a task waits; one whose loop was closed under it never goes on."""
+        return self._future is not None and not self.loop.is_closed()
+
+    def on_loop(self) -> None:
+        """Let the task go on."""
+        self.woken = False
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def resumed(self) -> None:
+        """Say that other tasks had their turn."""
+        self._resumed_at = self.loop.time()
+
+    def is_due(self) -> bool:
+        """Whether other tasks should have a turn, though there may be something to read."""
+        return self.loop.time() - self._resumed_at > MONOPOLY
+
+
+@types.coroutine
+def _let_others_run() -> Generator[None, None, None]:
+    yield
+
+
+def _second_consumer() -> SessionStateError:
+    return SessionStateError(
+        "this channel already has a consumer",
+        hint="Add another ChannelSink to the session for another consumer",
+    )

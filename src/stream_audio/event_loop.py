@@ -1,0 +1,145 @@
+"""Between a session's threads and an event loop: waking it, and blocking calls beside it.
+
+``asyncio`` is not imported here: whoever has an event loop has imported it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+
+_log = logging.getLogger("stream_audio")
+
+T = TypeVar("T")
+
+starting_loop: contextvars.ContextVar[asyncio.AbstractEventLoop | None] = contextvars.ContextVar(
+    "stream_audio_starting_loop", default=None
+)
+"""The loop on whose behalf this thread works; set in a thread that starts a session for it."""
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs on the calling thread, if one does."""
+    events = sys.modules.get("asyncio.events")
+    if events is None:
+        return None
+    loop: asyncio.AbstractEventLoop | None = events._get_running_loop()
+    return loop
+
+
+def loop_of_caller() -> asyncio.AbstractEventLoop | None:
+    """Return the running loop, or that on whose behalf this thread works."""
+    return running_loop() or starting_loop.get()
+
+
+class Wakeable(Protocol):
+    """What waits on a loop."""
+
+    woken: bool
+    """Whether it is on its way to :meth:`on_loop`; set by :meth:`LoopWaker.wake`."""
+
+    def on_loop(self) -> None:
+        """Go on; called on the loop's thread. Clears ``woken`` before it looks for work."""
+
+
+class LoopWaker:
+    """Wakes what waits on one event loop: one ``call_soon_threadsafe`` for all that is ready.
+
+    The first :meth:`wake` after a pause schedules a call on the loop; what becomes ready until
+    that call has begun joins it. So a loop that is blocked for long has one call waiting for it,
+    however much audio arrives. A closed loop is left alone.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._ready: deque[Wakeable] = deque()
+        self._scheduled = False
+
+    def wake(self, one: Wakeable) -> None:
+        """Have ``one`` go on; on any thread, never blocks, never raises."""
+        if one.woken:
+            return
+        one.woken = True
+        self._ready.append(one)
+        # Two threads may both find it False; the second call then has nothing to do.
+        if not self._scheduled:
+            self._scheduled = True
+            loop = self._loop()
+            try:
+                if loop is not None:
+                    loop.call_soon_threadsafe(self._run)
+            except RuntimeError:
+                self._ready.clear()  # closed: nobody will come for them
+
+    def _run(self) -> None:
+        # Before looking, so that what is added after the last look schedules another call.
+        self._scheduled = False
+        while self._ready:
+            one = self._ready.popleft()
+            try:
+                one.on_loop()
+            except Exception:
+                _log.exception("%r could not be woken", one)
+
+
+_wakers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopWaker] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def waker_of(loop: asyncio.AbstractEventLoop) -> LoopWaker:
+    """Return the one waker of a loop."""
+    return _wakers.setdefault(loop, LoopWaker(loop))
+
+
+async def in_thread(function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+    """Run a function that blocks, on a thread of its own and on behalf of the running loop.
+
+    A task that is cancelled meanwhile goes on waiting until the function has returned; what it
+    returned is undone, likewise on a thread. So nothing is left half done behind its back. The
+    thread is none of the loop's executor, whose threads may all be waiting for this session.
+    """
+    import asyncio  # there is a loop, so it is loaded
+
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(settle_as: Callable[[Any], None], value: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(settle_as, value)
+
+    def run() -> None:
+        starting_loop.set(loop)
+        try:
+            result = function()
+        except BaseException as error:
+            settle(done.set_exception, error)
+        else:
+            settle(done.set_result, result)
+
+    in_context = contextvars.copy_context().run
+    threading.Thread(
+        target=in_context, args=(run,), name="stream-audio-async", daemon=True
+    ).start()
+    cancelled: asyncio.CancelledError | None = None
+    while not done.done():
+        try:
+            await asyncio.wait([done])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return done.result()
+    if done.exception() is None and undo is not None:
+        undoing = done.result()
+        await in_thread(lambda: undo(undoing))
+    raise cancelled

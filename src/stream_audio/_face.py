@@ -27,6 +27,8 @@ from stream_audio.events import (
     SourceLost,
     SourceStalled,
     StreamEvent,
+    TriggerEnded,
+    TriggerStarted,
 )
 from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.gap import Gap, GapCause
@@ -38,7 +40,9 @@ from stream_audio.sink_handle import SinkHandle
 from stream_audio.sinks.base import Sink, SinkInfo, SourceInfo
 from stream_audio.sinks.callback import CallbackSink
 from stream_audio.sinks.channel import ChannelSink
+from stream_audio.sinks.energy_gate import EnergyGate
 from stream_audio.sinks.file import FileSink
+from stream_audio.sinks.trigger import TriggerSink
 from stream_audio.sources.audio_source import AudioSource
 
 __all__ = [
@@ -54,6 +58,7 @@ __all__ = [
     "DeviceError",
     "DeviceFormatError",
     "DeviceNotFoundError",
+    "EnergyGate",
     "FileSink",
     "ForkedProcessError",
     "FormatPreset",
@@ -85,6 +90,9 @@ __all__ = [
     "StreamAudioError",
     "StreamConfig",
     "StreamEvent",
+    "TriggerEnded",
+    "TriggerSink",
+    "TriggerStarted",
     "default_input_device",
     "list_input_devices",
     "listen",

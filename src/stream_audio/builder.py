@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import TracebackType
 from typing import Any
 
 from stream_audio._checks import name_text, real_number
@@ -13,15 +14,20 @@ from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError
+from stream_audio.event_loop import in_thread
 from stream_audio.events import StreamEvent
 from stream_audio.format import AudioFormat, FormatPreset
+from stream_audio.history import History
 from stream_audio.session import Session
 from stream_audio.sink_spec import SinkSpec, sink_spec
 from stream_audio.sources.base import Opening, OpenSource, Source
 
 
 class StreamAudioBuilder:
-    """Collects sources, sinks and settings, then starts a session; calls can be chained."""
+    """Collects sources, sinks and settings, then starts a session; calls can be chained.
+
+    In ``async`` code, ``async with builder as session`` starts and stops it.
+    """
 
     def __init__(self) -> None:
         self._sources: dict[str, Source] = {}
@@ -30,7 +36,9 @@ class StreamAudioBuilder:
         self._config = StreamConfig()
         self._on_event: Callable[[StreamEvent], object] | None = None
         self._duration: float | None = None
+        self._history: float | None = None
         self._started = False
+        self._entered: Session | None = None
 
     def add_source(self, id: str, source: Source) -> StreamAudioBuilder:
         """Add a source under an id that its chunks will carry.
@@ -108,6 +116,17 @@ class StreamAudioBuilder:
         self._duration = real_number("seconds", seconds, 1e-6, 1e9)
         return self
 
+    def history(self, seconds: float) -> StreamAudioBuilder:
+        """Keep the last seconds of each source, for ``session.last`` and ``add_sink(replay=…)``.
+
+        Parameters
+        ----------
+        seconds : float
+            0.01 to 3600. Memory: ``(seconds + 1) * sample_rate * channels * 4`` bytes a source.
+        """
+        self._history = real_number("seconds", seconds, 0.01, 3600)
+        return self
+
     def on_event(self, handler: Callable[[StreamEvent], object]) -> StreamAudioBuilder:
         """Call ``handler(event)`` for what happens besides audio, on a thread of its own.
 
@@ -152,6 +171,21 @@ class StreamAudioBuilder:
         except BaseException:
             start.undo()
             raise
+
+    async def __aenter__(self) -> Session:
+        """Start, without holding the event loop up; a task that is cancelled undoes the start."""
+        self._entered = await in_thread(self.start, undo=Session.stop)
+        return self._entered
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        session, self._entered = self._entered, None
+        if session is not None:
+            await session.__aexit__(exception_type, exception, traceback)
 
     def __repr__(self) -> str:
         sources = ", ".join(self._sources) or "no source"
@@ -198,6 +232,8 @@ class _Start:
                     router.ledger.open_source(name),
                 )
             )
+            if builder._history is not None:
+                router.histories[name] = History(builder._history)
 
     def start_sinks(self) -> None:
         for spec in self._builder._sinks:

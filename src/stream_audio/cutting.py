@@ -1,12 +1,10 @@
-"""Parts of chunks and of gaps, exact to the frame, and gaps on their way to a chunk."""
+"""Parts of chunks and of the gaps before them, exact to the frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from stream_audio.chunk import AudioChunk
-from stream_audio.gap import Gap
 
 
 def cut(chunk: AudioChunk, start: int, stop: int) -> AudioChunk:
@@ -41,27 +39,3 @@ def gaps_from(chunk: AudioChunk, start: int) -> AudioChunk:
             time = gap.time + lead / chunk.sample_rate
             kept.append(replace(gap, frame=gap.frame + lead, frames=gap.frames - lead, time=time))
     return replace(chunk, gaps=tuple(kept))
-
-
-class UntoldGaps:
-    """Gaps that the next chunk of their source has to tell."""
-
-    def __init__(self) -> None:
-        self._gaps: dict[str, list[Gap]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._gaps)
-
-    def add(self, gaps: Iterable[Gap]) -> None:
-        """Keep gaps, in order; one that continues the last is joined to it."""
-        for gap in gaps:
-            mine = self._gaps.setdefault(gap.source, [])
-            if mine and mine[-1].end == gap.frame and mine[-1].cause == gap.cause:
-                mine[-1] = replace(mine[-1], frames=mine[-1].frames + gap.frames)
-            else:
-                mine.append(gap)
-
-    def tell(self, chunk: AudioChunk) -> AudioChunk:
-        """Return the chunk with what it has to tell before its own gaps."""
-        told = self._gaps.pop(chunk.source, None) if self._gaps else None
-        return replace(chunk, gaps=(*told, *chunk.gaps)) if told else chunk

@@ -116,3 +116,50 @@ class SinkFailed(StreamEvent):
     sink: str
     error: BaseException
     detached: bool
+
+
+@dataclass(frozen=True)
+class TriggerStarted(StreamEvent):
+    """A :class:`TriggerSink` begins to hand on.
+
+    Attributes
+    ----------
+    sink : str
+        Its name.
+    number : int
+        Counts from 1 with each event of this sink.
+    source : str
+        The source's id.
+    frame : int
+        Position of the first frame that is handed on, pre-roll included.
+    wall_time : float
+        When that frame was captured, ``time.time()`` seconds.
+    """
+
+    sink: str
+    number: int
+    source: str
+    frame: int
+    wall_time: float
+
+
+@dataclass(frozen=True)
+class TriggerEnded(StreamEvent):
+    """What :class:`TriggerStarted` began is complete.
+
+    Attributes
+    ----------
+    sink : str
+        Its name.
+    number : int
+        As in :class:`TriggerStarted`.
+    source : str
+        The source's id.
+    frame : int
+        Position of the first frame that is not handed on, post-roll included.
+    """
+
+    sink: str
+    number: int
+    source: str
+    frame: int

@@ -13,14 +13,18 @@ from typing import Any
 
 from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_loading_process
+from stream_audio.chunk import AudioChunk
 from stream_audio.engine.delivery import OnFailure
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, SessionStateError, StreamAudioError
 from stream_audio.histogram import Histogram
+from stream_audio.event_loop import in_thread
+from stream_audio.history import History
 from stream_audio.report import SessionReport
 from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids
+from stream_audio.sinks.loop_sink import called_by_one_of, refuse_to_wait_for
 
 STOP_TIMEOUT = 10.0
 EXIT_TIMEOUT = 10.0
@@ -32,9 +36,9 @@ _running: weakref.WeakSet[Router] = weakref.WeakSet()
 class Session:
     """A capture that runs. Made by ``StreamAudio.builder()…start()``, not by hand.
 
-    Use it in a ``with`` block, which stops it at the end, also on an exception or Ctrl-C. It also
-    ends by itself when every source has ended. One that is dropped without being stopped stops
-    itself, with a ``ResourceWarning``.
+    Use it in a ``with`` block (``async with`` in ``async`` code), which stops it at the end, also
+    on an exception or Ctrl-C. It also ends by itself when every source has ended. One that is
+    dropped without being stopped stops itself, with a ``ResourceWarning``.
 
     All methods may be called from any thread.
     """
@@ -60,11 +64,15 @@ class Session:
 
         Raises
         ------
+        SessionStateError
+            A sink is asynchronous, and this is the thread of its event loop.
         StreamAudioError
             The session ended because of a fault of this library.
         """
         check_process()
         real_number("timeout", timeout, 0, 1e6)
+        if self.running:
+            refuse_to_wait_for(self._sinks(), "await session.aclose()")
         self._finalizer.detach()
         self._router.request_stop(timeout)
         if not self._router.is_own_thread:
@@ -78,6 +86,18 @@ class Session:
         return self.report()
 
     close = stop
+
+    async def aclose(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
+        """:meth:`stop` for ``async`` code: the event loop goes on meanwhile.
+
+        A task that is cancelled here still waits until all is stopped, ``timeout`` at most. Called
+        by a sink's own coroutine it returns at once, and the session ends when that comes back.
+        """
+        if called_by_one_of(self._sinks()):
+            self._finalizer.detach()
+            self._router.request_stop(timeout)
+            return self.report()
+        return await in_thread(lambda: self.stop(timeout))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the session has ended by itself; True if it has.
@@ -120,11 +140,18 @@ class Session:
         sources: str | Iterable[str] | None = None,
         name: str | None = None,
         on_failure: OnFailure = "detach",
+        replay: float = 0.0,
     ) -> SinkHandle:
         """Add a sink while the session runs; the other sinks notice nothing.
 
         It gets the chunks that come from now on. Parameters and errors are those of
         :meth:`StreamAudioBuilder.add_sink`, and further:
+
+        Parameters
+        ----------
+        replay : float
+            Seconds of the past that it gets first, exact to the frame and without a seam; at most
+            those of :meth:`StreamAudioBuilder.history`.
 
         Raises
         ------
@@ -142,17 +169,65 @@ class Session:
                 sink, sources=sources, name=name, on_failure=on_failure, taken=router.ledger.sinks
             )
             spec.check_sources(router.inlets)
+            if real_number("replay", replay, 0, 3600) > 0:
+                for source in spec.sources or router.inlets:
+                    self._history(source, replay)
             added = False
             try:
                 delivery = router.open_sink(spec)
                 delivery.start()
-                added = router.do(lambda: router.connect(delivery, spec.sources))
+                added = router.do(lambda: router.connect(delivery, spec.sources, replay))
             finally:
                 if not added:
                     router.discard_sink(spec.name)
         if not added:
             raise _ended()
         return SinkHandle(router, delivery)
+
+    def last(self, seconds: float, source: str | None = None) -> AudioChunk | None:
+        """Return the last seconds of a source, as one chunk in the source's own format.
+
+        It ends with the newest chunk that was handed on; what of the next one is captured already
+        is not in it. Frames that are missing are silence in it, and its ``gaps`` tell which.
+
+        Parameters
+        ----------
+        seconds : float
+            At most those of :meth:`StreamAudioBuilder.history`.
+        source : str, optional
+            Its id; not needed if there is but one.
+
+        Returns
+        -------
+        AudioChunk or None
+            Shorter than ``seconds`` if there is no more yet; ``None`` if there is nothing. Also
+            after the session has stopped.
+
+        Raises
+        ------
+        ConfigError
+            So much history is not kept; or there is no such source, or more than one to choose.
+        """
+        check_process()
+        real_number("seconds", seconds, 0, 3600)
+        sources = tuple(self._router.inlets)
+        if source is None and len(sources) > 1:
+            raise ConfigError(
+                "the session has several sources", hint=f"Choose one of {', '.join(sources)}"
+            )
+        return self._history(sources[0] if source is None else source, seconds).last(seconds)
+
+    def _history(self, source: str, seconds: float) -> History:
+        if source not in self._router.inlets:
+            raise _no_such_source(source, self._router.inlets)
+        history = self._router.histories.get(source)
+        if history is None or history.seconds < seconds:
+            kept = 0.0 if history is None else history.seconds
+            raise ConfigError(
+                f"the session keeps {kept:g} s of history, {seconds:g} are asked for",
+                hint="Ask for it beforehand: StreamAudio.builder().history(seconds)",
+            )
+        return history
 
     def pause(
         self, sources: str | Iterable[str] | None = None, *, policy: PausePolicy = "discard"
@@ -191,10 +266,7 @@ class Session:
         chosen = tuple(self._router.inlets) if sources is None else source_ids(sources)
         for source in chosen:
             if source not in self._router.inlets:
-                raise ConfigError(
-                    f"there is no source {source!r}",
-                    hint=f"There are: {', '.join(self._router.inlets)}",
-                )
+                raise _no_such_source(source, self._router.inlets)
         return chosen
 
     def __enter__(self) -> Session:
@@ -209,6 +281,21 @@ class Session:
         if in_loading_process():  # in a forked child there is nothing to stop
             self.stop()
 
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if in_loading_process():
+            await self.aclose()
+
+    def _sinks(self) -> list[object]:
+        return [delivery.sink for delivery in self._router.deliveries.values()]
+
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"
         router = self._router
@@ -217,6 +304,10 @@ class Session:
 
 def _ended() -> SessionStateError:
     return SessionStateError("the session has ended", hint="Start a new one")
+
+
+def _no_such_source(source: str, ids: Iterable[str]) -> ConfigError:
+    return ConfigError(f"there is no source {source!r}", hint=f"There are: {', '.join(ids)}")
 
 
 def _dropped(router: Router) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stream_audio._checks import real_number
 from stream_audio._native import check_process
 from stream_audio.report import SinkReport
+from stream_audio.sinks.loop_sink import as_given, refuse_to_wait_for
 
 if TYPE_CHECKING:
     from stream_audio.engine.delivery import Delivery
@@ -30,7 +31,7 @@ class SinkHandle:
         self._router = router
         self._delivery = delivery
         self.name = delivery.name
-        self.sink: Any = delivery.sink
+        self.sink: Any = as_given(delivery.sink)
 
     @property
     def attached(self) -> bool:
@@ -53,9 +54,15 @@ class SinkHandle:
         -------
         SinkReport
             What became of its frames; also part of ``session.report()``.
+
+        Raises
+        ------
+        SessionStateError
+            It is asynchronous, and this is the thread of its event loop.
         """
         check_process()
         real_number("timeout", timeout, 0, 1e6)
+        refuse_to_wait_for((self._delivery.sink,), "await asyncio.to_thread(handle.remove)")
         self._router.remove_sink(self._delivery, timeout)
         return self.report()
 

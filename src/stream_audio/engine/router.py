@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from stream_audio._native.capture import reader_array, wait_and_read
 from stream_audio._native.portaudio import log_host_messages
+from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
 from stream_audio.engine import switch_interval
 from stream_audio.engine.claims import Claims
@@ -25,6 +27,7 @@ from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.ledger import Ledger, RouteAccount
 from stream_audio.engine.pauses import PausePolicy
+from stream_audio.event_loop import loop_of_caller
 from stream_audio.events import (
     GapDetected,
     SessionStarted,
@@ -35,8 +38,10 @@ from stream_audio.events import (
     StreamEvent,
 )
 from stream_audio.gap import GapCause
+from stream_audio.history import History
 from stream_audio.report import SessionReport, SinkReport
 from stream_audio.sinks.base import SinkInfo, SourceInfo
+from stream_audio.sinks.loop_sink import as_given, blocking_form
 
 if TYPE_CHECKING:
     from stream_audio.sink_spec import SinkSpec
@@ -60,6 +65,12 @@ class Route:
     def __init__(self, delivery: Delivery, account: RouteAccount) -> None:
         self.delivery = delivery
         self.account = account
+
+    def offer(self, chunk: AudioChunk) -> None:
+        """Hand on a chunk, unless the sink was given up."""
+        if not self.delivery.detached:
+            self.account.extend(chunk.frame, chunk.frames)
+            self.delivery.offer(chunk)
 
 
 class Command:
@@ -97,10 +108,13 @@ class Router:
         self.ledger = Ledger()
         self.inlets: dict[str, Inlet] = {}
         self.deliveries: dict[str, Delivery] = {}
+        self.histories: dict[str, History] = {}
         self.config = config
         self.clock = config.clock
         self.events = events
         self.done = threading.Event()
+        self._loop = loop_of_caller()  # where asynchronous sinks run
+        self._epoch = time.time() - self.clock.now()
         self.crashed: BaseException | None = None
         self.sleeper = Sleeper(self.clock)
         self._removed: dict[str, SinkReport] = {}
@@ -204,11 +218,12 @@ class Router:
 
         Whatever interrupts this, :meth:`discard_sink` undoes it.
         """
+        sink = blocking_form(spec.sink, self._loop)
         self._claims.take(spec.sink)
         account = self.ledger.open_sink(spec.name)
         delivery = make_delivery(
             spec.name,
-            spec.sink,
+            sink,
             account,
             self.config,
             spec.on_failure,
@@ -216,20 +231,32 @@ class Router:
             self.sleeper.set,
         )
         self._opened[spec.name] = delivery
-        begin = getattr(spec.sink, "start", None)
+        begin = getattr(sink, "start", None)
         if begin is not None:
             inlets = [self.inlets[name] for name in spec.sources or self.inlets]
-            begin(SinkInfo(spec.name, tuple(_info(inlet) for inlet in inlets)))
+            sources = tuple(_info(inlet) for inlet in inlets)
+            begin(SinkInfo(spec.name, sources, self.send, self._epoch, self.clock.now))
         self._sinks_begun.add(spec.name)
         return delivery
 
-    def connect(self, delivery: Delivery, sources: Iterable[str] | None) -> None:
-        """Route the sources' chunks to a sink; while it runs, on the router's thread."""
+    def connect(
+        self, delivery: Delivery, sources: Iterable[str] | None, replay: float = 0.0
+    ) -> None:
+        """Route the sources' chunks to a sink, the last ``replay`` seconds of history first.
+
+        While it runs, on the router's thread: what is replayed and what comes then join exactly.
+        """
+        replayed: list[tuple[AudioChunk, Route]] = []
         for name in sources or self.inlets:
             rate = self.inlets[name].source.sample_rate
             account = RouteAccount(rate, rate)
             delivery.account.routes.append(account)
-            self._routes.setdefault(name, []).append(Route(delivery, account))
+            route = Route(delivery, account)
+            self._routes.setdefault(name, []).append(route)
+            if replay > 0:
+                replayed += [(chunk, route) for chunk in self.histories[name].replay(replay)]
+        for chunk, route in sorted(replayed, key=lambda pair: pair[0].time):
+            route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}
 
     def is_connected(self, delivery: Delivery) -> bool:
@@ -277,7 +304,7 @@ class Router:
         delivery = self._opened.pop(name, None)
         if delivery is not None:
             delivery.discard(stop_sink=name in self._sinks_begun)
-            self._claims.give_back(delivery.sink)
+            self._claims.give_back(as_given(delivery.sink))
         self._sinks_begun.discard(name)
         self.ledger.sinks.pop(name, None)
 
@@ -340,14 +367,15 @@ class Router:
     def _turn(self, inlet: Inlet) -> bool:
         """Hand on what the last read finished; True if nothing will follow."""
         routes = self._routes.get(inlet.name, ())
+        history = self.histories.get(inlet.name)
         for collected in inlet.collect():
             for gap in collected.gaps:
                 self.send(GapDetected(self.clock.now(), gap))
             for chunk in inlet.pauses.apply(collected):
+                if history is not None:
+                    history.add(chunk)
                 for route in routes:
-                    if not route.delivery.detached:
-                        route.account.extend(chunk.frame, chunk.frames)
-                        route.delivery.offer(chunk)
+                    route.offer(chunk)
         if not inlet.reader.progress.finished:
             return False
         inlet.stop()
@@ -376,7 +404,7 @@ class Router:
                 name: each for name, each in self.deliveries.items() if each is not delivery
             }
             self._opened.pop(delivery.name)
-            self._claims.give_back(delivery.sink)
+            self._claims.give_back(as_given(delivery.sink))
             self._removed[delivery.name] = delivery.report()
             self._forget_removed()
             leaving.gone.set()

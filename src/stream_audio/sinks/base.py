@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from stream_audio.chunk import AudioChunk
+from stream_audio.events import StreamEvent
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class SourceInfo:
     channels: int
 
 
+def _tell_nobody(event: StreamEvent) -> None:
+    """Take an event for a sink that runs without a session, in a test for example."""
+
+
 @dataclass(frozen=True)
 class SinkInfo:
     """What a sink is told when its session starts.
@@ -37,15 +44,28 @@ class SinkInfo:
         The sink's name in events and in the report.
     sources : tuple of SourceInfo
         The sources it will get chunks from.
+    send : callable
+        ``send(event)`` gives ``on_event`` an event; from any thread, never blocks.
+    epoch : float
+        ``time.time()`` at the moment that ``chunk.time`` and ``now()`` count from:
+        ``epoch + chunk.time`` is when a chunk was captured, on the wall clock.
+    now : callable
+        ``now()`` is the session's clock in seconds, for the ``time`` of an event.
     """
 
     name: str
     sources: tuple[SourceInfo, ...]
+    send: Callable[[StreamEvent], None] = field(default=_tell_nobody, repr=False)
+    epoch: float = field(default_factory=lambda: time.time() - time.monotonic())
+    now: Callable[[], float] = field(default=time.monotonic, repr=False)
 
 
 @runtime_checkable
 class Sink(Protocol):
     """Takes chunks. Any object with ``write`` will do; the rest is optional.
+
+    Methods may be ``async def``; those run on the event loop that starts the session, and the
+    sink's worker thread waits for them.
 
     Optional attributes of a sink:
 
@@ -55,6 +75,9 @@ class Sink(Protocol):
     ``stop()``
         Called once after the last chunk, on the thread that wrote, also after a failure. Like
         ``write`` of a sink that is not blocking, it may return the gaps of what it dropped.
+    ``discard()``
+        Called instead of ``stop()`` if the session could not start after all, so that the sink
+        never got a chunk: undo what ``start`` did.
     ``blocking``
         False promises that ``write`` never waits; it is then called on the router's thread, and no
         worker thread is made. True if missing.

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._checks import whole_number
+from stream_audio.carried_gaps import CarriedGaps
 from stream_audio.chunk import AudioChunk
-from stream_audio.cutting import UntoldGaps
 from stream_audio.gap import Gap, GapCause
 
 MAX_FRAMES = 2**24
@@ -36,7 +36,7 @@ class Reblocker:
         self._hop = self.frames - whole_number("overlap", overlap, 0, self.frames - 1)
         self._pad = pad
         self._spans: dict[str, _Span] = {}
-        self._untold = UntoldGaps()
+        self._carried = CarriedGaps()
 
     def push(self, chunk: AudioChunk) -> Iterator[AudioChunk]:
         """Take a chunk, and return the blocks that it completes."""
@@ -45,11 +45,16 @@ class Reblocker:
             if span is not None:
                 yield from self._end(span)
             span = self._spans[chunk.source] = _Span(chunk.frame)
-        self._untold.add(chunk.gaps)
+        self._carried.add(chunk.gaps)
         span.append(chunk)
         while span.end - span.start >= self.frames:
-            yield self._untold.tell(span.block(self.frames))
+            yield self._carried.give_to(span.block(self.frames))
             span.advance(self._hop)
+
+    def waiting(self, source: str) -> int:
+        """Frames of a source that no block has yet, at the end of what was pushed."""
+        span = self._spans.get(source)
+        return 0 if span is None else span.end - span.used
 
     def finish(self) -> Iterator[AudioChunk]:
         """Say that nothing follows, and return what is padded to a block."""
@@ -62,9 +67,9 @@ class Reblocker:
         if span.used == span.end:
             return
         if self._pad:
-            yield self._untold.tell(span.block(self.frames))
+            yield self._carried.give_to(span.block(self.frames))
         else:
-            self._untold.add((span.rest(),))
+            self._carried.add((span.rest(),))
 
 
 class _Span:

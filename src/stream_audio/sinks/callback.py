@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from stream_audio.chunk import AudioChunk
@@ -10,6 +11,8 @@ from stream_audio.errors import ConfigTypeError
 
 class CallbackSink:
     """Calls ``function(chunk)`` for each chunk, on a worker thread of its own.
+
+    An ``async def`` function runs on the event loop that starts the session.
 
     A slow function delays nobody else: up to ``StreamConfig.backlog_bytes`` of chunks wait for it,
     then the oldest are dropped, counted, and told as ``chunk.gap``. A function that raises gets
@@ -25,6 +28,9 @@ class CallbackSink:
         if not callable(function):
             raise ConfigTypeError(f"CallbackSink takes a function, not {function!r}")
         self._function = function
+        if inspect.iscoroutinefunction(function):
+            # So that the session sees what kind of sink this is.
+            self.write = function  # type: ignore[method-assign, assignment]
 
     def write(self, chunk: AudioChunk) -> None:
         """Call the function."""

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from stream_audio._checks import real_number, whole_number
+from stream_audio.carried_gaps import CarriedGaps
 from stream_audio.chunk import AudioChunk
-from stream_audio.chunk_queue import ChunkQueue, missing
-from stream_audio.cutting import UntoldGaps
+from stream_audio.chunk_queue import ChunkQueue
 from stream_audio.errors import ForkedProcessError, SessionStateError
 from stream_audio.event_loop import running_loop, waker_of
 from stream_audio.gap import Gap, GapCause
@@ -72,7 +72,7 @@ class ChannelSink:
         self._closed = False
         self._consumer: weakref.ref[_Reading] | None = None
         self._skipped = 0
-        self._passed_over = UntoldGaps()
+        self._passed_over = CarriedGaps()
         self._process: int | None = None  # that of the session
 
     @property
@@ -197,15 +197,13 @@ class ChannelSink:
     def _newest(self, chunk: AudioChunk) -> AudioChunk:
         while (newer := self._queue.take()) is not None:
             self._skipped += chunk.frames
-            self._passed_over.add((*chunk.gaps, missing(chunk, GapCause.SKIPPED)))
+            self._passed_over.add_chunk(chunk, GapCause.SKIPPED)
             chunk = newer
-        return self._passed_over.tell(chunk)
+        return self._passed_over.give_to(chunk)
 
     def _take(self) -> AudioChunk | None:
         chunk = self._queue.take()
-        if chunk is not None and self._passed_over:
-            return self._passed_over.tell(chunk)
-        return chunk
+        return None if chunk is None else self._passed_over.give_to(chunk)
 
     def chunks(self, frames: int, overlap: int = 0, *, pad: bool = False) -> Blocks:
         """Read blocks of exactly ``frames`` frames, in a loop or an ``async`` loop.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from stream_audio.chunk import AudioChunk
@@ -24,18 +24,20 @@ _called: contextvars.ContextVar[LoopSink | None] = contextvars.ContextVar(
 )
 
 
-def blocking_form(sink: Any) -> Any:
+def blocking_form(sink: Any, loop: asyncio.AbstractEventLoop | None = None) -> Any:
     """Return a sink whose calls block until they are done; most sinks are that already.
+
+    An asynchronous one is called on the loop that runs here, or else on the given one.
 
     Raises
     ------
     SessionStateError
         It has ``async`` methods, and no event loop runs here.
     """
-    methods = (getattr(sink, name, None) for name in ("start", "write", "stop"))
+    methods = (getattr(sink, name, None) for name in ("start", "write", "stop", "discard"))
     if not any(map(inspect.iscoroutinefunction, methods)):
         return sink
-    loop = loop_of_caller()
+    loop = loop_of_caller() or loop
     if loop is None:
         raise SessionStateError(
             f"{sink!r} is asynchronous, and no event loop runs here",
@@ -44,20 +46,25 @@ def blocking_form(sink: Any) -> Any:
     return LoopSink(sink, loop)
 
 
+def as_given(sink: Any) -> Any:
+    """Return the sink as the user made it."""
+    return sink.as_given if isinstance(sink, LoopSink) else sink
+
+
 class LoopSink:
     """Calls an asynchronous sink on its event loop, and waits there until it is done.
 
-    So backlog, tries and timeouts are those of any sink that blocks; a blocked loop is a slow sink.
+    So backlog, tries and timeouts are those of any sink that blocks; a blocked loop makes it slow.
     """
 
     def __init__(self, sink: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self._sink = sink
+        self.as_given = sink
         self._loop = loop
 
     @property
     def unread(self) -> int:
         """As the sink has it."""
-        unread: int = getattr(self._sink, "unread", 0)
+        unread: int = getattr(self.as_given, "unread", 0)
         return unread
 
     def start(self, info: SinkInfo) -> None:
@@ -72,6 +79,10 @@ class LoopSink:
         """Stop the sink."""
         return self._call("stop")
 
+    def discard(self) -> object:
+        """Undo the start of a sink that never got a chunk."""
+        return self._call("discard" if hasattr(self.as_given, "discard") else "stop")
+
     def waits_for_caller(self) -> bool:
         """Whether the calling thread is that of the loop, so that a call could never end."""
         return running_loop() is self._loop
@@ -81,14 +92,14 @@ class LoopSink:
         return _called.get() is self
 
     def _call(self, name: str, *arguments: object) -> object:
-        method = getattr(self._sink, name, None)
+        method = getattr(self.as_given, name, None)
         if method is None:
             return None
         if not inspect.iscoroutinefunction(method):
             return method(*arguments)
         if self.waits_for_caller():
             raise SessionStateError(
-                f"{self._sink!r} would have to wait for the event loop that waits for it",
+                f"{self.as_given!r} would have to wait for the event loop that waits for it",
                 hint='Use "async with builder as session"; elsewhere, "asyncio.to_thread"',
             )
         import asyncio
@@ -113,31 +124,38 @@ class LoopSink:
             except BaseException as error:
                 if called.cancelled():
                     raise SinkError(
-                        f"a call of {self._sink!r} was cancelled", retryable=False
+                        f"a call of {self.as_given!r} was cancelled", retryable=False
                     ) from error
                 raise
 
     def _loop_is_gone(self) -> SinkError:
         return SinkError(
-            f"the event loop of {self._sink!r} is closed",
+            f"the event loop of {self.as_given!r} is closed",
             retryable=False,
             hint="Close the session before the loop ends",
         )
 
     def __repr__(self) -> str:
-        return repr(self._sink)
+        return repr(self.as_given)
 
 
-def refuse_to_wait_for(sinks: Iterable[object]) -> None:
+def refuse_to_wait_for(sinks: Iterable[object], instead: str) -> None:
     """Raise if one of the sinks needs the event loop of the calling thread to go on."""
-    for sink in sinks:
-        if isinstance(sink, LoopSink) and sink.waits_for_caller():
+    for sink in _loop_sinks(sinks):
+        if sink.waits_for_caller():
             raise SessionStateError(
-                f"{sink!r} needs the event loop that stop() would block",
-                hint='Use "await session.aclose()"',
+                f"{sink!r} runs on the event loop that would have to wait for it",
+                hint=f'Use "{instead}"',
             )
 
 
-def is_called_by(sinks: Iterable[object]) -> bool:
+def called_by_one_of(sinks: Iterable[object]) -> bool:
     """Whether the calling task is a method of one of the sinks."""
-    return any(isinstance(sink, LoopSink) and sink.is_called_here() for sink in sinks)
+    return any(sink.is_called_here() for sink in _loop_sinks(sinks))
+
+
+def _loop_sinks(sinks: Iterable[object]) -> Iterator[LoopSink]:
+    for sink in sinks:
+        for each in (sink, getattr(sink, "inner", None)):
+            if isinstance(each, LoopSink):
+                yield each

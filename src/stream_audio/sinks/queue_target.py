@@ -8,9 +8,9 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stream_audio.carried_gaps import CarriedGaps
 from stream_audio.chunk import AudioChunk
-from stream_audio.chunk_queue import ChunkQueue, missing
-from stream_audio.cutting import UntoldGaps
+from stream_audio.chunk_queue import ChunkQueue
 from stream_audio.errors import ConfigTypeError, SessionStateError
 from stream_audio.event_loop import loop_of_caller, waker_of
 from stream_audio.gap import Gap, GapCause
@@ -56,7 +56,7 @@ class ThreadQueue:
 
     def __init__(self, target: queue.Queue[AudioChunk | None]) -> None:
         self._target = target
-        self._untold = UntoldGaps()
+        self._carried = CarriedGaps()
 
     @property
     def unread(self) -> int:
@@ -80,8 +80,8 @@ class ThreadQueue:
         dropped: list[Gap] = []
         while True:
             # What is lost is told by the chunk after it: in the queue, or else by this one.
-            if item is not None and self._untold:
-                item = self._untold.tell(item)
+            if item is not None:
+                item = self._carried.give_to(item)
             try:
                 self._target.put_nowait(item)
             except queue.Full:
@@ -95,10 +95,10 @@ class ThreadQueue:
             if not target.queue:
                 return ()  # the consumer took it meanwhile
             oldest = target.queue.popleft()
-            gap = _lost(oldest, self._untold)
+            gap = _lost(oldest, self._carried)
             for index, chunk in enumerate(target.queue):
                 if gap and isinstance(chunk, AudioChunk) and chunk.source == gap[0].source:
-                    target.queue[index] = self._untold.tell(chunk)
+                    target.queue[index] = self._carried.give_to(chunk)
                     break
         target.task_done()  # nobody else will say so
         return gap
@@ -114,7 +114,7 @@ class LoopQueue:
         self._target = target
         self._loop = loop_of_caller()
         self._staged = ChunkQueue(limit_bytes)
-        self._untold = UntoldGaps()
+        self._carried = CarriedGaps()
         self._dropped: deque[Gap] = deque()  # by the loop, not entered yet
         self._sizes: deque[int] = deque()  # frames of what was put, the last is the newest
         # Held where the loop drops chunks, so that none is dropped after the last were entered.
@@ -183,18 +183,20 @@ class LoopQueue:
         for _ in range(surplus):
             self._drop(fresh.popleft())
         for chunk in fresh:
-            target.put_nowait(self._untold.tell(chunk))
+            target.put_nowait(self._carried.give_to(chunk))
             self._note(chunk)
 
     def _drop(self, oldest: AudioChunk | None) -> None:
-        self._dropped.extend(_lost(oldest, self._untold))
+        self._dropped.extend(_lost(oldest, self._carried))
 
     def _tell_the_oldest(self) -> None:
         """Have the next chunks tell of what is lost; one turn of the queue reaches them."""
         target = self._target
         for _ in range(target.qsize()):
             chunk = target.get_nowait()
-            target.put_nowait(self._untold.tell(chunk) if isinstance(chunk, AudioChunk) else chunk)
+            target.put_nowait(
+                self._carried.give_to(chunk) if isinstance(chunk, AudioChunk) else chunk
+            )
             target.task_done()
 
     def _note(self, chunk: AudioChunk) -> None:
@@ -205,15 +207,13 @@ class LoopQueue:
     async def _put_the_rest(self) -> None:
         """After the session: nothing more will come, so there is time to wait for room."""
         while (chunk := self._staged.take()) is not None:
-            await self._target.put(self._untold.tell(chunk))
+            await self._target.put(self._carried.give_to(chunk))
             self._note(chunk)
         await self._target.put(None)
 
 
-def _lost(oldest: Any, untold: UntoldGaps) -> tuple[Gap, ...]:
+def _lost(oldest: Any, carried: CarriedGaps) -> tuple[Gap, ...]:
     """Note a chunk that was dropped; ``()`` if it is something else that the user put."""
     if not isinstance(oldest, AudioChunk):
         return ()
-    gap = missing(oldest, GapCause.BACKLOG_FULL)
-    untold.add((*oldest.gaps, gap))
-    return (gap,)
+    return (carried.add_chunk(oldest, GapCause.BACKLOG_FULL),)

@@ -1,0 +1,58 @@
+"""Gaps on their way to the chunk that will tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from stream_audio.chunk import AudioChunk
+from stream_audio.gap import Gap, GapCause
+
+
+def missing(chunk: AudioChunk, cause: GapCause) -> Gap:
+    """Return the gap that a chunk leaves when it is dropped."""
+    return Gap(chunk.source, chunk.frame, chunk.frames, cause, chunk.time)
+
+
+class CarriedGaps:
+    """Gaps of chunks that a consumer did not get, until the next chunk of the same source.
+
+    Adjoining gaps of one cause become one, so that this stays small however much is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._gaps: dict[str, list[Gap]] = {}
+
+    def add(self, gaps: Iterable[Gap]) -> None:
+        """Append gaps, later ones after earlier ones of their source."""
+        for gap in gaps:
+            append_gap(self._gaps.setdefault(gap.source, []), gap)
+
+    def add_chunk(self, chunk: AudioChunk, cause: GapCause) -> Gap:
+        """Append what is lost with a dropped chunk; returns the chunk's own gap."""
+        gap = missing(chunk, cause)
+        # The gaps before it would go unseen with it.
+        self.add((*chunk.gaps, gap))
+        return gap
+
+    def take_over(self, other: CarriedGaps) -> None:
+        """Append all that ``other`` carries, which then carries nothing."""
+        if other._gaps:
+            for gaps in other._gaps.values():
+                self.add(gaps)
+            other._gaps.clear()
+
+    def give_to(self, chunk: AudioChunk) -> AudioChunk:
+        """Return the chunk with the gaps of its source that were carried until now."""
+        if not self._gaps:
+            return chunk
+        gaps = self._gaps.pop(chunk.source, None)
+        return replace(chunk, gaps=(*gaps, *chunk.gaps)) if gaps else chunk
+
+
+def append_gap(gaps: list[Gap], gap: Gap) -> None:
+    """Append a gap to those of the same source, as one with the last if it goes on from there."""
+    if gaps and gaps[-1].end == gap.frame and gaps[-1].cause == gap.cause:
+        gaps[-1] = replace(gaps[-1], frames=gaps[-1].frames + gap.frames)
+    else:
+        gaps.append(gap)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio.files import wav
+from stream_audio.files.create import create
 from stream_audio.files.wav import WavWriter
 
 RATE = 8000
@@ -34,7 +35,7 @@ def noise(frames, channels=1, subtype="PCM_16", seed=0):
 
 
 def written(path, subtype="PCM_16", channels=1, *, overwrite=False, sample_rate=RATE):
-    return WavWriter(path, sample_rate, channels, subtype, overwrite=overwrite)
+    return WavWriter(create(path, overwrite=overwrite), sample_rate, channels, subtype, {})
 
 
 def read(path):
@@ -179,8 +180,9 @@ def test_a_writer_that_is_killed_leaves_a_file_that_lacks_less_than_a_second(tmp
 import os, signal
 from pathlib import Path
 import numpy as np
+from stream_audio.files.create import create
 from stream_audio.files.wav import WavWriter
-writer = WavWriter(Path({str(path)!r}), {RATE}, 2, "PCM_24", overwrite=False)
+writer = WavWriter(create(Path({str(path)!r})), {RATE}, 2, "PCM_24", {{}})
 for i in range(37):
     writer.write(np.full(({RATE // 10}, 2), (i + 1) / 64, np.float32))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -369,10 +371,11 @@ def test_the_system_limits_the_file_and_it_stays_valid_to_the_last_whole_write(t
 import resource, signal
 from pathlib import Path
 import numpy as np
+from stream_audio.files.create import create
 from stream_audio.files.wav import WavWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, 100_001))
-writer = WavWriter(Path({str(path)!r}), {RATE}, 3, {subtype!r}, overwrite=False)
+writer = WavWriter(create(Path({str(path)!r})), {RATE}, 3, {subtype!r}, {{}})
 try:
     for i in range(1000):
         writer.write(np.full((77, 3), (i + 1) / 1024, np.float32))

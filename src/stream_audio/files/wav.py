@@ -13,12 +13,13 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio.files.writer import Container, Encoding
 from stream_audio.pcm import float32_bytes, pcm16_bytes, pcm24_bytes
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -40,16 +41,14 @@ class WavWriter:
 
     Parameters
     ----------
-    path : Path
-        Created here; must not exist unless ``overwrite``.
+    descriptor : int
+        Of an empty file, opened for writing; the writer's own from here on.
     sample_rate : int
         Hz.
     channels : int
         1 to 64.
     subtype : str
         A key of :data:`SUBTYPES`.
-    overwrite : bool
-        Whether an existing file is replaced.
 
     Raises
     ------
@@ -58,8 +57,9 @@ class WavWriter:
     """
 
     def __init__(
-        self, path: Path, sample_rate: int, channels: int, subtype: str, *, overwrite: bool
+        self, descriptor: int, sample_rate: int, channels: int, subtype: str, encoding: Encoding
     ) -> None:
+        self.start_time: float | None = None
         self._tag, self._sample_bytes, self._encode = SUBTYPES[subtype]
         self._sample_rate = sample_rate
         self._channels = channels
@@ -67,8 +67,7 @@ class WavWriter:
         self._header_bytes = len(self._header(0))
         self._bytes = 0
         self._bytes_in_header = 0
-        replace = os.O_TRUNC if overwrite else os.O_EXCL
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | replace, 0o666)
+        self._file = descriptor
         try:
             self._write_header()
             os.lseek(self._file, self._header_bytes, os.SEEK_SET)
@@ -80,6 +79,16 @@ class WavWriter:
     def frames(self) -> int:
         """Frames written."""
         return self._bytes // self._frame_bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far."""
+        return self._header_bytes + self._bytes
+
+    @property
+    def max_frames(self) -> int:
+        """The most frames that this file can hold."""
+        return sys.maxsize
 
     def write(self, samples: NDArray[np.float32], silence_before: int = 0) -> None:
         """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing.
@@ -168,3 +177,13 @@ class WavWriter:
         elif self._tag != _PCM:
             fields += struct.pack("<H", 0)  # no extension
         return struct.pack("<4sI", b"fmt ", len(fields)) + fields
+
+
+CONTAINER = Container(
+    name="WAV",
+    extensions=(".wav", ".wave"),
+    subtypes=tuple(SUBTYPES),
+    encoding=frozenset(),
+    check=lambda subtype, encoding: None,
+    open=WavWriter,
+)

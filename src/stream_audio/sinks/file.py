@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from stream_audio._checks import one_of
 from stream_audio.chunk import AudioChunk
 from stream_audio.errors import ConfigError, ConfigTypeError, SinkError
-from stream_audio.files.wav import SUBTYPES, WavWriter
+from stream_audio.files.containers import check_encoding, find_container
+from stream_audio.files.create import create
+from stream_audio.files.writer import Encoding, SoundFileWriter
 from stream_audio.sinks.base import SinkInfo
 
 # Another try cannot mend these.
@@ -38,34 +40,38 @@ class FileSink:
     Parameters
     ----------
     path : str or os.PathLike
-        Ends in ``.wav``. Created when the session starts.
-    subtype : "PCM_16", "PCM_24" or "FLOAT"
-        The type of the samples, by its libsndfile name.
+        Created when the session starts.
+    format : str, optional
+        The container by its libsndfile name; ``None``: by the path's ending.
+    subtype : str, optional
+        The type of the samples, by its libsndfile name; ``None``: the container's usual one.
     overwrite : bool
         Whether an existing file is replaced; otherwise it is an error.
     gaps : "silence" or "skip"
         What stands in the file for lost frames.
+    **encoding
+        Settings of the container, see :class:`stream_audio.files.writer.Encoding`.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        subtype: str = "PCM_16",
+        format: str | None = None,
+        subtype: str | None = None,
         overwrite: bool = False,
         gaps: Literal["silence", "skip"] = "silence",
+        **encoding: Unpack[Encoding],
     ) -> None:
         if not isinstance(path, (str, os.PathLike)):
             raise ConfigTypeError(f"FileSink takes a path, not {path!r}")
         self.path = Path(path)
-        if self.path.suffix.lower() not in (".wav", ".wave"):
-            raise ConfigError(
-                f"cannot tell a file format from {os.fspath(path)!r}", hint="Use the ending .wav"
-            )
-        self._subtype = one_of("subtype", subtype, tuple(SUBTYPES))
+        self._container = find_container(self.path, format)
+        self._subtype = check_encoding(self._container, subtype, encoding)
+        self._encoding = encoding
         self._gaps = one_of("gaps", gaps, ("silence", "skip"))
         self._overwrite = overwrite
-        self._writer: WavWriter | None = None
+        self._writer: SoundFileWriter | None = None
         self._frames = 0
 
     @property
@@ -88,12 +94,12 @@ class FileSink:
             )
         source = info.sources[0]
         try:
-            self._writer = WavWriter(
-                self.path,
+            self._writer = self._container.open(
+                create(self.path, overwrite=self._overwrite),
                 source.sample_rate,
                 source.channels,
                 self._subtype,
-                overwrite=self._overwrite,
+                self._encoding,
             )
         except OSError as error:
             raise self._failure("create", error) from error

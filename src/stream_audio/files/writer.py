@@ -1,0 +1,85 @@
+"""What every writer of a sound file looks like, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32] | NDArray[np.int16] | NDArray[np.int32]
+"""Shape (frames, channels). Full scale is ±1.0, or that of the integer type."""
+
+
+class SoundFileWriter(Protocol):
+    """Writes one sound file, through an open descriptor that it owns.
+
+    A writer is made from a descriptor of an empty regular file, opened for writing, by
+    :attr:`Container.open`; it closes the descriptor in :meth:`close`, or when making it fails. It
+    knows neither the file's name nor its permissions; :mod:`stream_audio.files.create` does. All
+    calls come from one thread at a time.
+
+    Every method raises :class:`OSError` as the system gives it.
+    """
+
+    start_time: float | None
+    """Capture time of the first frame, ``time.time()`` seconds; set before the first ``write`` by
+    whoever knows it, and stored in the file if the format has room for it."""
+
+    @property
+    def frames(self) -> int:
+        """Frames written, silence included."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far; of a compressed one, as far as it has been encoded."""
+
+    @property
+    def max_frames(self) -> int:
+        """The most frames that this file can hold; ``sys.maxsize`` if there is no limit."""
+
+    def write(self, samples: Samples, silence_before: int = 0) -> None:
+        """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing."""
+
+    def close(self) -> None:
+        """Complete the file and close the descriptor, also when completing it fails."""
+
+
+class Encoding(TypedDict, total=False):
+    """Settings of how a file is written; each container says which of them it knows."""
+
+    rf64: Literal["auto", "never", "always"]
+    bext: bool | dict[str, str]
+    fsync: float
+
+
+@dataclass(frozen=True)
+class Container:
+    """A kind of sound file that can be written.
+
+    Attributes
+    ----------
+    name : str
+        Its libsndfile name, for example ``"WAV"``.
+    extensions : tuple of str
+        File name endings in lower case, with the dot; the first is the usual one.
+    subtypes : tuple of str
+        Sample types and codecs by their libsndfile names; the first is the default.
+    encoding : frozenset of str
+        The keys of :class:`Encoding` that it knows.
+    check : callable
+        ``check(subtype, encoding)`` raises ConfigError or ConfigTypeError for a setting that
+        cannot work; called where the user said it.
+    open : callable
+        ``open(descriptor, sample_rate, channels, subtype, encoding)`` returns a writer. Raises
+        ConfigError if the format cannot hold such audio, OSError if the file cannot be written.
+    """
+
+    name: str
+    extensions: tuple[str, ...]
+    subtypes: tuple[str, ...]
+    encoding: frozenset[str]
+    check: Callable[[str, Encoding], object]
+    open: Callable[[int, int, int, str, Encoding], Any]

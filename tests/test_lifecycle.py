@@ -23,6 +23,7 @@ from stream_audio import (
     CallbackSink,
     ChannelSink,
     ConfigError,
+    FileClosed,
     FileSink,
     GapCause,
     SessionStarted,
@@ -383,7 +384,7 @@ def test_what_on_event_raises_is_logged_and_harms_nothing(tmp_path, caplog):
         session = builder(counter(4800)).add_sink(float_file(path)).on_event(handler).start()
         assert session.wait(GIVE_UP)
         report = session.stop()
-    assert seen == [SessionStarted, SourceEnded, SessionStopped]
+    assert seen == [SessionStarted, SourceEnded, FileClosed, SessionStopped]
     logged = [record.getMessage() for record in caplog.records]
     assert len(logged) == 3
     assert all("on_event raised for" in line for line in logged)

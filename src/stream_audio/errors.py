@@ -7,6 +7,8 @@ All three are part of ``str(error)``.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class StreamAudioError(Exception):
     """The root of everything this library raises on purpose.
@@ -91,3 +93,29 @@ class SinkError(StreamAudioError):
     ) -> None:
         super().__init__(message, host_text=host_text, hint=hint)
         self.retryable = retryable
+
+
+class FileSinkError(SinkError):
+    """A file could not be created, written or completed.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    frames : int
+        Frames that are saved in it; it is valid up to the last of them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Path,
+        frames: int = 0,
+        retryable: bool = False,
+        host_text: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, retryable=retryable, host_text=host_text, hint=hint)
+        self.path = path
+        self.frames = frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from stream_audio.gap import Gap
 
@@ -163,3 +164,92 @@ class TriggerEnded(StreamEvent):
     number: int
     source: str
     frame: int
+
+
+@dataclass(frozen=True)
+class FileClosed(StreamEvent):
+    """A file sink completed a file: its only one, or a part of a recording.
+
+    Attributes
+    ----------
+    sink : str
+        Its name.
+    path : Path
+        The file.
+    frames : int
+        Frames in it, silence for gaps included.
+    gaps : tuple of Gap
+        What is missing from it; what is missing just before its first frame counts too. A gap
+        that is silence across two files is one gap in each.
+    """
+
+    sink: str
+    path: Path
+    frames: int
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True)
+class FileMoved(StreamEvent):
+    """The file that a sink is writing got another name; the sink goes on writing it there.
+
+    Attributes
+    ----------
+    sink : str
+        Its name.
+    path : Path
+        What the file was called.
+    new_path : Path or None
+        What it is called now, if the system tells.
+    """
+
+    sink: str
+    path: Path
+    new_path: Path | None
+
+
+@dataclass(frozen=True)
+class DiskLow(StreamEvent):
+    """A file sink's disk has room for ten minutes or less; sent again when half of it is left.
+
+    Attributes
+    ----------
+    sink : str
+        The sink's name.
+    path : Path
+        The file it is writing.
+    free_bytes : int
+        Bytes left on the disk.
+    minutes : float
+        How long that lasts at this sink's rate, if nothing else writes to the disk.
+    """
+
+    sink: str
+    path: Path
+    free_bytes: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class FallbackUsed(StreamEvent):
+    """A file sink could not go on with its file, and goes on in its fallback; nothing is missing.
+
+    Attributes
+    ----------
+    sink : str
+        Its name.
+    path : Path
+        The file that it could not go on with.
+    frames : int
+        Frames in it.
+    fallback : Path
+        The file in which the next frame is.
+    error : OSError
+        Why, in the system's words.
+    """
+
+    sink: str
+    path: Path
+    frames: int
+    fallback: Path
+    error: OSError

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio.files import wav
-from stream_audio.files.create import create
+from stream_audio.files.create import IfExists, create
 from stream_audio.files.wav import WavWriter
 
 RATE = 8000
-BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
+BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4}
 GIVE_UP = 60.0
 
 
@@ -29,13 +29,18 @@ def noise(frames, channels=1, subtype="PCM_16", seed=0):
     random = np.random.default_rng(seed)
     if subtype == "FLOAT":
         return random.standard_normal((frames, channels)).astype(np.float32)
-    full_scale = 2 ** (8 * BYTES[subtype] - 1)
+    bits = min(24, 8 * BYTES[subtype])  # what a float holds
+    full_scale = 2 ** (bits - 1)
     integers = random.integers(-full_scale, full_scale, (frames, channels))
     return (integers / full_scale).astype(np.float32)
 
 
-def written(path, subtype="PCM_16", channels=1, *, overwrite=False, sample_rate=RATE):
-    return WavWriter(create(path, overwrite=overwrite), sample_rate, channels, subtype, {})
+def written(
+    path, subtype="PCM_16", channels=1, *, overwrite=False, sample_rate=RATE, **encoding
+):
+    if_exists = IfExists.OVERWRITE if overwrite else IfExists.FAIL
+    file = create(path, if_exists=if_exists)
+    return WavWriter(file.descriptor, sample_rate, channels, subtype, encoding)
 
 
 def read(path):
@@ -182,7 +187,7 @@ from pathlib import Path
 import numpy as np
 from stream_audio.files.create import create
 from stream_audio.files.wav import WavWriter
-writer = WavWriter(create(Path({str(path)!r})), {RATE}, 2, "PCM_24", {{}})
+writer = WavWriter(create(Path({str(path)!r})).descriptor, {RATE}, 2, "PCM_24", {{}})
 for i in range(37):
     writer.write(np.full(({RATE // 10}, 2), (i + 1) / 64, np.float32))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -247,30 +252,33 @@ def test_a_longer_file_is_replaced_entirely(tmp_path):
 
 
 class FullDisk:
-    """In place of `os.write`: takes ``room`` bytes more, in short writes, then has no space."""
+    """In place of `os.pwrite`: takes ``room`` bytes of samples more, in short writes.
+
+    The header's place is taken already.
+    """
 
     def __init__(self, room=None, error=errno.ENOSPC, longest=100):
         self.room = room
         self.error = error
         self.longest = longest
 
-    def write(self, file, data):
-        if self.room is None:
-            return os_write(file, data)
+    def pwrite(self, file, data, offset):
+        if self.room is None or offset == 0:
+            return os_pwrite(file, data, offset)
         size = min(len(data), self.longest, self.room)
         if size == 0:
             raise OSError(self.error, os.strerror(self.error))
         self.room -= size
-        return os_write(file, bytes(data[:size]))
+        return os_pwrite(file, bytes(data[:size]), offset)
 
 
-os_write = os.write
+os_pwrite = os.pwrite
 
 
 @pytest.fixture
 def disk(monkeypatch):
     full = FullDisk()
-    monkeypatch.setattr(wav.os, "write", full.write)
+    monkeypatch.setattr(wav.os, "pwrite", full.pwrite)
     return full
 
 
@@ -375,7 +383,7 @@ from stream_audio.files.create import create
 from stream_audio.files.wav import WavWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, 100_001))
-writer = WavWriter(create(Path({str(path)!r})), {RATE}, 3, {subtype!r}, {{}})
+writer = WavWriter(create(Path({str(path)!r})).descriptor, {RATE}, 3, {subtype!r}, {{}})
 try:
     for i in range(1000):
         writer.write(np.full((77, 3), (i + 1) / 1024, np.float32))
@@ -399,27 +407,12 @@ writer.close()
 # ---- past 4 GiB ----
 
 
-@pytest.fixture
-def sparse(monkeypatch):
-    """Silence becomes a hole in the file: it takes neither time nor disk."""
-
-    def write(file, data):
-        if len(data) < 65_536:
-            return os_write(file, data)
-        end = os.lseek(file, len(data), os.SEEK_CUR)
-        if os.fstat(file).st_size < end:
-            os.ftruncate(file, end)
-        return len(data)
-
-    monkeypatch.setattr(wav.os, "write", write)
-
-
 LIMIT = 2**32 - 1
 """The largest size that a RIFF header holds."""
 
 
 @pytest.mark.parametrize("subtype", BYTES)
-def test_past_4_gib_it_becomes_rf64(tmp_path, sparse, subtype):
+def test_past_4_gib_it_becomes_rf64(tmp_path, subtype):
     path = tmp_path / "a.wav"
     samples = noise(101, 64, subtype)
     silence = 2**32 // (64 * BYTES[subtype]) + 1
@@ -445,7 +438,7 @@ def riff_size_but_for_data(path, **kwargs):
 
 
 @pytest.mark.parametrize(("beyond", "name"), [(0, b"RIFF"), (1, b"RF64")])
-def test_it_stays_plain_wav_as_long_as_that_can_be(tmp_path, sparse, beyond, name):
+def test_it_stays_plain_wav_as_long_as_that_can_be(tmp_path, beyond, name):
     """To the frame: the largest RIFF, and one frame more."""
     overhead = riff_size_but_for_data(tmp_path / "empty.wav")
     path = tmp_path / "a.wav"
@@ -468,7 +461,7 @@ def test_it_stays_plain_wav_as_long_as_that_can_be(tmp_path, sparse, beyond, nam
     assert soundfile.info(path).frames == frames
 
 
-def test_an_odd_size_past_4_gib_is_padded(tmp_path, sparse):
+def test_an_odd_size_past_4_gib_is_padded(tmp_path):
     path = tmp_path / "a.wav"
     frames = 2**32 // 3 + 2
     frames += frames % 2 == 0

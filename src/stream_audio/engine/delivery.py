@@ -50,6 +50,7 @@ class Delivery(abc.ABC):
         self._on_failure = on_failure
         self._send = send
         self.detached = False
+        self._discarded = False
         # Gaps of chunks that were skipped, for the next chunk of each source.
         self._skipped: dict[str, tuple[Gap, ...]] = {}
 
@@ -59,6 +60,7 @@ class Delivery(abc.ABC):
 
     def discard(self, *, stop_sink: bool) -> None:
         """End what was begun for a session that never ran; ``stop_sink``: the sink was started."""
+        self._discarded = True
         if stop_sink:
             self._stop_sink()
 
@@ -113,6 +115,8 @@ class Delivery(abc.ABC):
 
     def _stop_sink(self) -> None:
         stop = getattr(self.sink, "stop", None)
+        if self._discarded:
+            stop = getattr(self.sink, "discard", stop)
         if stop is None:
             return
         try:
@@ -219,6 +223,7 @@ class WorkerDelivery(Delivery):
             super().discard(stop_sink=stop_sink)
             self._arrived.close()
         else:
+            self._discarded = True
             self.close()  # the worker stops the sink itself
             self._thread.join()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Literal, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,12 @@ class SoundFileWriter(Protocol):
     def size(self) -> int:
         """Bytes of the file so far; of a compressed one, as far as it has been encoded."""
 
-    @property
-    def max_frames(self) -> int:
-        """The most frames that this file can hold; ``sys.maxsize`` if there is no limit."""
+    def room(self, size: int = sys.maxsize) -> int:
+        """Return how many frames can be appended before the file has more than ``size`` bytes.
+
+        Nor more than the format can hold. Where the size is not known beforehand, because it is
+        compressed: 0 once it has been reached, ``sys.maxsize`` before.
+        """
 
     def write(self, samples: Samples, silence_before: int = 0) -> None:
         """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing."""
@@ -51,8 +55,11 @@ class Encoding(TypedDict, total=False):
     """Settings of how a file is written; each container says which of them it knows."""
 
     rf64: Literal["auto", "never", "always"]
+    """WAV: whether the file becomes RF64 past 4 GiB, ends there, or is RF64 from the start."""
     bext: bool | dict[str, str]
+    """WAV: broadcast extension; fields of :data:`stream_audio.files.bext.FIELDS`."""
     fsync: float
+    """WAV: seconds of audio after which they are on the disk, beyond the reach of a power cut."""
 
 
 @dataclass(frozen=True)
@@ -82,4 +89,4 @@ class Container:
     subtypes: tuple[str, ...]
     encoding: frozenset[str]
     check: Callable[[str, Encoding], object]
-    open: Callable[[int, int, int, str, Encoding], Any]
+    open: Callable[[int, int, int, str, Encoding], SoundFileWriter]

@@ -1,56 +1,106 @@
-"""A sink that writes a sound file."""
+"""A sink that writes sound files."""
 
 from __future__ import annotations
 
 import errno
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Unpack
 
-from stream_audio._checks import one_of
+from stream_audio._checks import one_of, whole_number
 from stream_audio.chunk import AudioChunk
-from stream_audio.errors import ConfigError, ConfigTypeError, SinkError
+from stream_audio.errors import ConfigError, ConfigTypeError, FileSinkError, SinkError
 from stream_audio.files.containers import check_encoding, find_container
-from stream_audio.files.create import create
-from stream_audio.files.writer import Encoding, SoundFileWriter
+from stream_audio.files.create import IfExists
+from stream_audio.files.names import Names
+from stream_audio.files.recording import GapPolicy, Plan, Recording
+from stream_audio.files.rotation import parse_rotation
+from stream_audio.files.writer import Encoding
 from stream_audio.sinks.base import SinkInfo
 
 # Another try cannot mend these.
-_FINAL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EBADF}
+_FINAL_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EFBIG,
+    errno.EBADF,
+    errno.ENOENT,
+    errno.ENAMETOOLONG,
+}
 
 _NAME_A_FILE = "Give the name of a file"
 
 _HINTS = {
-    errno.EEXIST: "Pass overwrite=True to replace it",
+    errno.EEXIST: "Pass overwrite=True to replace it, or unique=True for another name",
     errno.ENOENT: "Create the folder first",
+    errno.ENOTDIR: "Create the folder first",
     errno.EACCES: "Choose a folder that you may write to",
     errno.EPERM: "Choose a folder that you may write to",
+    errno.EROFS: "Choose a folder that you may write to",
     errno.EISDIR: _NAME_A_FILE,
+    errno.ENAMETOOLONG: "Choose a shorter name",
     errno.ENOSPC: "Free some space; what was recorded so far is complete",
+    errno.EDQUOT: "Free some space; what was recorded so far is complete",
 }
 
 
 class FileSink:
-    """Writes one source to a WAV file.
+    """Writes one source to a sound file, or to one after the other.
 
-    The file can be opened at any moment: its header is brought up to date about once a second, so
-    that a crash loses the last second at most. Past 4 GiB it becomes RF64. A gap is filled with
+    A WAV file can be opened at any moment: its header is brought up to date about once a second,
+    so that a crash loses the last second at most. Past 4 GiB it becomes RF64. A gap is filled with
     silence, so that the file's time is real time.
+
+    If the file cannot be written any more (the disk is full, the file was removed) the sink fails,
+    once, with a :class:`~stream_audio.FileSinkError`, and what is in the file is valid; or it goes
+    on in ``fallback`` without a missing frame. Events: ``FileClosed``, ``FallbackUsed``,
+    ``DiskLow``, ``FileMoved``.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Created when the session starts.
+        Created when the session starts. ``{start}`` and ``{index}`` in the file's name stand for
+        the local time of its first frame and its number, from 1, and may have a format:
+        ``"{start:%Y%m%d-%H%M%S}-{index:04}.wav"``.
     format : str, optional
         The container by its libsndfile name; ``None``: by the path's ending.
     subtype : str, optional
         The type of the samples, by its libsndfile name; ``None``: the container's usual one.
+    rotate : str, float or timedelta, optional
+        Go on in another file after so long (``"1h"``, ``"90 s"``, or seconds) or so many bytes
+        (``"500 MB"``), exact to the frame. Without a template the files are ``NAME-0001.wav`` and
+        so on.
+    align : bool
+        Begin files at whole multiples of ``rotate`` of the local time of day.
+    keep : int, optional
+        Keep the last so many files of this recording and delete older ones.
+    gaps : "silence", "skip" or "split"
+        What lost frames become: silence, nothing, or the end of one file and the start of another.
+    ledger : bool
+        Whether ``NAME.wav.json``, written beside each file, tells what is missing and where.
+    fallback : str or os.PathLike, optional
+        A file, or a folder, in which to go on after an error.
     overwrite : bool
-        Whether an existing file is replaced; otherwise it is an error.
-    gaps : "silence" or "skip"
-        What stands in the file for lost frames.
+        Whether an existing file is replaced; otherwise it is an error. (A later file of a
+        recording whose name is taken gets another one in any case.)
+    unique : bool
+        Take another name (``NAME-1.wav``) if that one is taken.
+    atomic : bool
+        Call the file ``NAME.wav.part`` until it is complete.
+    mode : int, optional
+        Permissions, for example ``0o600``; ``None``: as the umask has it.
     **encoding
-        Settings of the container, see :class:`stream_audio.files.writer.Encoding`.
+        Settings of the container. WAV: ``rf64="auto"``, ``"never"`` (go on in another file at
+        4 GiB) or ``"always"``; ``bext=True`` or a dict with any of ``description``,
+        ``originator``, ``originator_reference`` and ``coding_history`` for a broadcast file with
+        its date and time reference; ``fsync=seconds`` to lose no more than that in a power cut.
+
+    Raises
+    ------
+    ConfigError, ConfigTypeError
+        A setting that cannot work.
     """
 
     def __init__(
@@ -59,29 +109,59 @@ class FileSink:
         *,
         format: str | None = None,
         subtype: str | None = None,
+        rotate: str | float | timedelta | None = None,
+        align: bool = False,
+        keep: int | None = None,
+        gaps: GapPolicy = "silence",
+        ledger: bool = False,
+        fallback: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
-        gaps: Literal["silence", "skip"] = "silence",
+        unique: bool = False,
+        atomic: bool = False,
+        mode: int | None = None,
         **encoding: Unpack[Encoding],
     ) -> None:
-        if not isinstance(path, (str, os.PathLike)):
-            raise ConfigTypeError(f"FileSink takes a path, not {path!r}")
-        self.path = Path(path)
-        self._container = find_container(self.path, format)
-        self._subtype = check_encoding(self._container, subtype, encoding)
-        self._encoding = encoding
-        self._gaps = one_of("gaps", gaps, ("silence", "skip"))
-        self._overwrite = overwrite
-        self._writer: SoundFileWriter | None = None
+        self._path = _as_path(path)
+        container = find_container(self._path, format)
+        if overwrite and unique:
+            raise ConfigError("overwrite and unique exclude each other")
+        if keep is not None:
+            whole_number("keep", keep, 1, 2**40)
+        self._plan = Plan(
+            path=self._path,
+            fallback=None if fallback is None else _as_path(fallback),
+            container=container,
+            subtype=check_encoding(container, subtype, encoding),
+            encoding=encoding,
+            if_exists=(
+                IfExists.OVERWRITE if overwrite else IfExists.RENAME if unique else IfExists.FAIL
+            ),
+            mode=None if mode is None else whole_number("mode", mode, 0, 0o777),
+            temporary=bool(atomic),
+            rotation=parse_rotation(rotate, align),
+            keep=keep,
+            gaps=one_of("gaps", gaps, ("silence", "skip", "split")),  # type: ignore[arg-type]
+            ledger=bool(ledger),
+        )
+        if keep is not None and not self._plan.numbered:
+            raise ConfigError("keep needs files to choose from", hint='For example rotate="1h"')
+        Names(self._path, numbered=self._plan.numbered)  # a format that makes no name raises here
+        self._recording: Recording | None = None
         self._frames = 0
 
     @property
+    def path(self) -> Path:
+        """The file that is being written, or was last; before the start as it was given."""
+        return self._path
+
+    @property
     def name(self) -> str:
-        """The file's name, for events and the report."""
-        return self.path.name
+        """The file's name as it was given, for events and the report."""
+        return self._plan.path.name
 
     @property
     def frames(self) -> int:
-        """Frames in the file, silence for gaps included."""
+        """Frames in all files, silence for gaps included."""
         return self._frames
 
     def start(self, info: SinkInfo) -> None:
@@ -89,57 +169,77 @@ class FileSink:
         if len(info.sources) != 1:
             names = ", ".join(source.id for source in info.sources)
             raise ConfigError(
-                f"a FileSink writes one source, but {self.path} would get {names}",
+                f"a FileSink writes one source, but {self._path} would get {names}",
                 hint='Choose one: add_sink(sink, sources="…")',
             )
-        source = info.sources[0]
         try:
-            self._writer = self._container.open(
-                create(self.path, overwrite=self._overwrite),
-                source.sample_rate,
-                source.channels,
-                self._subtype,
-                self._encoding,
-            )
+            self._recording = Recording(self._plan, info)
         except OSError as error:
-            raise self._failure("create", error) from error
+            raise _failure("create", self._plan.path, 0, error) from error
         except ValueError as error:  # a null byte in the name
-            raise SinkError(
-                f"cannot create {str(self.path)!r}", retryable=False, host_text=str(error)
+            if isinstance(error, ConfigError):
+                raise
+            name = repr(os.fspath(self._path))
+            raise FileSinkError(
+                f"cannot create {name}", path=self._path, host_text=str(error)
             ) from error
+        self._path = self._recording.part.file.path
 
     def write(self, chunk: AudioChunk) -> None:
-        """Append a chunk, all of it or nothing."""
-        if self._writer is None:
-            raise SinkError(f"{self.path} is not open", retryable=False)
-        silence = 0
-        if self._gaps == "silence":
-            silence = sum(gap.frames for gap in chunk.gaps)
+        """Append a chunk; called by the session."""
+        recording = self._recording
+        if recording is None:
+            raise SinkError(f"{self._path} is not open", retryable=False)
         try:
-            self._writer.write(chunk.data, silence)
+            recording.write(chunk)
         except OSError as error:
-            raise self._failure("write to", error) from error
-        self._frames = self._writer.frames
+            part = recording.part
+            raise _failure("write to", part.file.path, part.saved_frames, error) from error
+        finally:
+            self._path = recording.part.file.path
+            self._frames = recording.frames
 
     def stop(self) -> None:
         """Complete the file; called by the session."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
+        recording, self._recording = self._recording, None
+        if recording is not None:
             try:
-                writer.close()
+                recording.close()
             except OSError as error:
-                raise self._failure("complete", error) from error
+                saved = recording.part.saved_frames
+                raise _failure("complete", self._path, saved, error) from error
+            finally:
+                self._path = recording.part.file.path
 
-    def _failure(self, doing: str, error: OSError) -> SinkError:
-        hint = _HINTS.get(error.errno or 0, "")
-        if error.errno == errno.EEXIST and self.path.is_dir():
-            hint = _NAME_A_FILE
-        return SinkError(
-            f"cannot {doing} {self.path}",
-            retryable=error.errno not in _FINAL_ERRORS,
-            host_text=error.strerror or str(error),
-            hint=hint,
-        )
+    def discard(self) -> None:
+        """Delete the file again; called if the session could not start after all."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.discard()
 
     def __repr__(self) -> str:
-        return f"FileSink({str(self.path)!r}, subtype={self._subtype!r}, frames={self._frames})"
+        plan = self._plan
+        return f"FileSink({str(self._path)!r}, subtype={plan.subtype!r}, frames={self._frames})"
+
+
+def _as_path(path: object) -> Path:
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise ConfigTypeError(f"FileSink takes a path, not {path!r}")
+    return Path(path)
+
+
+def _failure(doing: str, path: Path, frames: int, error: OSError) -> FileSinkError:
+    hint = _HINTS.get(error.errno or 0, "")
+    if error.errno == errno.EEXIST and path.is_dir():
+        hint = _NAME_A_FILE
+    message = f"cannot {doing} {path}"
+    if doing != "create":
+        message += f"; {frames} frames are saved in it"
+    return FileSinkError(
+        message,
+        path=path,
+        frames=frames,
+        retryable=error.errno not in _FINAL_ERRORS,
+        host_text="; ".join([error.strerror or str(error), *getattr(error, "__notes__", ())]),
+        hint=hint,
+    )

@@ -1,0 +1,61 @@
+"""What is asked of a disk besides taking data: how much room it has, and to keep what it took."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+LOW_MINUTES = 10.0
+"""Minutes of recording for which there must be room, or a warning is given."""
+
+
+def flush_to_disk(descriptor: int) -> None:
+    """Return when what was written is on the disk itself, and so are the file's size and place."""
+    if sys.platform == "darwin":  # its fsync does not reach beyond the drive's own memory
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(descriptor)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a disk has left for one recording.
+
+    Attributes
+    ----------
+    free_bytes : int
+        Bytes that this user may still write.
+    minutes : float
+        How long that lasts.
+    """
+
+    free_bytes: int
+    minutes: float
+
+
+class RoomWatch:
+    """Tells when a disk gets low: once at first, then each time only half of it is left."""
+
+    def __init__(self) -> None:
+        self._next = LOW_MINUTES
+
+    def look(self, descriptor: int, bytes_per_second: float) -> Room | None:
+        """Return what is left, if that is news of a shortage.
+
+        Parameters
+        ----------
+        descriptor : int
+            Of a file on the disk.
+        bytes_per_second : float
+            What the recording takes.
+        """
+        system = os.fstatvfs(descriptor)
+        free = system.f_bavail * system.f_frsize
+        minutes = free / bytes_per_second / 60
+        if minutes >= self._next:
+            return None
+        self._next = minutes / 2
+        return Room(free, minutes)

@@ -51,7 +51,9 @@ class Encoder:
             np.copyto(narrow, integers, casting="unsafe")
             return narrow
         packed = self._room(samples, "u1", 3)
-        np.copyto(packed, integers.view(np.uint8).reshape(*samples.shape, 4)[..., :3])
+        four = integers.view(np.uint8).reshape(*samples.shape, 4)
+        for byte in range(3):
+            packed[..., byte] = four[..., byte]
         return packed
 
     def _room(self, samples: Samples, dtype: str, *more: int) -> NDArray[Any]:

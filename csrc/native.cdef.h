@@ -161,6 +161,14 @@ void sa_virtual_device_stop(sa_virtual_device *device);
 bool sa_virtual_device_active(sa_virtual_device *device);
 void sa_virtual_device_destroy(sa_virtual_device *device);
 
+/* feeder.h */
+typedef struct sa_feeder sa_feeder;
+sa_feeder *sa_feeder_create(sa_clock *clock, sa_capture *capture, uint32_t period, bool freewheel);
+bool sa_feeder_push(sa_feeder *feeder, const float *frames, int64_t count);
+void sa_feeder_end(sa_feeder *feeder);
+void sa_feeder_stop(sa_feeder *feeder);
+void sa_feeder_destroy(sa_feeder *feeder);
+
 /* host_messages.h */
 #define SA_HOST_MESSAGE_BYTES ...
 bool sa_host_messages_take(char *line, size_t bytes);

@@ -1,6 +1,7 @@
 /* What the generated binding is compiled against; native.cdef.h says what of it Python sees. */
 #include "capture.h"
 #include "clock.h"
+#include "feeder.h"
 #include "host_messages.h"
 #include "levels.h"
 #include "portaudio_generation.h"

@@ -78,6 +78,10 @@ class BackendError(StreamAudioError):
     """PortAudio, or an audio backend below it, is missing or broken."""
 
 
+class FileError(StreamAudioError):
+    """A sound file cannot be read, or cannot be mended."""
+
+
 class SinkError(StreamAudioError):
     """A sink could not take a chunk.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Literal
 
 from stream_audio.errors import ConfigTypeError
 from stream_audio.sources.base import Source
 from stream_audio.sources.device import DeviceSource
+from stream_audio.sources.file import FileSource
 from stream_audio.sources.virtual import Fault, VirtualSource
 
 
@@ -66,6 +68,36 @@ class AudioSource:
             What the host is asked for; a number is in seconds.
         """
         return DeviceSource(name, sample_rate, channels, period, latency)
+
+    @staticmethod
+    def file(
+        path: str | os.PathLike[str],
+        *,
+        pace: Literal["real_time", "freewheel"] = "real_time",
+        loop: bool = False,
+    ) -> Source:
+        """Play a sound file of any format that libsndfile reads, as if it came from a device.
+
+        It goes through the same ring, router and sinks. No frame of it is lost before the router,
+        however slow the sinks are. When the file ends the source does; if it cannot be read to its
+        end, the source's report says why.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            A regular file. Opened when the session starts.
+        pace : "real_time" or "freewheel"
+            Real time delivers 10 ms at a time when they would have been captured; freewheeling
+            goes as fast as the ring has room.
+        loop : bool
+            Whether it begins again at its end, without a gap, until the session is stopped.
+
+        Raises
+        ------
+        FileError
+            At the start: it is missing, unreadable, or no sound file.
+        """
+        return FileSource(path, pace, loop)
 
     @staticmethod
     def virtual(

@@ -1,0 +1,271 @@
+"""A source that is a sound file: read on a thread of its own, handed over like a device's audio."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from stream_audio._checks import one_of
+from stream_audio._native import ffi, in_loading_process, lib
+from stream_audio._native.capture import Capture
+from stream_audio.engine.clock import Clock
+from stream_audio.errors import ConfigTypeError, DeviceFormatError, FileError
+from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
+from stream_audio.sources.base import Opening, OpenSource
+
+REAL_TIME_PERIOD = 0.01
+"""Seconds."""
+
+FREEWHEEL_PERIOD = 4096
+"""Frames."""
+
+READ_FRAMES = 16_384
+"""About as many are decoded at once. libsndfile seeks at each read, which costs a FLAC block."""
+
+STOP_TIMEOUT = 5.0
+"""Seconds that a read may take when the session stops; a network's file system may hang."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """See :meth:`AudioSource.file`."""
+
+    path: str | os.PathLike[str]
+    pace: Literal["real_time", "freewheel"]
+    loop: bool
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, (str, os.PathLike)):
+            raise ConfigTypeError(f"AudioSource.file takes a path, not {self.path!r}")
+        one_of("pace", self.pace, ("real_time", "freewheel"))
+        if not isinstance(self.loop, bool):
+            raise ConfigTypeError(f"loop must be True or False, not {self.loop!r}")
+
+    def open(self, opening: Opening) -> OpenSource:
+        """Open the file and read its header."""
+        sound = SoundReader(os.fspath(self.path))
+        try:
+            for name in ("sample_rate", "channels"):
+                wanted = getattr(opening.format, name)
+                if wanted is not None and wanted != getattr(sound, name):
+                    raise DeviceFormatError(
+                        f"{sound.path} has {name} {getattr(sound, name)}, "
+                        f"but the session's format asks for {wanted}",
+                        hint="Use FormatPreset.NATIVE",
+                    )
+            if self.loop and sound.frames == 0:
+                raise FileError(f"cannot loop {sound.path}: it has no frames")
+            freewheel = self.pace == "freewheel"
+            period = FREEWHEEL_PERIOD
+            if not freewheel:
+                period = round(REAL_TIME_PERIOD * sound.sample_rate)
+            capture = opening.capture(sound.sample_rate, sound.channels, period)
+        except BaseException:
+            sound.close()
+            raise
+        return OpenFile(sound, capture, opening.clock, period, freewheel=freewheel, loop=self.loop)
+
+
+class SoundReader:
+    """Reads a sound file block by block.
+
+    Parameters
+    ----------
+    path : str
+        A regular file.
+
+    Attributes
+    ----------
+    sample_rate, channels : int
+        As its header has them.
+    frames : int, optional
+        As its header has them; ``None`` if it does not say (a FLAC stream may not).
+
+    Raises
+    ------
+    FileError
+        From here and from :meth:`read`, with the words of the system or of libsndfile.
+    """
+
+    def __init__(self, path: str) -> None:
+        import soundfile
+
+        self.path = path
+        self._errors = soundfile.SoundFileError
+        # Opened here: libsndfile would say "System error" whatever the reason.
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+            text = getattr(error, "strerror", None) or str(error)
+            raise FileError(f"cannot open {path!r}", host_text=text) from error
+        try:
+            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                raise FileError(f"cannot play {path}: it is not a regular file")
+            self._file = self._open(soundfile)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        unknown = self._file.frames >= 2**62
+        self.frames: int | None = None if unknown else self._file.frames
+        self.position = 0
+
+    def _open(self, soundfile: Any) -> Any:
+        try:
+            file = soundfile.SoundFile(self._descriptor, closefd=False)
+        except self._errors as error:
+            raise FileError(
+                f"cannot read {self.path} as a sound file",
+                host_text=_words(error),
+                hint="A damaged WAV or FLAC may be mended: stream_audio.repair(path)",
+            ) from error
+        if not (1 <= file.channels <= MAX_CHANNELS and 1000 <= file.samplerate <= MAX_SAMPLE_RATE):
+            text = f"{file.channels} channels at {file.samplerate} Hz"
+            file.close()
+            raise FileError(
+                f"cannot play {self.path}: it has {text}",
+                hint=f"1 to {MAX_CHANNELS} channels and 1000 to {MAX_SAMPLE_RATE} Hz will do",
+            )
+        return file
+
+    def read(self, samples: np.ndarray[Any, np.dtype[np.float32]]) -> int:
+        """Fill ``samples``, as far as the file goes; returns how many frames they are."""
+        try:
+            frames = int(self._file.buffer_read_into(samples.data.cast("B"), "float32"))
+        except self._errors as error:
+            length = "" if self.frames is None else f" of {self.frames}"
+            raise FileError(
+                f"cannot read {self.path} beyond frame {self.position}{length}",
+                host_text=_words(error),
+            ) from error
+        self.position += frames
+        return frames
+
+    def rewind(self) -> None:
+        """Go back to the first frame."""
+        try:
+            self._file.seek(0)
+        except self._errors as error:
+            raise FileError(
+                f"cannot go back to the start of {self.path}", host_text=_words(error)
+            ) from error
+        self.position = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        os.close(self._descriptor)
+
+
+def _words(error: Exception) -> str:
+    """Libsndfile's own words, without soundfile's prefix."""
+    return str(getattr(error, "error_string", "") or error).rstrip(".")
+
+
+class OpenFile:
+    """An open file, the thread that reads it, and the capture that it goes into."""
+
+    def __init__(
+        self,
+        sound: SoundReader,
+        capture: Capture,
+        clock: Clock,
+        period: int,
+        *,
+        freewheel: bool,
+        loop: bool,
+    ) -> None:
+        self.capture = capture
+        self.sample_rate = sound.sample_rate
+        self.channels = sound.channels
+        self.freewheel = freewheel
+        self.description = f"file {sound.path}"
+        # The feeder says of each packet where in the file it is: nothing can be missing.
+        capture.native.counted_by_host = True
+        self._sound = sound
+        self._clock = clock  # keeps the native clock alive
+        self._period = min(period, capture.frames)
+        self._loop = loop
+        self._error: FileError | None = None
+        self._feeder: Any = ffi.NULL
+        self._thread = threading.Thread(target=self._run, name="stream-audio-file", daemon=True)
+
+    def start(self) -> None:
+        """Start reading."""
+        self._feeder = lib.sa_feeder_create(
+            self._clock.native, self.capture.native, self._period, self.freewheel
+        )
+        if self._feeder == ffi.NULL:
+            raise MemoryError("no memory for a file's feeder")
+        try:
+            self._thread.start()
+        except BaseException:
+            lib.sa_feeder_destroy(self._feeder)
+            self._feeder = ffi.NULL
+            raise
+
+    def _run(self) -> None:
+        try:
+            self._feed()
+        except FileError as error:  # told by stop(), which the router calls at the end
+            self._error = error
+        except Exception as error:
+            self._error = FileError(f"cannot read {self._sound.path}", host_text=repr(error))
+            self._error.__cause__ = error
+        finally:
+            lib.sa_feeder_end(self._feeder)
+
+    def _feed(self) -> None:
+        sound = self._sound
+        periods = max(1, READ_FRAMES // self._period)
+        samples = np.empty((periods * self._period, sound.channels), np.float32)
+        start = ffi.cast("float *", samples.ctypes.data)
+        while True:
+            frames = sound.read(samples)
+            if frames and not lib.sa_feeder_push(self._feeder, start, frames):
+                return
+            if frames < len(samples):
+                if not self._loop:
+                    break
+                if sound.position == 0:
+                    raise FileError(f"cannot loop {sound.path}: it has no frames")
+                sound.rewind()
+        if sound.frames is not None and sound.position < sound.frames:
+            raise FileError(
+                f"{sound.path} ends after {sound.position} frames, "
+                f"but its header speaks of {sound.frames}",
+                hint="A damaged WAV or FLAC may be mended: stream_audio.repair(path)",
+            )
+
+    def stop(self) -> None:
+        """Stop reading; raises what kept the file from being read to its end."""
+        if self._thread.ident is not None:
+            lib.sa_feeder_stop(self._feeder)
+            self._thread.join(STOP_TIMEOUT)
+            if self._thread.is_alive():
+                raise FileError(f"a read of {self._sound.path} does not come back")
+        if self._error is not None:
+            raise self._error
+
+    def is_active(self) -> bool:
+        """Return True: a file does not go away; its end ends the capture."""
+        return True
+
+    def lost(self) -> None:
+        """Do nothing: a file is never lost."""
+
+    def close(self) -> None:
+        """Close the file and free the capture, unless a read hangs that might still use them."""
+        if self._thread.is_alive() or not in_loading_process():
+            return
+        self._sound.close()
+        if self._feeder != ffi.NULL:
+            lib.sa_feeder_destroy(self._feeder)
+            self._feeder = ffi.NULL
+        self.capture.close()

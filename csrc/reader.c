@@ -30,8 +30,8 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
     reader->limit = INT64_MAX;
     reader->last_time_ns = INT64_MIN;
     reader->freewheel = freewheel;
-    reader->hold_ns = hold_ns;
-    sa_timeline_init(&reader->timeline, capture->sample_rate, capture->counted_by_host);
+    sa_gaps_init(&reader->gaps, capture, hold_ns);
+    sa_timeline_init(&reader->timeline, capture->sample_rate);
     return reader;
 }
 
@@ -85,15 +85,13 @@ static bool open_chunk(sa_reader *reader) {
 /* Judges the packet at the head and moves the timeline on; false: later packets must tell. */
 static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     sa_progress *progress = &reader->progress;
-    bool decide =
-        finished || sa_clock_now(reader->capture->clock) - packet->entry_ns > reader->hold_ns;
-    int64_t host_lost = sa_timeline_judge(&reader->timeline, &reader->capture->packets, decide);
+    int64_t host_lost = sa_gaps_judge(&reader->gaps, finished);
     if (host_lost == SA_UNDECIDED) {
         return false;
     }
     reader->packet_judged = true;
     reader->packet_taken = 0;
-    reader->packet_position = packet->position + reader->timeline.host_lost;
+    reader->packet_position = packet->position + reader->gaps.lost;
     sa_timeline_advance(&reader->timeline, packet, reader->packet_position);
 
     if (packet->lost_before > 0 || host_lost > 0) {

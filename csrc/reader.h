@@ -6,6 +6,7 @@
 #define SA_READER_H
 
 #include "capture.h"
+#include "gaps.h"
 #include "histogram.h"
 #include "timeline.h"
 
@@ -57,8 +58,8 @@ typedef struct {
     int64_t limit;  /* the position at which the reader ends, whatever follows; set before
                      * the first read */
     bool freewheel; /* the source is not paced by the clock: never predict, look often */
-    int64_t hold_ns;
 
+    sa_gaps gaps;
     sa_timeline timeline;
     sa_block block;
     sa_progress progress;

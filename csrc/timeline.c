@@ -13,67 +13,11 @@ static const double OUTLIER_NS = 25e6;
  * holds that much back to hand it over at once. */
 static const double RELOCK_AFTER_NS = 2e9;
 
-void sa_timeline_init(sa_timeline *timeline, double sample_rate, bool counted_by_host) {
+void sa_timeline_init(sa_timeline *timeline, double sample_rate) {
     *timeline = (sa_timeline){
         .sample_rate = sample_rate,
-        .counted_by_host = counted_by_host,
         .frame_ns = 1e9 / sample_rate,
     };
-}
-
-/* The packet's host frame, unwrapped next to that of the last judged packet: 32 bits wrap after a
- * day at 48 kHz; their signed difference does not. */
-static int64_t unwrapped(const sa_timeline *timeline, const sa_packet *packet) {
-    return timeline->host_frame + (int32_t)(packet->host_frame - (uint32_t)timeline->host_frame);
-}
-
-/* Frames by which the host's count is ahead of what is accounted for; negative: behind. */
-static int64_t frames_ahead(const sa_timeline *timeline, const sa_packet *packet) {
-    int64_t accounted = packet->position + timeline->host_lost + timeline->residual;
-    return unwrapped(timeline, packet) - accounted;
-}
-
-/* The first packets may have been late themselves: the lowest residual before any loss counts.
- * (After a loss, a count that is behind means that too much was believed; the next loss is then
- * that much shorter.) */
-static void settle_residual(sa_timeline *timeline, const sa_packet *packet) {
-    int64_t ahead = frames_ahead(timeline, packet);
-    if (ahead < 0 && timeline->host_lost == 0) {
-        timeline->residual += ahead;
-    }
-}
-
-int64_t sa_timeline_judge(sa_timeline *timeline, sa_ring *packets, bool decide) {
-    const sa_packet *packet = sa_ring_peek(packets, 0);
-    if (!timeline->counted_by_host) {
-        return 0;
-    }
-    if (!timeline->started) {
-        timeline->host_frame = packet->host_frame;
-        timeline->residual = timeline->host_frame - packet->position;
-        timeline->started = true;
-        return 0;
-    }
-    settle_residual(timeline, packet);
-    int64_t lost = frames_ahead(timeline, packet);
-    for (uint64_t ahead = 1; lost > 0; ahead++) {
-        if (sa_ring_available(packets, ahead + 1) <= ahead) {
-            if (!decide) {
-                return SA_UNDECIDED;
-            }
-            break;
-        }
-        /* While a burst makes the lateness good, it falls from packet to packet. */
-        int64_t next = frames_ahead(timeline, sa_ring_peek(packets, ahead));
-        if (next >= lost) {
-            break;
-        }
-        lost = next;
-    }
-    lost = lost > 0 ? lost : 0;
-    timeline->host_frame = unwrapped(timeline, packet);
-    timeline->host_lost += lost;
-    return lost;
 }
 
 static void lock_loop(sa_timeline *timeline, const sa_packet *packet, int64_t end) {

@@ -18,7 +18,7 @@ import pytest
 HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
 
-CAPTURE = ("capture", "clock", "levels", "reader", "realtime", "ring", "timeline")
+CAPTURE = ("capture", "clock", "gaps", "levels", "reader", "realtime", "ring", "timeline")
 PROGRAMS = {  # and what of the core each needs
     "ring_hammer": ("ring",),
     "capture_hammer": CAPTURE,

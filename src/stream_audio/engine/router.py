@@ -111,7 +111,6 @@ class Router:
         self.histories: dict[str, History] = {}
         self.config = config
         self.clock = config.clock
-        self._epoch = time.time() - config.clock.now()
         self.events = events
         self.done = threading.Event()
         self._loop = loop_of_caller()  # where asynchronous sinks run

@@ -386,7 +386,7 @@ def test_what_on_event_raises_is_logged_and_harms_nothing(tmp_path, caplog):
         report = session.stop()
     assert seen == [SessionStarted, SourceEnded, FileClosed, SessionStopped]
     logged = [record.getMessage() for record in caplog.records]
-    assert len(logged) == 3
+    assert len(logged) == len(seen)
     assert all("on_event raised for" in line for line in logged)
     assert "on purpose" in caplog.text
     assert report.balanced
@@ -585,7 +585,8 @@ def test_a_session_ends_by_itself_when_its_sources_have(tmp_path):
         assert chunk.frame == by_source[chunk.source]
         by_source[chunk.source] = chunk.end
     assert by_source == {"a": 4800, "b": 14_400}
-    assert [event.source for event in events if isinstance(event, SourceEnded)] == ["a", "b"]
+    ended = [event.source for event in events if isinstance(event, SourceEnded)]
+    assert sorted(ended) == ["a", "b"]  # freewheeling, either may be first
     assert [type(event) for event in (events[0], events[-1])] == [SessionStarted, SessionStopped]
     assert events[-1].balanced
 

@@ -35,9 +35,7 @@ def noise(frames, channels=1, subtype="PCM_16", seed=0):
     return (integers / full_scale).astype(np.float32)
 
 
-def written(
-    path, subtype="PCM_16", channels=1, *, overwrite=False, sample_rate=RATE, **encoding
-):
+def written(path, subtype="PCM_16", channels=1, *, overwrite=False, sample_rate=RATE, **encoding):
     if_exists = IfExists.OVERWRITE if overwrite else IfExists.FAIL
     file = create(path, if_exists=if_exists)
     return WavWriter(file.descriptor, sample_rate, channels, subtype, encoding)

@@ -12,6 +12,9 @@ enum { BITE_BYTES = 8192 };
  * first look is taken this long before one is due. */
 static const int64_t LEAD_NS = 80 * 1000;
 
+/* A long chunk may be late by this part of its length, so that one look finds it. */
+enum { CHUNK_PARTS_LATE = 256 };
+
 /* If it is not there yet the wait looks again after this long, then at growing intervals. */
 static const int64_t FIRST_LOOK_NS = 15 * 1000;
 static const int64_t LAST_LOOK_NS = 5 * 1000 * 1000;
@@ -243,10 +246,12 @@ static int64_t next_due(const sa_reader *reader, int64_t now) {
     int64_t missing = smaller(reader->chunk_frames - have, reader->limit - loop_frame);
     int64_t end = loop_frame + (missing + period - 1) / period * period;
     int64_t due = sa_timeline_time_of(&reader->timeline, (double)end);
-    if (due - LEAD_NS > now) {
-        return due - LEAD_NS;
+    due += (int64_t)((double)reader->chunk_frames * reader->timeline.frame_ns) / CHUNK_PARTS_LATE -
+           LEAD_NS;
+    if (due > now) {
+        return due;
     }
-    int64_t look = (now - due) / 4;
+    int64_t look = (now - due - LEAD_NS) / 4;
     look = look > FIRST_LOOK_NS ? look : FIRST_LOOK_NS;
     return now + (look < LAST_LOOK_NS ? look : LAST_LOOK_NS);
 }

@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 
 from stream_audio import (
-    AudioSource,
-    ChannelSink,
-    ConfigError,
-    FormatPreset,
     Histogram,
-    StreamAudio,
 )
 
 THREE = Histogram(np.array([0.0, 1.0, 2.0, math.inf]), np.array([1, 2, 1]))
@@ -35,18 +30,3 @@ def test_without_a_duration_there_is_no_percentile():
 def test_a_dict_has_the_buckets_that_are_not_empty():
     histogram = Histogram(np.array([0.0, 1.0, 2.0, math.inf]), np.array([1, 0, 4]))
     assert json.loads(json.dumps(histogram.to_dict())) == {"seconds": [0.0, 2.0], "counts": [1, 4]}
-
-
-def test_a_session_tells_how_long_each_callback_took():
-    source = AudioSource.virtual("silence", period=256, frames=25_600, pace="freewheel")
-    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
-    with builder.add_sink(ChannelSink()).start() as session:
-        session.wait()
-        while_open = session.callback_durations("mic").total
-    durations = session.callback_durations("mic")  # still there when the device is closed
-    assert durations.total == 100 >= while_open
-    longest = session.report().sources["mic"].longest_callback
-    assert 0 < durations.percentile(50) <= durations.percentile(100)
-    assert longest <= durations.percentile(100) <= longest * 65 / 64 + 1e-9
-    with pytest.raises(ConfigError, match="There are: mic"):
-        session.callback_durations("speaker")

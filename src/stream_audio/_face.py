@@ -49,6 +49,7 @@ from stream_audio.sinks.energy_gate import EnergyGate
 from stream_audio.sinks.file import FileSink
 from stream_audio.sinks.trigger import TriggerSink
 from stream_audio.sources.audio_source import AudioSource
+from stream_audio.stats import MemoryUse, SessionStats, SinkStats, SourceStats
 
 __all__ = [
     "AmbiguousDeviceError",
@@ -78,11 +79,13 @@ __all__ = [
     "Histogram",
     "HostUnresponsiveError",
     "InputDevice",
+    "MemoryUse",
     "Pause",
     "Session",
     "SessionReport",
     "SessionStarted",
     "SessionStateError",
+    "SessionStats",
     "SessionStopped",
     "Sink",
     "SinkError",
@@ -90,11 +93,13 @@ __all__ = [
     "SinkHandle",
     "SinkInfo",
     "SinkReport",
+    "SinkStats",
     "SourceEnded",
     "SourceInfo",
     "SourceLost",
     "SourceReport",
     "SourceStalled",
+    "SourceStats",
     "StreamAudio",
     "StreamAudioBuilder",
     "StreamAudioError",

@@ -20,10 +20,23 @@ class ChunkQueue:
     ``put`` and ``close`` belong to one thread, ``take`` to another. A put into a queue that is not
     full takes no lock, so a consumer that was suspended at any point does not hold the putting
     thread up.
+
+    Attributes
+    ----------
+    limit : int
+        ``limit_bytes``.
+    highest : int
+        The most frames that ever waited.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        Bytes of samples.
     """
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
+        self.limit = limit_bytes
+        self.highest = 0
         self._chunks: deque[AudioChunk] = deque()
         self._pushed_out: deque[Gap] = deque()
         # Guards taking one from the left, on either side, together with its bookkeeping.
@@ -48,16 +61,17 @@ class ChunkQueue:
         """Append a chunk; returns the gaps of what had to make room for it."""
         size = chunk.data.nbytes
         pushed_out: tuple[Gap, ...] = ()
-        if self._bytes_in + size - self._bytes_out > self._limit:
+        if self._bytes_in + size - self._bytes_out > self.limit:
             pushed_out = self._make_room(size)
         self._bytes_in += size
         self._frames_in += chunk.frames
         self._chunks.append(chunk)
+        self.highest = max(self.highest, self.frames)
         return pushed_out
 
     def _make_room(self, size: int) -> tuple[Gap, ...]:
         gaps = []
-        while self._bytes_in + size - self._bytes_out > self._limit:
+        while self._bytes_in + size - self._bytes_out > self.limit:
             with self._left:
                 if not self._chunks:
                     break

@@ -26,6 +26,11 @@ class History:
         self.seconds = seconds
         self._chunks: deque[AudioChunk] = deque()
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of the samples that are kept."""
+        return sum(chunk.data.nbytes for chunk in list(self._chunks))
+
     def add(self, chunk: AudioChunk) -> None:
         """Append the source's next chunk, and forget what is too old; never waits."""
         chunks = self._chunks

@@ -19,12 +19,12 @@ from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, SessionStateError, StreamAudioError
 from stream_audio.event_loop import in_thread
-from stream_audio.histogram import Histogram
 from stream_audio.history import History
 from stream_audio.report import SessionReport
 from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids
 from stream_audio.sinks.loop_sink import called_by_one_of, refuse_to_wait_for
+from stream_audio.stats import MemoryUse, SessionStats
 
 STOP_TIMEOUT = 10.0
 EXIT_TIMEOUT = 10.0
@@ -117,21 +117,18 @@ class Session:
         check_process()
         return self._router.report()
 
-    def callback_durations(self, source: str) -> Histogram:
-        """How long each callback of a source took in this library, from entry to publication.
+    def stats(self) -> SessionStats:
+        """How it stands: losses, ring and backlogs, durations, levels.
 
-        Raises
-        ------
-        ConfigError
-            The session has no such source.
+        Cheap: ask ten times a second if you like.
         """
         check_process()
-        inlets = self._router.inlets
-        if source not in inlets:
-            raise ConfigError(
-                f"the session has no source {source!r}", hint=f"There are: {', '.join(inlets)}"
-            )
-        return inlets[source].callback_durations()
+        return self._router.stats()
+
+    def memory(self) -> MemoryUse:
+        """How much memory its audio takes, and takes at most."""
+        check_process()
+        return self._router.memory()
 
     def add_sink(
         self,

@@ -1,5 +1,7 @@
 """Histograms (csrc/histogram.h): which bucket counts which duration."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def test_edges_rise_and_begin_at_nothing():
 
 
 def test_no_bucket_is_wider_than_a_64th_of_what_it_counts():
-    for lower, upper in zip(EDGES[64:], EDGES[65:], strict=False):
+    for lower, upper in itertools.pairwise(EDGES[64:]):
         assert upper - lower <= max(1, lower / 64)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio._native.durations import snapshot
 from stream_audio.histogram import Histogram
 
 # Columns of a chunk's row, as csrc/reader.h has them.
@@ -43,6 +43,7 @@ class Capture:
         if self.native == ffi.NULL:
             raise MemoryError(f"no memory for a ring of {ring_frames} frames")
         self.frames = ring_frames
+        self.bytes = ring_frames * channels * 4 + packets * int(ffi.sizeof("sa_packet"))
         self.channels = channels
         self.sample_rate = sample_rate
 
@@ -74,6 +75,9 @@ class Block:
         self.samples = _read_only(self._samples)
         self.peaks = _read_only(self._peaks)
         self.squares = _read_only(self._squares)
+        self.bytes = sum(
+            array.nbytes for array in (self._samples, self.rows, self._peaks, self._squares)
+        )
         self.native = {
             "frames": ffi.cast("float *", self._samples.ctypes.data),
             "rows": ffi.cast("int64_t *", self.rows.ctypes.data),
@@ -88,12 +92,6 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-@functools.cache
-def _histogram_edges() -> NDArray[np.float64]:
-    edges = [lib.sa_histogram_edge(bucket) * 1e-9 for bucket in range(lib.SA_HISTOGRAM_BUCKETS)]
-    return _read_only(np.array([*edges, np.inf]))
 
 
 class Reader:
@@ -134,8 +132,7 @@ class Reader:
 
     def callback_durations(self) -> Histogram:
         """Return how long the callbacks took that have been read."""
-        counts = np.frombuffer(ffi.buffer(self.native.callbacks.counts), np.uint64)
-        return Histogram(_histogram_edges(), counts.astype(np.int64))
+        return snapshot(self.native.callbacks)
 
     def close(self) -> None:
         """Free the reader; not the capture."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
+from stream_audio._native.durations import Durations
 from stream_audio.chunk import AudioChunk
 from stream_audio.chunk_queue import ChunkQueue, missing
 from stream_audio.config import StreamConfig
@@ -23,6 +24,7 @@ from stream_audio.errors import SinkError
 from stream_audio.events import GapDetected, SinkFailed, StreamEvent
 from stream_audio.gap import Gap, GapCause
 from stream_audio.report import SinkReport
+from stream_audio.stats import SinkStats
 
 _log = logging.getLogger("stream_audio")
 
@@ -50,6 +52,9 @@ class Delivery(abc.ABC):
         self._on_failure = on_failure
         self._send = send
         self.detached = False
+        self._write_times = Durations()
+        self._retried = 0
+        self._rate = 1  # that of the last chunk
         self._discarded = False
         # Gaps of chunks that were skipped, for the next chunk of each source.
         self._skipped: dict[str, tuple[Gap, ...]] = {}
@@ -143,6 +148,35 @@ class Delivery(abc.ABC):
             self.account.delivered -= sum(gap.frames for gap in dropped)
             self._drop(dropped)
 
+    def stats(self) -> SinkStats:
+        """Return how it stands; on any thread."""
+        backlog = self.backlog
+        return SinkStats(
+            offered=self.account.offered,
+            delivered=self.account.delivered,
+            dropped=self.account.dropped,
+            pending=self.pending,
+            backlog_seconds=0.0 if backlog is None else backlog.frames / self._rate,
+            backlog_highest_seconds=0.0 if backlog is None else backlog.highest / self._rate,
+            backlog_bytes=0 if backlog is None else backlog.bytes,
+            spilled_bytes=0,
+            write_times=self._write_times.snapshot(),
+            retries=self._retried,
+        )
+
+    @property
+    def backlog(self) -> ChunkQueue | None:
+        """What waits for the sink; ``None`` if the sink keeps that to itself."""
+        backlog = getattr(self.sink, "backlog", None)
+        return backlog if isinstance(backlog, ChunkQueue) else None
+
+    def _timed_write(self, chunk: AudioChunk) -> object:
+        """Write a chunk, and note how long that took."""
+        began = self._clock.now()
+        returned = self.sink.write(chunk)
+        self._write_times.record(self._clock.now() - began)
+        return returned
+
     def report(self) -> SinkReport:
         """Return its part of the session's report."""
         self.account.pending = self.pending
@@ -165,9 +199,10 @@ class DirectDelivery(Delivery):
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
         self.account.offered += chunk.frames
+        self._rate = chunk.sample_rate
         chunk = self._with_skipped(chunk)
         try:
-            dropped = self.sink.write(chunk)
+            dropped = self._timed_write(chunk)
         except BaseException as error:
             self._give_up(chunk, error)
         else:
@@ -245,10 +280,16 @@ class WorkerDelivery(Delivery):
     def _account_is_closed(self) -> bool:
         return self._abandoned
 
+    @property
+    def backlog(self) -> ChunkQueue:
+        """The queue before the worker."""
+        return self._queue
+
     # ---- the router's side ----
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
         self.account.offered += chunk.frames
+        self._rate = chunk.sample_rate
         self._drop(self._queue.put(chunk))
         self._arrived.set()
 
@@ -330,7 +371,7 @@ class WorkerDelivery(Delivery):
         delay = self._config.retry_delay
         for tries_left in range(self._config.retries, -1, -1):
             try:
-                self.sink.write(chunk)
+                self._timed_write(chunk)
             except BaseException as error:
                 # SystemExit and its like are not meant for this thread: they are failures too.
                 final = not isinstance(error, Exception)
@@ -338,6 +379,7 @@ class WorkerDelivery(Delivery):
                 if final or tries_left == 0 or self._abandoned:
                     return error
                 _log.info("sink %s raised, trying again in %.1f s: %s", self.name, delay, error)
+                self._retried += 1
                 self._pause(delay)
                 delay *= 2
                 if self._abandoned:

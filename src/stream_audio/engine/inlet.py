@@ -11,9 +11,9 @@ from stream_audio.engine.ledger import SourceAccount
 from stream_audio.engine.pauses import Pauses
 from stream_audio.errors import StreamAudioError
 from stream_audio.gap import Gap, GapCause
-from stream_audio.histogram import Histogram
 from stream_audio.report import SourceReport
 from stream_audio.sources.base import OpenSource
+from stream_audio.stats import SourceStats
 
 _log = logging.getLogger("stream_audio")
 
@@ -54,7 +54,8 @@ class Inlet:
         # A report may be asked for on another thread while the reader is being closed.
         self._reader_open = threading.Lock()
         self._last_report: SourceReport | None = None
-        self._last_durations: Histogram | None = None
+        self._last_stats: SourceStats | None = None
+        self._newest: AudioChunk | None = None
         self._last_packets = 0
         rate = source.sample_rate
         self.reader = Reader(
@@ -92,6 +93,8 @@ class Inlet:
             )
             account.captured += frames
             account.position = frame + frames
+        if chunks:
+            self._newest = chunks[-1]
         return chunks
 
     def _gaps(self, end: int, time: float, ring_lost: int, host_lost: int) -> tuple[Gap, ...]:
@@ -149,7 +152,7 @@ class Inlet:
         last_report = self.report()
         with self._reader_open:
             self._last_report = last_report
-            self._last_durations = self.reader.callback_durations()
+            self._last_stats = self._stats()
             self.reader.close()
         self.source.close()
 
@@ -158,10 +161,10 @@ class Inlet:
         with self._reader_open:
             return self._last_report or self._report()
 
-    def callback_durations(self) -> Histogram:
-        """Return how long its callbacks took; on any thread."""
+    def stats(self) -> SourceStats:
+        """Return how it stands; on any thread."""
         with self._reader_open:
-            return self._last_durations or self.reader.callback_durations()
+            return self._last_stats or self._stats()
 
     def _report(self) -> SourceReport:
         account = self.account
@@ -181,3 +184,36 @@ class Inlet:
             error=self.error,
             pauses=tuple(account.pauses),
         )
+
+    def _stats(self) -> SourceStats:
+        account = self.account
+        progress = self.reader.progress
+        capture = self.source.capture
+        rate = self.source.sample_rate
+        newest = self._newest
+        return SourceStats(
+            captured=account.captured,
+            lost=account.lost,
+            paused=account.paused,
+            synthetic=account.synthetic,
+            position=account.position,
+            sample_rate=rate,
+            ring_seconds=max(0, capture.stored - progress.captured) / rate,
+            ring_highest_seconds=progress.ring_highest / rate,
+            ring_capacity_seconds=capture.frames / rate,
+            xruns=progress.overflows,
+            callbacks=progress.packets,
+            callback_durations=self.reader.callback_durations(),
+            peak=() if newest is None else tuple(newest.peak.tolist()),
+            rms=() if newest is None else tuple(newest.rms.tolist()),
+        )
+
+    @property
+    def ring_bytes(self) -> int:
+        """Memory of the rings."""
+        return self.source.capture.bytes
+
+    @property
+    def block_bytes(self) -> int:
+        """Memory of the block that chunks are being written to."""
+        return self.reader.block.bytes

@@ -42,6 +42,7 @@ from stream_audio.history import History
 from stream_audio.report import SessionReport, SinkReport
 from stream_audio.sinks.base import SinkInfo, SourceInfo
 from stream_audio.sinks.loop_sink import as_given, blocking_form
+from stream_audio.stats import MemoryUse, SessionStats
 
 if TYPE_CHECKING:
     from stream_audio.sink_spec import SinkSpec
@@ -183,6 +184,27 @@ class Router:
         if self.crashed is not None:
             problems.append(f"the router crashed: {self.crashed!r}")
         return SessionReport(sources, sinks, tuple(problems), running)
+
+    def stats(self) -> SessionStats:
+        """How it stands now."""
+        return SessionStats(
+            self.clock.now(),
+            {name: inlet.stats() for name, inlet in self.inlets.items()},
+            {name: delivery.stats() for name, delivery in self.deliveries.items()},
+        )
+
+    def memory(self) -> MemoryUse:
+        """How much memory its audio takes."""
+        inlets, deliveries = self.inlets.values(), self.deliveries.values()
+        sinks = [delivery.stats() for delivery in deliveries]
+        return MemoryUse(
+            rings=sum(inlet.ring_bytes for inlet in inlets),
+            blocks=sum(inlet.block_bytes for inlet in inlets),
+            backlogs=sum(sink.backlog_bytes for sink in sinks),
+            backlogs_at_most=sum(each.backlog.limit for each in deliveries if each.backlog),
+            histories=sum(history.bytes for history in self.histories.values()),
+            spilled=sum(sink.spilled_bytes for sink in sinks),
+        )
 
     def send(self, event: StreamEvent) -> None:
         """Tell the user, if there is a handler."""

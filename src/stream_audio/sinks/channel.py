@@ -81,6 +81,11 @@ class ChannelSink:
         return self._queue.frames if self._target is None else self._target.unread
 
     @property
+    def backlog(self) -> ChunkQueue | None:
+        """What waits to be read, for the session's figures; ``None`` with a target."""
+        return self._queue if self._target is None else None
+
+    @property
     def skipped(self) -> int:
         """Frames that :meth:`latest` has passed over; they count as delivered."""
         return self._skipped

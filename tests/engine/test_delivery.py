@@ -624,3 +624,15 @@ def test_every_frame_is_delivered_once_or_in_one_gap(acts, on_failure, limit_fra
     assert sum(end - start for start, end in tiles) == report.offered
     assert sink.frames == sorted(sink.frames)
     assert sink.stops == 1
+
+
+def test_a_worker_tells_its_end_while_it_still_holds_virtual_time_up():
+    """Else time jumps to the end of the patience with which it is waited for."""
+    setup = Setup(Recorder())
+    order = []
+    setup.delivery._when_done = lambda: order.append("told")
+    close = setup.delivery._arrived.close
+    setup.delivery._arrived.close = lambda: (order.append("left"), close())
+    setup.start().delivery.close()
+    setup.delivery._thread.join(GIVE_UP)
+    assert order == ["told", "left"]

@@ -1,8 +1,10 @@
 """The channel: one consumer, an end, and an exact account of what nobody read in time."""
 
+import asyncio
 import queue
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,10 +86,23 @@ def test_many_chunks_reach_a_consumer_that_keeps_falling_asleep():
 
 def test_a_second_consumer_is_refused():
     channel = ChannelSink()
-    iter(channel)
+    first = iter(channel)
     with pytest.raises(SessionStateError, match="already has a consumer") as caught:
         iter(channel)
     assert "another ChannelSink" in caught.value.hint
+    del first
+
+
+def test_a_loop_that_was_left_may_be_followed_by_another():
+    channel = ChannelSink()
+    for frame in range(4):
+        channel.write(chunk(frame))
+    channel.stop()
+    for one in channel:
+        assert one.frame == 0
+        break
+    assert frames_of(channel) == [1, 2, 3]
+    assert frames_of(channel) == []
 
 
 def test_get_takes_what_is_there_without_waiting():
@@ -145,6 +160,87 @@ def test_the_stop_ends_every_get_that_waits():
         thread.start()
     channel.stop()
     assert [got.get(timeout=GIVE_UP) for _ in threads] == [None] * 3
+
+
+def test_wait_tells_that_something_is_there_and_takes_nothing():
+    channel = ChannelSink()
+    assert channel.wait(timeout=0) is False
+    channel.write(chunk(0))
+    assert channel.wait(timeout=GIVE_UP) is True
+    assert channel.wait() is True
+    assert channel.get(timeout=0).frame == 0
+    assert channel.wait(timeout=0) is False
+    channel.stop()
+    assert channel.wait() is True
+    assert channel.get(timeout=0) is None
+
+
+def test_waits_that_nobody_is_interested_in_any_more_take_no_wake_from_others():
+    channel = ChannelSink()
+    threads = [threading.Thread(target=channel.wait, daemon=True) for _ in range(5)]
+    got = queue.Queue()
+    threads.append(threading.Thread(target=lambda: got.put(channel.get()), daemon=True))
+    for thread in threads:
+        thread.start()
+    channel.write(chunk(0))
+    assert got.get(timeout=GIVE_UP).frame == 0
+    channel.stop()
+    for thread in threads:
+        thread.join(GIVE_UP)
+        assert not thread.is_alive()
+
+
+def test_wait_does_not_tell_of_a_chunk_that_is_only_counted_yet(monkeypatch):
+    channel = ChannelSink()
+    put = channel._queue.put
+    told = []
+
+    def put_slowly(one):
+        channel._queue._frames_in += 1  # as a thread that was suspended in the middle leaves it
+        told.append(channel.wait(timeout=0))
+        channel._queue._frames_in -= 1
+        return put(one)
+
+    monkeypatch.setattr(channel._queue, "put", put_slowly)
+    channel.write(chunk(0))
+    assert told == [False]
+
+
+def test_latest_passes_over_what_waits_and_counts_it():
+    channel = ChannelSink()
+    for frame in (0, 10, 20):
+        channel.write(chunk(frame, 10))
+    newest = channel.latest()
+    assert newest.frame == 20
+    assert newest.gaps == (Gap("mic", 0, 20, GapCause.SKIPPED, 1000.0),)
+    assert channel.skipped == 20
+    assert channel.unread == 0
+    channel.write(chunk(30, 10))
+    assert channel.latest().gaps == ()
+    channel.stop()
+    assert channel.latest() is None
+    assert channel.skipped == 20
+
+
+def test_latest_waits_for_a_first_chunk_and_gives_up_after_its_timeout():
+    channel = ChannelSink()
+    with pytest.raises(TimeoutError):
+        channel.latest(timeout=0)
+    threading.Thread(target=channel.write, args=(chunk(0),)).start()
+    assert channel.latest(timeout=GIVE_UP).frame == 0
+
+
+def test_what_latest_passed_over_of_another_source_is_told_by_that_sources_next_chunk():
+    channel = ChannelSink()
+    other = AudioChunk("other", np.zeros((5, 1), np.float32), 48_000, 0, 1000.0, 1000.0)
+    channel.write(other)
+    channel.write(chunk(0))
+    assert channel.latest().gaps == ()
+    assert channel.skipped == 5
+    channel.write(chunk(1))
+    channel.write(replace(other, frame=5))
+    assert channel.get().gaps == ()
+    assert channel.get().gaps == (Gap("other", 0, 5, GapCause.SKIPPED, 1000.0),)
 
 
 def test_unread_is_what_waits():
@@ -218,6 +314,37 @@ def test_a_full_queue_loses_its_oldest_chunks():
     assert frames_of(contents(target)) == [2, 3]
 
 
+def test_a_full_queue_tells_what_is_lost_to_the_chunk_that_follows():
+    target = queue.Queue(maxsize=2)
+    channel = ChannelSink(target)
+    for frame in range(4):
+        channel.write(chunk(frame))
+    after, last = contents(target)
+    assert after.gaps == (lost(0, 2),)
+    assert last.gaps == ()
+
+
+def test_a_queue_with_room_for_one_tells_the_chunk_that_is_put():
+    target = queue.Queue(maxsize=1)
+    channel = ChannelSink(target)
+    for frame in range(3):
+        channel.write(chunk(frame))
+    (last,) = contents(target)
+    assert (last.frame, last.gaps) == (2, (lost(0, 2),))
+
+
+def test_what_is_lost_is_told_to_a_chunk_of_the_same_source():
+    target = queue.Queue(maxsize=2)
+    channel = ChannelSink(target)
+    other = AudioChunk("other", np.zeros((1, 1), np.float32), 48_000, 0, 1000.0, 1000.0)
+    channel.write(chunk(0))
+    channel.write(other)
+    channel.write(chunk(1))
+    first, second = contents(target)
+    assert (first.source, first.gaps) == ("other", ())
+    assert (second.frame, second.gaps) == (1, (lost(0, 1),))
+
+
 def test_none_fits_into_a_full_queue_and_what_it_pushed_out_is_told():
     target = queue.Queue(maxsize=2)
     channel = ChannelSink(target)
@@ -250,7 +377,18 @@ def test_a_queue_is_read_from_directly():
         next(iter(channel))
 
 
-@pytest.mark.parametrize("target", [[], 3, queue.SimpleQueue()])
-def test_only_a_queue_of_the_queue_module_will_do(target):
+@pytest.mark.parametrize(
+    "target",
+    [
+        [],
+        3,
+        queue.SimpleQueue(),
+        queue.LifoQueue(),
+        queue.PriorityQueue(),
+        asyncio.LifoQueue(),
+        asyncio.PriorityQueue(),
+    ],
+)
+def test_only_a_queue_that_gives_first_what_was_put_first_will_do(target):
     with pytest.raises(ConfigTypeError, match=r"queue\.Queue"):
         ChannelSink(target)

@@ -343,8 +343,9 @@ class WorkerDelivery(Delivery):
         finally:
             with self._hand_over:
                 self._done = not self._abandoned
-            self._arrived.close()
+            # First, while this thread still holds virtual time up: nobody waits for it in vain.
             self._when_done()
+            self._arrived.close()
 
     def _take_one(self) -> bool:
         with self._hand_over:

@@ -67,7 +67,8 @@ class TriggerSink:
         when: Callable[[AudioChunk], object] | None = None,
         window: float = 0.02,
     ) -> None:
-        if not callable(getattr(sink, "write", None)) and not callable(sink):
+        is_sink = callable(getattr(sink, "write", None)) and not isinstance(sink, type)
+        if not is_sink and not callable(sink):
             raise ConfigTypeError(
                 f"{sink!r} is neither a sink nor a function that makes one",
                 hint="For example TriggerSink(FileSink('events.wav'))",
@@ -75,7 +76,7 @@ class TriggerSink:
         if when is not None and not callable(when):
             raise ConfigTypeError(f"when takes a function, not {when!r}")
         self._given = sink
-        self._makes_sinks = not callable(getattr(sink, "write", None))
+        self._makes_sinks = not is_sink
         self._pre_roll = real_number("pre_roll", pre_roll, 0, 3600)
         self._post_roll = real_number("post_roll", post_roll, 0, 3600)
         self._window = real_number("window", window, 0.001, 10)
@@ -151,6 +152,7 @@ class TriggerSink:
         self._triggered: list[tuple[int, int]] = []  # spans of frames, not dealt with yet
         self._handed_on = -(2**62)  # up to this frame
         self._until = 0  # the end of the event, as far as is known
+        self._end = 0  # of what came so far
         self._loop = loop_of_caller()  # sinks that are made later know of none
         if not self._makes_sinks:
             inner = blocking_form(self._given, self._loop)
@@ -161,8 +163,7 @@ class TriggerSink:
     def write(self, chunk: AudioChunk) -> None:
         """Take a chunk; hand on what belongs to an event."""
         if chunk is not self._in_hand:  # else it is another try with the same one
-            if self._in_hand is not None:
-                self._buffer.remove(self._in_hand)  # all tries failed: it counts as dropped
+            self._forget_what_failed()
             self._in_hand = chunk
             self._take(chunk)
         self._judge()
@@ -174,6 +175,7 @@ class TriggerSink:
     def stop(self) -> None:
         """End the event that is open, and the inner sink; called by the session."""
         try:
+            self._forget_what_failed()
             self._hand_on(math.inf)
         finally:
             inner, self.inner = self.inner, None
@@ -184,8 +186,15 @@ class TriggerSink:
         inner, self.inner = self.inner, None
         _call(inner, "discard" if hasattr(inner, "discard") else "stop")
 
+    def _forget_what_failed(self) -> None:
+        """Let go of a chunk that all tries failed with: for the session it is dropped."""
+        if self._in_hand is not None:
+            self._buffer.remove(self._in_hand)
+            self._in_hand = None
+
     def _take(self, chunk: AudioChunk) -> None:
         self._buffer.append(chunk)
+        self._end = chunk.end
         if self._when is not None:
             self._windows.extend(self._reblocker.push(chunk))
         while self._commands:
@@ -215,7 +224,7 @@ class TriggerSink:
         ``decided``: before this frame it is known what triggers.
         """
         self._triggered.sort()
-        while self._is_open or self._triggered:
+        while self._is_open or (self._triggered and self._buffer):
             if not self._is_open:
                 self._open()
             while self._triggered and self._triggered[0][0] <= self._until:
@@ -263,7 +272,7 @@ class TriggerSink:
                 yield gaps_from(cut(chunk, begin, end), self._handed_on)
 
     def _close(self) -> None:
-        end = min(self._until, self._buffer[-1].end)
+        end = min(self._until, self._end)
         self._is_open = False
         self._handed_on = end
         if self._makes_sinks:

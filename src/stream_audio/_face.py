@@ -12,6 +12,7 @@ from stream_audio.errors import (
     DeviceError,
     DeviceFormatError,
     DeviceNotFoundError,
+    FileError,
     FileSinkError,
     ForkedProcessError,
     HostUnresponsiveError,
@@ -35,6 +36,7 @@ from stream_audio.events import (
     TriggerEnded,
     TriggerStarted,
 )
+from stream_audio.files.repair import RepairReport, repair
 from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.gap import Gap, GapCause
 from stream_audio.histogram import Histogram
@@ -68,6 +70,7 @@ __all__ = [
     "EnergyGate",
     "FallbackUsed",
     "FileClosed",
+    "FileError",
     "FileMoved",
     "FileSink",
     "FileSinkError",
@@ -81,6 +84,7 @@ __all__ = [
     "InputDevice",
     "MemoryUse",
     "Pause",
+    "RepairReport",
     "Session",
     "SessionReport",
     "SessionStarted",
@@ -113,4 +117,5 @@ __all__ = [
     "listen",
     "open",
     "record",
+    "repair",
 ]

@@ -336,3 +336,44 @@ def test_help_tells_the_exit_codes():
     result = run("--help")
     assert result.returncode == 0
     assert "Exit codes" in result.stdout
+
+
+# ---- repair ----
+
+
+def cut_off(path):
+    """A WAV as a killed recorder leaves it: 1000 frames, and sizes of 0."""
+    soundfile.write(path, np.full(1000, 0.25), RATE)
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = bytes(4)
+    path.write_bytes(data)
+    return bytes(data)
+
+
+def test_repair_writes_a_mended_copy_and_says_what_was_wrong(tmp_path):
+    path = tmp_path / "take.wav"
+    damaged = cut_off(path)
+    result = run("repair", path)
+    assert result.returncode == 0, result.stderr
+    for words in ("was damaged", "RIFF size", "1000 frames", "take.repaired.wav"):
+        assert words in result.stdout
+    assert path.read_bytes() == damaged
+    assert soundfile.info(tmp_path / "take.repaired.wav").frames == 1000
+
+
+def test_repair_in_place_for_programs(tmp_path):
+    path = tmp_path / "take.wav"
+    cut_off(path)
+    first, second = (json.loads(run("repair", path, "--in-place", "--json").stdout) for _ in "12")
+    assert (first["sound"], first["output"], first["frames"]) == (False, str(path), 1000)
+    assert (second["sound"], second["output"], second["frames"]) == (True, None, 1000)
+    assert soundfile.info(path).frames == 1000
+
+
+def test_repair_of_what_is_no_sound_file_fails(tmp_path):
+    path = tmp_path / "take.wav"
+    path.write_text("Dear diary")
+    result = run("repair", path)
+    assert result.returncode == 1
+    assert "neither a WAV nor a FLAC" in result.stderr
+    assert result.stdout == ""

@@ -134,6 +134,26 @@ def record(
         raise typer.Exit(FRAMES_MISSING)
 
 
+@app.command()
+def repair(
+    file: Annotated[Path, typer.Argument(help="A WAV or FLAC file that was cut off.")],
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Mend the file itself instead of writing a copy.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where the copy is written.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Mend a WAV or FLAC file that its writer left incomplete; a sound one is left alone."""
+    with _errors_as_messages():
+        report = stream_audio.repair(file, in_place=in_place, output=output)
+    if as_json:
+        print(json.dumps(report.to_dict()))
+    else:
+        _out.print(str(report), highlight=False, soft_wrap=True, markup=False)
+
+
 def _source(
     device: str | None, rate: int | None, channels: int | None, *, fallback_virtual: bool
 ) -> Source:

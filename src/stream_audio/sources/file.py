@@ -1,4 +1,4 @@
-"""A sound file as a source, read on a thread of its own, handed over like a device's audio."""
+"""A source that is a sound file: read on a thread of its own, handed over like a device's."""
 
 from __future__ import annotations
 

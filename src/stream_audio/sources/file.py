@@ -1,4 +1,4 @@
-"""A source that is a sound file: read on a thread of its own, handed over like a device's."""
+"""A sound file as a source, read on a thread of its own, handed over like a device's audio."""
 
 from __future__ import annotations
 

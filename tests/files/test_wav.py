@@ -7,8 +7,10 @@ import signal
 import struct
 import subprocess
 import sys
+import tracemalloc
 import wave
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -472,3 +474,246 @@ def test_an_odd_size_past_4_gib_is_padded(tmp_path):
     assert path.stat().st_size == riff64 + 8
     assert riff64 % 2 == 0
     assert soundfile.info(path).frames == frames
+
+
+def sox_frames(path):
+    return int(subprocess.check_output(["soxi", "-s", path], timeout=10 * GIVE_UP))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("subtype", BYTES)
+def test_other_readers_agree_past_4_gib(tmp_path, subtype, channels):
+    path = tmp_path / "a.wav"
+    silence = 2**32 // (channels * BYTES[subtype]) + 1
+    samples = noise(101, channels, subtype)
+    writer = written(path, subtype, channels)
+    writer.write(samples, silence_before=silence)
+    writer.close()
+    assert soundfile.info(path).frames == silence + 101
+    with av.open(str(path)) as file:
+        stream = file.streams.audio[0]
+        seconds = float(stream.duration * stream.time_base)
+        assert round(seconds * RATE) == silence + 101
+    assert os.stat(path).st_blocks * 512 < 10**6  # it is a hole
+
+
+@pytest.mark.long  # sox takes a minute for the header of such a file
+def test_sox_agrees_past_4_gib(tmp_path):
+    path = tmp_path / "a.wav"
+    writer = written(path)
+    writer.write(noise(101), silence_before=2**31 + 1)
+    writer.close()
+    assert sox_frames(path) == 2**31 + 102
+
+
+# ---- RF64 or not ----
+
+
+def test_rf64_from_the_start(tmp_path):
+    path = tmp_path / "a.wav"
+    samples = noise(5 * RATE, 2, "PCM_24")
+    writer = written(path, "PCM_24", 2, rf64="always")
+    for end in range(RATE // 4, len(samples) + 1, RATE // 4):
+        writer.write(samples[end - RATE // 4 : end])
+        assert end - RATE <= soundfile.info(path).frames <= end
+    writer.close()
+    assert path.read_bytes()[:4] == b"RF64"
+    assert soundfile.info(path).format == "RF64"
+    assert read(path).tobytes() == samples.tobytes()
+    assert sox_frames(path) == len(samples)
+
+
+@pytest.mark.parametrize("subtype", BYTES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_rf64_never_ends_at_the_last_frame_that_a_riff_holds(tmp_path, subtype, channels):
+    path = tmp_path / "a.wav"
+    writer = written(path, subtype, channels, rf64="never")
+    one = noise(1, channels, subtype)
+    writer.write(one, silence_before=writer.room() - 1)
+    assert writer.room() == 0
+    with pytest.raises(OSError, match="too large") as caught:
+        writer.write(one)
+    assert caught.value.errno == errno.EFBIG
+    writer.close()
+    frame_bytes = channels * BYTES[subtype]
+    assert LIMIT - frame_bytes - 2 < path.stat().st_size - 8 < LIMIT
+    info = soundfile.info(path)
+    assert info.format in ("WAV", "WAVEX")
+    assert info.frames == writer.frames
+
+
+# ---- how much room ----
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(
+    subtype=st.sampled_from(sorted(BYTES)),
+    channels=st.integers(1, 64),
+    before=st.integers(0, 50),
+    size=st.integers(0, 20_000),
+)
+def test_room_is_told_to_the_frame(tmp_path_factory, subtype, channels, before, size):
+    path = tmp_path_factory.mktemp("wav") / "a.wav"
+    writer = written(path, subtype, channels)
+    writer.write(np.zeros((before, channels), np.float32))
+    room = writer.room(size)
+    if room:
+        writer.write(np.zeros((room, channels), np.float32))
+    fits = writer.size + writer.size % 2 <= size
+    assert fits or room == 0
+    writer.close()
+    assert path.stat().st_size <= size or room == 0
+    frame_bytes = channels * BYTES[subtype]
+    assert path.stat().st_size + frame_bytes + 1 > size  # and no more would have fitted
+
+
+# ---- samples that are integers already ----
+
+
+def integers_of(dtype, frames=1001, channels=2):
+    info = np.iinfo(dtype)
+    random = np.random.default_rng(7)
+    samples = random.integers(info.min, info.max + 1, (frames, channels)).astype(dtype)
+    samples[:2] = [[info.min, info.max], [-1, 1]]
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("dtype", "subtype"), [*(("int16", subtype) for subtype in BYTES), ("int32", "PCM_32")]
+)
+def test_integers_come_back_bit_by_bit(tmp_path, dtype, subtype):
+    path = tmp_path / "a.wav"
+    samples = integers_of(dtype)
+    writer = written(path, subtype, 2)
+    writer.write(samples[:500], silence_before=3)
+    writer.write(samples[500:])
+    writer.close()
+    found, _ = soundfile.read(path, dtype="float64" if subtype == "FLOAT" else dtype)
+    if subtype == "FLOAT":
+        found = found * 2**15
+    assert np.array_equal(found[3:], samples)
+
+
+# ---- what it costs ----
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Every call of the system that the writer makes, by name."""
+    seen = []
+
+    def counted(name):
+        original = getattr(os, name)
+
+        def call(*args):
+            seen.append(name)
+            return original(*args)
+
+        return call
+
+    for name in ("pwrite", "write", "pwritev", "lseek", "ftruncate", "fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, counted(name))
+    return seen
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16", "int32"])
+@pytest.mark.parametrize("subtype", BYTES)
+def test_a_chunk_takes_one_system_call_and_a_second_one_more(tmp_path, calls, subtype, dtype):
+    writer = written(tmp_path / "a.wav", subtype, 2)
+    calls.clear()
+    chunk = np.zeros((RATE // 10, 2), dtype)
+    for i in range(100):
+        writer.write(chunk, silence_before=RATE // 10 if i % 2 else 0)
+    assert set(calls) == {"pwrite"}
+    assert len(calls) <= 100 + 15 + 2
+    writer.close()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16", "int32"])
+@pytest.mark.parametrize("subtype", BYTES)
+def test_a_chunk_takes_no_new_memory(tmp_path, subtype, dtype):
+    writer = written(tmp_path / "a.wav", subtype, 2)
+    chunk = np.zeros((480_000, 2), dtype)
+    writer.write(chunk)
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            writer.write(chunk)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    writer.close()
+    assert peak < 200_000  # a chunk has ten times that, or more
+
+
+# ---- power cuts ----
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 3.0])
+def test_with_fsync_the_header_speaks_only_of_what_is_on_the_disk(tmp_path, monkeypatch, seconds):
+    """What the file held at the last flush is what a power cut leaves at least."""
+    path = tmp_path / "a.wav"
+    on_disk = 0
+    flushes = 0
+
+    def flush(descriptor, original=os.fdatasync):
+        nonlocal on_disk, flushes
+        original(descriptor)
+        flushes += 1
+        on_disk = (os.fstat(descriptor).st_size - header) // 2
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    writer = written(path, fsync=seconds)
+    header = path.stat().st_size
+    for i in range(100):
+        writer.write(noise(RATE // 10, seed=i))
+        in_header = soundfile.info(path).frames
+        assert in_header <= on_disk
+        assert writer.frames - in_header <= seconds * RATE
+    assert 10 / seconds - 1 <= flushes <= 1.25 * 10 / seconds + 1
+    writer.close()
+    assert on_disk == soundfile.info(path).frames == 10 * RATE
+
+
+def test_a_flush_that_failed_is_not_forgotten(tmp_path, monkeypatch):
+    """Systems tell such an error once: another flush would succeed, and the samples be lost."""
+    path = tmp_path / "a.wav"
+    samples = noise(RATE)
+    writer = written(path, fsync=1.0)
+
+    def refuse(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            writer.write(samples)
+    assert writer.frames == 0
+    with pytest.raises(OSError, match="Input/output"):
+        writer.write(samples)
+    writer.close()
+
+
+# ---- silence after a failure ----
+
+
+def test_silence_after_a_write_that_failed_holds_nothing_of_it(tmp_path, disk, monkeypatch):
+    """It is a hole, where what could not be cut off might still stand."""
+    path = tmp_path / "a.wav"
+    writer = written(path)
+
+    def refuse(file, size):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wav.os, "ftruncate", refuse)
+        disk.room = 150
+        with pytest.raises(OSError, match="No space"):
+            writer.write(noise(200))
+        disk.room = None
+        with pytest.raises(OSError, match="Input/output"):
+            writer.write(noise(1), silence_before=100)
+    writer.write(noise(1), silence_before=100)
+    writer.close()
+    assert not read(path)[:100].any()
+    assert read(path)[100:].tobytes() == noise(1).tobytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stream_audio.errors import ConfigError
 
+_IN_FOLDER = re.compile(r"\{(start|index)[:}]")
 _FIELD = re.compile(r"\{(start|index)(?::([^{}]*))?\}")
 
 
@@ -23,13 +24,18 @@ class Names:
     Raises
     ------
     ConfigError
-        A format makes no file name.
+        A format makes no file name, or stands in a folder's.
     """
 
     def __init__(self, path: Path, *, numbered: bool, first: int = 1) -> None:
         self.path = path
         self._numbered = numbered
         self._first = first
+        if _IN_FOLDER.search(str(path.parent)):
+            raise ConfigError(
+                f"only a file's name can be made from {{start}} or {{index}}, not a folder's: {path}",
+                hint="Folders are not created; name one that is there",
+            )
         self._is_template = _FIELD.search(path.name) is not None
         self.name(first, datetime(2000, 1, 1))
 

@@ -192,11 +192,15 @@ typedef struct {
     int32_t index;
     int32_t host_api_type;
     int32_t max_input_channels;
+    int32_t max_output_channels;
     bool is_default_input;
     bool is_host_api_default_input;
+    bool is_default_output;
     double default_sample_rate;
     double default_low_input_latency;
     double default_high_input_latency;
+    double default_low_output_latency;
+    double default_high_output_latency;
 } sa_device_info;
 typedef struct sa_generation sa_generation;
 sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
@@ -217,6 +221,11 @@ typedef struct {
     double latency;
     int64_t period;
 } sa_stream_settings;
+typedef struct {
+    int32_t device;
+    int32_t channels;
+    double latency;
+} sa_stream_side;
 typedef struct sa_stream sa_stream;
 sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
                           sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error);
@@ -225,4 +234,27 @@ bool sa_stream_stop(sa_stream *stream, int64_t timeout_ns, sa_call_error *error)
 void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 double sa_stream_input_latency(const sa_stream *stream);
+double sa_stream_output_latency(const sa_stream *stream);
 double sa_stream_sample_rate(const sa_stream *stream);
+
+/* round_trip.h */
+typedef struct {
+    const float *signal;
+    int64_t signal_frames;
+    float *heard;
+    int64_t heard_frames;
+    uint32_t inputs;
+    uint32_t outputs;
+    ...;
+} sa_round_trip;
+typedef struct {
+    int64_t frames;
+    int64_t overflows;
+    int64_t underflows;
+} sa_round_trip_progress;
+sa_stream *sa_round_trip_open(sa_generation *generation, sa_round_trip *trip, sa_stream_side input,
+                              sa_stream_side output, double sample_rate, int64_t period,
+                              int64_t timeout_ns, sa_call_error *error);
+sa_round_trip_progress sa_round_trip_look(const sa_round_trip *trip);
+void sa_round_trip_exchange(sa_round_trip *trip, const float *input, float *output, uint32_t count,
+                            unsigned long flags);

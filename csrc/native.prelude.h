@@ -9,5 +9,6 @@
 #include "reader.h"
 #include "realtime.h"
 #include "ring.h"
+#include "round_trip.h"
 #include "timeline.h"
 #include "virtual_device.h"

@@ -257,6 +257,7 @@ static void initialize_and_list(const sa_portaudio *library, void *argument,
     }
     list->has_jack = library->find_host_api(paJACK) >= 0;
     PaDeviceIndex default_input = library->get_default_input();
+    PaDeviceIndex default_output = library->get_default_output();
     for (PaDeviceIndex i = 0; i < count; i++) {
         const PaDeviceInfo *device = library->get_device(i);
         const PaHostApiInfo *host = library->get_host_api(device->hostApi);
@@ -266,11 +267,15 @@ static void initialize_and_list(const sa_portaudio *library, void *argument,
         info->index = i;
         info->host_api_type = (int32_t)host->type;
         info->max_input_channels = device->maxInputChannels;
+        info->max_output_channels = device->maxOutputChannels;
         info->is_default_input = i == default_input;
         info->is_host_api_default_input = i == host->defaultInputDevice;
+        info->is_default_output = i == default_output;
         info->default_sample_rate = device->defaultSampleRate;
         info->default_low_input_latency = device->defaultLowInputLatency;
         info->default_high_input_latency = device->defaultHighInputLatency;
+        info->default_low_output_latency = device->defaultLowOutputLatency;
+        info->default_high_output_latency = device->defaultHighOutputLatency;
     }
 }
 

@@ -38,11 +38,15 @@ typedef struct {
     int32_t index;
     int32_t host_api_type; /* PaHostApiTypeId */
     int32_t max_input_channels;
+    int32_t max_output_channels;
     bool is_default_input;          /* of the whole system */
     bool is_host_api_default_input; /* of its host API */
+    bool is_default_output;
     double default_sample_rate;
     double default_low_input_latency;
     double default_high_input_latency;
+    double default_low_output_latency;
+    double default_high_output_latency;
 } sa_device_info;
 
 typedef struct sa_generation sa_generation;

@@ -51,6 +51,7 @@ bool sa_portaudio_load(sa_portaudio *library, const char *path, char *reason,
     bind(library->handle, "Pa_GetDeviceCount", &library->get_device_count);
     bind(library->handle, "Pa_GetDeviceInfo", &library->get_device);
     bind(library->handle, "Pa_GetDefaultInputDevice", &library->get_default_input);
+    bind(library->handle, "Pa_GetDefaultOutputDevice", &library->get_default_output);
     bind(library->handle, "Pa_OpenStream", &library->open_stream);
     bind(library->handle, "Pa_StartStream", &library->start_stream);
     bind(library->handle, "Pa_StopStream", &library->stop_stream);

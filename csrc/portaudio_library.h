@@ -24,6 +24,7 @@ typedef struct {
     PaDeviceIndex (*get_device_count)(void);
     const PaDeviceInfo *(*get_device)(PaDeviceIndex);
     PaDeviceIndex (*get_default_input)(void);
+    PaDeviceIndex (*get_default_output)(void);
     PaError (*open_stream)(PaStream **, const PaStreamParameters *, const PaStreamParameters *,
                            double, unsigned long, PaStreamFlags, PaStreamCallback *, void *);
     PaError (*start_stream)(PaStream *);

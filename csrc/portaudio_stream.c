@@ -9,43 +9,44 @@ struct sa_stream {
     sa_generation *generation;
     PaStream *stream;
     double input_latency;
+    double output_latency;
     double sample_rate;
 };
 
 /* What travels to the control thread and back. */
 typedef struct {
-    sa_stream_settings settings;
-    sa_capture *capture;
-    PaStream *stream;
-    double input_latency;
-    double sample_rate;
+    sa_stream_plan plan;
+    sa_stream stream;
     int active;
 } stream_request;
 
+static PaStreamParameters parameters(const sa_stream_side *side) {
+    return (PaStreamParameters){
+        .device = side->device,
+        .channelCount = side->channels,
+        .sampleFormat = paFloat32, /* interleaved */
+        .suggestedLatency = side->latency,
+    };
+}
+
 static void open_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
     stream_request *request = argument;
-    if (request->settings.host_api_type == paJACK) {
-        request->capture->host_clock = sa_jack_frame_clock();
-        request->capture->counted_by_host = request->capture->host_clock.read != NULL;
-    }
-    PaStreamParameters input = {
-        .device = request->settings.device,
-        .channelCount = request->settings.channels,
-        .sampleFormat = paFloat32, /* interleaved */
-        .suggestedLatency = request->settings.latency,
-    };
+    const sa_stream_plan *plan = &request->plan;
+    sa_stream *stream = &request->stream;
+    PaStreamParameters input = parameters(&plan->input);
+    PaStreamParameters output = parameters(&plan->output);
     /* Clipping and dither would change samples on their way; what the host has is what we want. */
-    PaError code =
-        library->open_stream(&request->stream, &input, NULL, request->settings.sample_rate,
-                             (unsigned long)request->settings.period, paClipOff | paDitherOff,
-                             sa_portaudio_callback, request->capture);
+    PaError code = library->open_stream(
+        &stream->stream, &input, plan->output.channels > 0 ? &output : NULL, plan->sample_rate,
+        (unsigned long)plan->period, paClipOff | paDitherOff, plan->callback, plan->user_data);
     if (code != paNoError) {
         sa_call_failed(library, code, error);
         return;
     }
-    const PaStreamInfo *info = library->get_stream_info(request->stream);
-    request->input_latency = info ? info->inputLatency : 0;
-    request->sample_rate = info ? info->sampleRate : request->settings.sample_rate;
+    const PaStreamInfo *info = library->get_stream_info(stream->stream);
+    stream->input_latency = info ? info->inputLatency : 0;
+    stream->output_latency = info ? info->outputLatency : 0;
+    stream->sample_rate = info ? info->sampleRate : plan->sample_rate;
 }
 
 static void check(const sa_portaudio *library, PaError code, sa_call_error *error) {
@@ -56,29 +57,29 @@ static void check(const sa_portaudio *library, PaError code, sa_call_error *erro
 
 static void start_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
     stream_request *request = argument;
-    check(library, library->start_stream(request->stream), error);
+    check(library, library->start_stream(request->stream.stream), error);
 }
 
 static void stop_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
     stream_request *request = argument;
-    check(library, library->stop_stream(request->stream), error);
+    check(library, library->stop_stream(request->stream.stream), error);
 }
 
 static void close_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
     stream_request *request = argument;
-    check(library, library->close_stream(request->stream), error);
+    check(library, library->close_stream(request->stream.stream), error);
 }
 
 static void is_active(const sa_portaudio *library, void *argument, sa_call_error *error) {
     stream_request *request = argument;
-    request->active = library->is_stream_active(request->stream);
+    request->active = library->is_stream_active(request->stream.stream);
     check(library, request->active, error);
 }
 
-sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
-                          sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error) {
+sa_stream *sa_stream_open_plan(sa_generation *generation, const sa_stream_plan *plan,
+                               int64_t timeout_ns, sa_call_error *error) {
     sa_stream *stream = calloc(1, sizeof *stream);
-    stream_request request = {.settings = settings, .capture = capture};
+    stream_request request = {.plan = *plan, .stream = {.generation = generation}};
     if (!stream) {
         error->status = SA_CALL_NO_MEMORY;
         return NULL;
@@ -88,16 +89,29 @@ sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
         free(stream);
         return NULL;
     }
-    stream->generation = generation;
-    stream->stream = request.stream;
-    stream->input_latency = request.input_latency;
-    stream->sample_rate = request.sample_rate;
+    *stream = request.stream;
     return stream;
+}
+
+sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
+                          sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error) {
+    if (settings.host_api_type == paJACK) {
+        capture->host_clock = sa_jack_frame_clock();
+        capture->counted_by_host = capture->host_clock.read != NULL;
+    }
+    sa_stream_plan plan = {
+        .input = {settings.device, settings.channels, settings.latency},
+        .sample_rate = settings.sample_rate,
+        .period = settings.period,
+        .callback = sa_portaudio_callback,
+        .user_data = capture,
+    };
+    return sa_stream_open_plan(generation, &plan, timeout_ns, error);
 }
 
 static bool call(sa_stream *stream, sa_control_call what, int64_t timeout_ns,
                  sa_call_error *error) {
-    stream_request request = {.stream = stream->stream};
+    stream_request request = {.stream = *stream};
     return sa_generation_call(stream->generation, what, &request, sizeof request, timeout_ns,
                               error);
 }
@@ -116,7 +130,7 @@ void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error
 }
 
 int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error) {
-    stream_request request = {.stream = stream->stream};
+    stream_request request = {.stream = *stream};
     if (!sa_generation_call(stream->generation, is_active, &request, sizeof request, timeout_ns,
                             error)) {
         return -1;
@@ -126,6 +140,10 @@ int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *er
 
 double sa_stream_input_latency(const sa_stream *stream) {
     return stream->input_latency;
+}
+
+double sa_stream_output_latency(const sa_stream *stream) {
+    return stream->output_latency;
 }
 
 double sa_stream_sample_rate(const sa_stream *stream) {

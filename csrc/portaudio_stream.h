@@ -1,4 +1,4 @@
-/* An input stream of a generation, feeding one capture. Every call goes to the control thread. */
+/* A stream of a generation. Every call goes to the control thread. */
 #ifndef SA_PORTAUDIO_STREAM_H
 #define SA_PORTAUDIO_STREAM_H
 
@@ -16,10 +16,30 @@ typedef struct {
 
 typedef struct sa_stream sa_stream;
 
-/* The capture must outlive the stream, and must never be freed if the stream's generation was
- * condemned: a callback may still come. NULL: see `error`. */
+/* Opens an input stream that feeds a capture. The capture must outlive the stream, and must never
+ * be freed if the stream's generation was condemned: a callback may still come. NULL: see `error`.
+ */
 sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
                           sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error);
+
+/* A stream of any kind: what sa_stream_open and sa_round_trip_open put into words of PortAudio. */
+typedef struct {
+    int32_t device;
+    int32_t channels;
+    double latency; /* suggested, seconds */
+} sa_stream_side;
+
+typedef struct {
+    sa_stream_side input;
+    sa_stream_side output; /* of the same host API; without channels it plays nothing */
+    double sample_rate;
+    int64_t period; /* frames; 0: the host's own */
+    PaStreamCallback *callback;
+    void *user_data; /* must outlive the stream, and a condemned generation for good */
+} sa_stream_plan;
+
+sa_stream *sa_stream_open_plan(sa_generation *generation, const sa_stream_plan *plan,
+                               int64_t timeout_ns, sa_call_error *error);
 
 bool sa_stream_start(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 
@@ -35,6 +55,7 @@ int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *er
 
 /* As the host reports them after opening. */
 double sa_stream_input_latency(const sa_stream *stream);
+double sa_stream_output_latency(const sa_stream *stream);
 double sa_stream_sample_rate(const sa_stream *stream);
 
 #endif

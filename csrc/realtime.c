@@ -84,6 +84,34 @@ int sa_portaudio_callback(const void *input, void *output, unsigned long frame_c
     return paContinue;
 }
 
+void sa_round_trip_exchange(sa_round_trip *trip, const float *input, float *output, uint32_t count,
+                            unsigned long flags) {
+    add_to(&trip->overflows, (flags & paInputOverflow) != 0);
+    add_to(&trip->underflows, (flags & paOutputUnderflow) != 0);
+    for (uint32_t frame = 0; frame < count; frame++) {
+        for (uint32_t channel = 0; channel < trip->outputs; channel++) {
+            *output++ = trip->signal[trip->next];
+        }
+        trip->next = trip->next + 1 == trip->signal_frames ? 0 : trip->next + 1;
+    }
+    int64_t done = atomic_load_explicit(&trip->frames, memory_order_relaxed);
+    int64_t kept = trip->heard_frames - done < count ? trip->heard_frames - done : count;
+    if (input) {
+        memcpy(trip->heard + done * trip->inputs, input,
+               (size_t)kept * trip->inputs * sizeof *input);
+    }
+    /* Pairs with the acquire in sa_round_trip_look. */
+    atomic_store_explicit(&trip->frames, done + kept, memory_order_release);
+}
+
+int sa_round_trip_callback(const void *input, void *output, unsigned long frame_count,
+                           const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags,
+                           void *user_data) {
+    (void)time;
+    sa_round_trip_exchange(user_data, input, output, (uint32_t)frame_count, flags);
+    return paContinue;
+}
+
 void sa_virtual_callback(const float *frames, uint32_t count, const sa_host_info *host,
                          sa_capture *capture) {
     sa_capture_push(capture, frames, count, host);

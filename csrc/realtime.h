@@ -11,6 +11,7 @@
 #include <portaudio.h>
 
 #include "capture.h"
+#include "round_trip.h"
 
 /* What a host tells of a callback beside the frames. */
 typedef struct {
@@ -29,6 +30,16 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
 int sa_portaudio_callback(const void *input, void *output, unsigned long frame_count,
                           const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags,
                           void *user_data);
+
+/* Keeps what was heard, as far as there is room, and plays on. `input` may be NULL (the host had
+ * no buffer): silence was heard. `flags` are PortAudio's. */
+void sa_round_trip_exchange(sa_round_trip *trip, const float *input, float *output, uint32_t count,
+                            unsigned long flags);
+
+/* PortAudio's callback of a round trip; `user_data` is the sa_round_trip. */
+int sa_round_trip_callback(const void *input, void *output, unsigned long frame_count,
+                           const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags,
+                           void *user_data);
 
 /* The virtual device's callback. */
 void sa_virtual_callback(const float *frames, uint32_t count, const sa_host_info *host,

@@ -10,6 +10,7 @@ from typing import Any
 
 from stream_audio._native import check_process, ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
+from stream_audio._native.round_trip import RoundTrip
 from stream_audio.errors import (
     BackendError,
     DeviceError,
@@ -49,6 +50,10 @@ class NativeDevice:
     default_sample_rate: float
     low_latency: float
     high_latency: float
+    max_output_channels: int = 0
+    is_default_output: bool = False
+    low_output_latency: float = 0.0
+    high_output_latency: float = 0.0
 
 
 def log_host_messages() -> list[str]:
@@ -155,6 +160,40 @@ class Generation:
             raise _stream_failed("open", device, error, messages, sample_rate, channels)
         return Stream(self, native, device)
 
+    def open_round_trip(
+        self,
+        source: NativeDevice,
+        target: NativeDevice,
+        trip: RoundTrip,
+        *,
+        sample_rate: int,
+        period: int,
+        latencies: tuple[float, float],
+    ) -> Stream:
+        """Open a stream that plays to ``target`` and keeps what comes back from ``source``.
+
+        Raises
+        ------
+        DeviceFormatError, DeviceError
+            As for :meth:`open_stream`.
+        """
+        error = ffi.new("sa_call_error *")
+        into, out_of = latencies
+        native = lib.sa_round_trip_open(
+            self._native,
+            trip.native,
+            {"device": source.index, "channels": trip.inputs, "latency": into},
+            {"device": target.index, "channels": trip.outputs, "latency": out_of},
+            sample_rate,
+            0 if source.host_api_type == JACK else period,
+            CALL_TIMEOUT,
+            error,
+        )
+        messages = log_host_messages()
+        if native == ffi.NULL:
+            raise _stream_failed("open", source, error, messages, sample_rate, trip.inputs)
+        return Stream(self, native, source)
+
 
 class Stream:
     """An input stream of a generation."""
@@ -164,6 +203,7 @@ class Stream:
         self._native = native
         self._device = device
         self.latency = float(lib.sa_stream_input_latency(native))
+        self.output_latency = float(lib.sa_stream_output_latency(native))
 
     def start(self) -> None:
         """Start the callbacks."""
@@ -217,11 +257,15 @@ def _device(info: Any) -> NativeDevice:
         host_api=_text(info.host_api),
         host_api_type=info.host_api_type,
         max_input_channels=info.max_input_channels,
+        max_output_channels=info.max_output_channels,
         is_default_input=info.is_default_input,
         is_host_api_default_input=info.is_host_api_default_input,
+        is_default_output=info.is_default_output,
         default_sample_rate=info.default_sample_rate,
         low_latency=info.default_low_input_latency,
         high_latency=info.default_high_input_latency,
+        low_output_latency=info.default_low_output_latency,
+        high_output_latency=info.default_high_output_latency,
     )
 
 

@@ -81,6 +81,18 @@ def no_input_device() -> DeviceNotFoundError:
     )
 
 
+def no_output_device() -> DeviceNotFoundError:
+    """Return the error for a machine without any output device."""
+    return DeviceNotFoundError(
+        "there is no output device", hint="Connect one, or start a sound server"
+    )
+
+
+def outputs(devices: list[NativeDevice]) -> list[NativeDevice]:
+    """Those that play."""
+    return [device for device in devices if device.max_output_channels > 0]
+
+
 def inputs(devices: list[NativeDevice]) -> list[NativeDevice]:
     """Those that record."""
     return [device for device in devices if device.max_input_channels > 0]

@@ -1,0 +1,175 @@
+"""A signal that is played, and what comes back meanwhile, frame by frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_audio._checks import real_number, whole_number
+from stream_audio._native.portaudio import Generation, NativeDevice, Stream
+from stream_audio._native.round_trip import RoundTrip
+from stream_audio.devices.find import find_input, find_output, full_name
+from stream_audio.devices.list import default_input, no_input_device, no_output_device, outputs
+from stream_audio.errors import DeviceError
+
+LOOK_SECONDS = 0.05
+STANDSTILL_SECONDS = 5.0
+"""Without a callback for so long the host is taken to be dead; PulseAudio needs two to begin."""
+
+_given_up: list[RoundTrip] = []
+"""Of hosts that died: a callback might still come."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came back while a signal was played.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (frames, channels)
+        Frame ``n`` was captured in the callback that played the signal's frame
+        ``n % len(signal)``, at the same place in its period.
+    sample_rate : int
+        Frames a second.
+    input, output, host_api : str
+        The devices and their host API.
+    input_latency, output_latency : float
+        Seconds, as the host claims.
+    overflows, underflows : int
+        Callbacks in which the host said that input was lost, or output came too late.
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    input: str
+    output: str
+    host_api: str
+    input_latency: float
+    output_latency: float
+    overflows: int
+    underflows: int
+
+
+def play_and_listen(
+    signal: NDArray[np.float32],
+    seconds: float,
+    *,
+    input: str | None = None,
+    output: str | None = None,
+    sample_rate: int | None = None,
+    period: int = 0,
+    go_on: Callable[[float], bool] = lambda heard: True,
+) -> Heard:
+    """Play a signal again and again, on every channel of a device, and keep what comes back.
+
+    One duplex stream does both, so that played and captured frames are aligned.
+
+    Parameters
+    ----------
+    signal : ndarray of float32, shape (frames,)
+        Full scale ±1.0.
+    seconds : float
+        How long.
+    input, output : str, optional
+        Names of devices of one host API; ``None``: the default input, and its own output or else
+        the default output of the same host API.
+    sample_rate : int, optional
+        Hz; ``None``: the input's default.
+    period : int
+        Frames a callback; 0: the host's own.
+    go_on : callable
+        Asked about every 50 ms with the seconds heard so far; False ends it early.
+
+    Raises
+    ------
+    DeviceNotFoundError, AmbiguousDeviceError, DeviceFormatError, DeviceError, BackendError
+        A device is not there, cannot be opened as wished, or stops calling back.
+    """
+    real_number("seconds", seconds, 0.001, 3600)
+    whole_number("period", period, 0, 65_536)
+    generation = Generation()
+    try:
+        source, target = _devices(generation.devices, input, output)
+        rate = sample_rate or round(source.default_sample_rate)
+        trip = RoundTrip(
+            signal,
+            round(seconds * rate),
+            inputs=min(2, source.max_input_channels),
+            outputs=min(2, target.max_output_channels),
+        )
+        latencies = (source.low_latency, target.low_output_latency)
+        stream = generation.open_round_trip(
+            source, target, trip, sample_rate=rate, period=period, latencies=latencies
+        )
+        try:
+            _run(stream, trip, rate, seconds, go_on)
+        finally:
+            if not stream.close():
+                _given_up.append(trip)
+    finally:
+        generation.release()
+    progress = trip.progress()
+    return Heard(
+        samples=trip.heard(),
+        sample_rate=rate,
+        input=source.name,
+        output=target.name,
+        host_api=source.host_api,
+        input_latency=stream.latency,
+        output_latency=stream.output_latency,
+        overflows=progress.overflows,
+        underflows=progress.underflows,
+    )
+
+
+def _devices(
+    devices: list[NativeDevice], input: str | None, output: str | None
+) -> tuple[NativeDevice, NativeDevice]:
+    source = default_input(devices) if input is None else find_input(input, devices)
+    if source is None:
+        raise no_input_device()
+    if output is not None:
+        target = find_output(output, devices)
+    else:
+        of_same_host = [d for d in outputs(devices) if d.host_api == source.host_api]
+        same = [device for device in of_same_host if device.name == source.name]
+        default = [device for device in of_same_host if device.is_default_output]
+        if not of_same_host:
+            raise no_output_device()
+        target = [*same, *default, *of_same_host][0]
+    if source.host_api != target.host_api:
+        raise DeviceError(
+            f"{full_name(source)} and {full_name(target)} cannot form one stream",
+            hint="Choose an input and an output of the same host API",
+        )
+    return source, target
+
+
+def _run(
+    stream: Stream,
+    trip: RoundTrip,
+    rate: int,
+    seconds: float,
+    go_on: Callable[[float], bool],
+) -> None:
+    stream.start()
+    frames, moved = -1, time.monotonic()
+    try:
+        while (heard := trip.progress().frames) < round(seconds * rate):
+            now = time.monotonic()
+            if heard != frames:
+                frames, moved = heard, now
+            elif now - moved > STANDSTILL_SECONDS:
+                raise DeviceError(
+                    f"no callback came for {STANDSTILL_SECONDS:g} s",
+                    hint="The device or its server may be gone",
+                )
+            if not go_on(heard / rate):
+                break
+            time.sleep(LOOK_SECONDS)
+    finally:
+        stream.stop()

@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import stream_audio
+import stream_audio.latency
 from stream_audio import AudioSource, DeviceNotFoundError, FileSink, Session, StreamAudioError
 from stream_audio.cli.meter import LevelMeter, make_progress
 from stream_audio.report import SessionReport
@@ -87,6 +88,15 @@ def devices(
         )
     _out.print(table)
     _out.print("* the default", style="dim")
+
+
+@app.command(
+    add_help_option=False,  # it has its own, and knows its options
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def latency(context: typer.Context) -> None:
+    """Measure how late captured audio is, from the callback to each consumer."""
+    raise typer.Exit(stream_audio.latency.main(context.args, "stream-audio latency"))
 
 
 @app.command()

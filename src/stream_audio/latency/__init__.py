@@ -18,13 +18,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
+MODULE = "python -m stream_audio.latency"
 FAILED = 1
 
 
-def main(
-    arguments: Sequence[str] | None = None, prog: str = "python -m stream_audio.latency"
-) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = MODULE) -> int:
     """Run the script and return its exit code.
 
     Parameters
@@ -66,7 +66,7 @@ def main(
 def _stopping_on_signals() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C or SIGTERM into an event; a second one interrupts for good."""
     told = threading.Event()
-    before = {}
+    before: dict[int, Any] = {}
 
     def tell(number: int, frame: FrameType | None) -> None:
         told.set()
@@ -77,5 +77,5 @@ def _stopping_on_signals() -> Iterator[threading.Event]:
     try:
         yield told
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for which, handler in before.items():
+            signal.signal(which, handler)

@@ -34,9 +34,13 @@ class Notes:
 
     def note(self, chunk: AudioChunk) -> None:
         """Take a chunk: it is in the consumer's hands now."""
+        self.hesitate()
+        self.note_at(chunk, self._clock.now())
+
+    def hesitate(self) -> None:
+        """Wait before a chunk counts, if that was asked for."""
         if self._delay:
             self._clock.sleep(self._delay)
-        self.note_at(chunk, self._clock.now())
 
     def note_at(self, chunk: AudioChunk, now: float) -> None:
         """Take a chunk that the consumer had at ``now``."""
@@ -129,6 +133,7 @@ class _NotedFile:
 
     def write(self, chunk: AudioChunk) -> None:
         """Write a chunk, and note those that are in the file."""
+        self._notes.hesitate()
         self._file.write(chunk)
         silence = sum(gap.frames for gap in chunk.gaps)
         self._bytes += (chunk.frames + silence) * chunk.channels * 4

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stream_audio.histogram import Histogram
+from stream_audio.histogram import Histogram, rank
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}
 COLUMNS = ("min", *PERCENTILES, "max")
@@ -40,10 +40,11 @@ def figures(durations: ArrayLike, times: ArrayLike | None = None) -> dict[str, A
     found: dict[str, Any] = {"count": len(values)}
     if not len(values):
         return found | dict.fromkeys(COLUMNS)
-    percentiles = np.percentile(values, list(PERCENTILES.values()), method="inverted_cdf")
-    found["min"] = float(values.min())
-    found |= dict(zip(PERCENTILES, percentiles.tolist(), strict=True))
-    found["max"] = float(values.max())
+    ordered = np.sort(values)
+    found["min"] = float(ordered[0])
+    for name, percent in PERCENTILES.items():
+        found[name] = float(ordered[rank(percent, len(ordered)) - 1])
+    found["max"] = float(ordered[-1])
     found["histogram"] = histogram_of(values).to_dict()
     if times is not None:
         found["timeline"] = _timeline(values, np.asarray(times, np.float64))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stream_audio.latency.consumers import KINDS, available_kinds
+from stream_audio.latency.consumers import available_kinds
 from stream_audio.latency.loads import LOADS
 
 SWEEP_PERIODS = (64, 128, 256, 512, 1024)
@@ -61,7 +61,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--consumers",
         type=_list_of(_one_of(available_kinds(), "all")),
         metavar="KINDS",
-        help=f"of {', '.join(KINDS)}; default: all, each in a session of its own",
+        help=f"of {', '.join(available_kinds())}; default: all, each in a session of its own",
     )
     what.add_argument(
         "--load",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stream_audio import StreamAudioError
-from stream_audio.latency.report import text
+from stream_audio.latency.report import duration, text
 
 DOTS_PER_INCH = 110
 
@@ -71,6 +71,7 @@ def save(document: dict[str, Any], path: Path) -> None:
 
 def _picture(document: dict[str, Any]) -> bytes:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     rows = [
         (f"load {run['load']}, period {run['period']}, chunk {run['chunk']}", _series(run))
@@ -86,11 +87,22 @@ def _picture(document: dict[str, Any]) -> bytes:
             )
             for load, contenders in document["compare"]["loads"].items()
         ]
-    figure = Figure(figsize=(13, 3.6 * max(1, len(rows))), layout="constrained")
-    axes = figure.subplots(max(1, len(rows)), 2, squeeze=False)
-    for (title, series), (left, right) in zip(rows, axes, strict=False):
-        _draw_histograms(left, title, series)
-        _draw_timelines(right, series)
+    figure = Figure(figsize=(17, 3.8 * max(1, len(rows))), layout="constrained")
+    axes = figure.subplots(max(1, len(rows)), 3, squeeze=False)
+    for (title, series), (left, middle, right) in zip(rows, axes, strict=False):
+        measured = {name: figures for name, figures in series.items() if figures["count"]}
+        for number, (name, figures) in enumerate(measured.items()):
+            colour = f"C{number}"
+            _draw_histogram(left, colour, figures)
+            _draw_tail(middle, colour, figures)
+            _draw_timeline(right, colour, figures, _label(name, figures))
+        left.set(xscale="log", ylabel="share", title=title)
+        middle.set(xscale="log", yscale="log", ylabel="share that is longer")
+        right.set(yscale="log", xlabel="s since the start", title="median, and the longest (dots)")
+        for one, axis in ((left, left.xaxis), (middle, middle.xaxis), (right, right.yaxis)):
+            axis.set_major_formatter(EngFormatter(unit="s"))
+            one.grid(alpha=0.3)
+        right.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="small")
     output = io.BytesIO()
     figure.savefig(output, format="png", dpi=DOTS_PER_INCH)
     return output.getvalue()
@@ -101,31 +113,41 @@ def _series(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for key, label in (("period_jitter", "period jitter"), ("dll_error", "loop's time error")):
         if run[key] is not None:
             named[label] = run[key]
-    return {name: figures for name, figures in named.items() if figures["count"]}
+    return named
 
 
-def _draw_histograms(axes: Any, title: str, series: dict[str, dict[str, Any]]) -> None:
-    for name, figures in series.items():
-        if not figures["count"]:
-            continue
-        histogram = figures["histogram"]
-        edges = np.maximum(histogram["seconds"], 1e-9)
-        share = np.array(histogram["counts"]) / figures["count"]
-        label = f"{name}: p50 {figures['p50'] * 1e3:.3g}, p99 {figures['p99'] * 1e3:.3g} ms"
-        # How much is longer: tails that a histogram's bars would hide are seen at a glance.
-        longer = np.append(1 - np.cumsum(share)[:-1], share[-1])
-        axes.step(edges * 1e3, np.maximum(longer, 1e-6), where="post", label=label)
-    axes.set(xscale="log", yscale="log", xlabel="ms", ylabel="share that is longer", title=title)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+def _label(name: str, figures: dict[str, Any]) -> str:
+    return f"{name}\np50 {duration(figures['p50'])}, p99 {duration(figures['p99'])}"
 
 
-def _draw_timelines(axes: Any, series: dict[str, dict[str, Any]]) -> None:
-    for name, figures in series.items():
-        line = figures.get("timeline")
-        if line is None:
-            continue
-        (drawn,) = axes.plot(line["seconds"], np.array(line["p50"]) * 1e3, label=name)
-        axes.plot(line["seconds"], np.array(line["max"]) * 1e3, ".", ms=3, color=drawn.get_color())
-    axes.set(yscale="log", xlabel="s", ylabel="ms", title="median (line) and longest (dots)")
-    axes.grid(alpha=0.3)
+def _buckets(figures: dict[str, Any]) -> tuple[Any, Any]:
+    """Return lower edges in seconds, and each bucket's share of all."""
+    histogram = figures["histogram"]
+    edges = np.maximum(histogram["seconds"], 1e-9)
+    return edges, np.array(histogram["counts"]) / figures["count"]
+
+
+def _draw_histogram(axes: Any, colour: str, figures: dict[str, Any]) -> None:
+    edges, shares = _buckets(figures)
+    # Buckets of one width on the picture, whatever the figures were counted in.
+    per_decade = 10
+    places = np.floor(np.log10(edges) * per_decade).astype(int)
+    first = places.min() - 1
+    bars = np.bincount(places - first, shares, places.max() - first + 2)
+    lower = 10.0 ** (np.arange(first, first + len(bars)) / per_decade)
+    axes.step(lower, bars, where="post", color=colour)
+    axes.fill_between(lower, bars, step="post", color=colour, alpha=0.15)
+
+
+def _draw_tail(axes: Any, colour: str, figures: dict[str, Any]) -> None:
+    edges, shares = _buckets(figures)
+    longer = 1 - np.cumsum(shares)
+    # On a logarithmic scale the end, where none is longer, cannot be drawn.
+    longer[-1] = shares[-1]
+    axes.step(edges, longer, where="post", color=colour)
+
+
+def _draw_timeline(axes: Any, colour: str, figures: dict[str, Any], label: str) -> None:
+    line = figures.get("timeline", {"seconds": [], "p50": [], "max": []})
+    axes.plot(line["seconds"], line["p50"], color=colour, label=label)
+    axes.plot(line["seconds"], line["max"], ".", ms=3, color=colour)

@@ -1,0 +1,77 @@
+"""Loads: they work, they tell what they take of this process, and nothing is left of them."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from stream_audio.latency.loads import LOADS, Load
+
+GIVE_UP = 60.0
+
+THREADS = [name for name, kind in LOADS.items() if kind.threads]
+PROCESSES = [name for name, kind in LOADS.items() if kind.processes]
+
+
+def children():
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+def wait_until(condition):
+    until = time.monotonic() + GIVE_UP
+    while not condition():
+        assert time.monotonic() < until
+
+
+def test_without_a_load_nothing_runs():
+    with Load("none") as load:
+        assert threading.active_count() == 1
+        assert children() == []
+        assert load.cpu_seconds == 0
+
+
+@pytest.mark.parametrize("name", THREADS)
+def test_a_load_of_threads_ends_with_its_block(name):
+    with Load(name):
+        assert threading.active_count() == 1 + LOADS[name].threads
+    assert threading.active_count() == 1
+
+
+def test_processor_time_of_threads_is_told():
+    with Load("gil-python") as load:
+        wait_until(lambda: load.cpu_seconds > 0.05)
+        assert load.cpu_seconds <= time.process_time()
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_load_of_processes_is_at_work_and_ends_with_its_block(name, tmp_path):
+    with Load(name, tmp_path) as load:
+        assert len(children()) == LOADS[name].processes
+        assert load.cpu_seconds == 0  # of this process
+    assert children() == []
+
+
+def test_the_disk_load_writes_where_it_was_told(tmp_path):
+    with Load("disk", tmp_path):
+        wait_until(lambda: any(path.stat().st_size for path in written(tmp_path)))
+
+
+def written(folder):
+    return [path for path in folder.glob("load-*") if path.exists()]
+
+
+def test_a_load_that_cannot_start_says_so_and_leaves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="'cpu' did not start"):
+        Load("cpu", tmp_path).start()
+    assert children() == []
+
+
+def test_a_load_may_be_stopped_twice():
+    load = Load("cpu")
+    load.start()
+    load.stop()
+    load.stop()
+    assert children() == []

@@ -26,7 +26,9 @@ def until_it_ends(passed):
     return True
 
 
-def measured(kinds, *, chunks=400, delay=0.0, warm_up=WITHOUT_THE_FIRST, chunk=PERIOD, clock=None, **source):
+def measured(
+    kinds, *, chunks=400, delay=0.0, warm_up=WITHOUT_THE_FIRST, chunk=PERIOD, clock=None, **source
+):
     source = AudioSource.virtual("silence", period=PERIOD, frames=chunks * chunk, **source)
     setup = Setup(
         source=source,

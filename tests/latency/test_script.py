@@ -66,7 +66,9 @@ def test_a_report_for_machines():
 
 
 def test_it_needs_nothing_but_the_library():
-    blocked = "import sys; sys.modules.update(dict.fromkeys(['typer', 'rich', 'matplotlib', 'hdrh']))"
+    blocked = (
+        "import sys; sys.modules.update(dict.fromkeys(['typer', 'rich', 'matplotlib', 'hdrh']))"
+    )
     program = f"{blocked}; from stream_audio.latency import main; sys.exit(main())"
     result = run(*QUICK, "--consumers", "channel", command=[sys.executable, "-c", program])
     assert result.returncode == 0, result.stderr

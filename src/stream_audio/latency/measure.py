@@ -170,7 +170,7 @@ class _Mark:
         self.now = clock.now()
         self.real = time.monotonic()
         self.cpu = time.process_time() - load.cpu_seconds
-        self.callbacks = session.callback_durations(SOURCE)
+        self.callbacks = session.stats().sources[SOURCE].callback_durations
         self.running = session.running
 
 

@@ -400,7 +400,7 @@ def test_a_closed_loop_leaves_the_channel_to_drop_its_oldest(loop):
         return filled_queue(0, 0)[1]
 
     channel = run_on(loop, main())
-    channel._target._staged._limit = 3 * 4
+    channel._target._staged.limit = 3 * 4
     dropped = [gap for frame in range(5) for gap in channel.write(chunk(frame))]
     assert dropped == [lost(0, 1), lost(1, 1)]
     assert channel.unread == 3

@@ -1,14 +1,21 @@
 """Each example runs without hardware, and does what it says."""
 
+import io
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+import wave
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
+
+from support.processes import require_program
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 BALANCED = "every frame is accounted for"
@@ -108,6 +115,185 @@ def test_custom_sink_ends_when_its_reader_is_gone(tmp_path):
         process.wait(timeout=30)
     assert "error: the reader is gone (the host says: Broken pipe)" in errors
     assert BALANCED in errors
+
+
+# ---- on spoken sentences ----
+
+RECOGNISED_RATE = 16_000
+SENTENCES = ("go forward ten meters", "good morning everybody")
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """Two sentences with a second of silence before, between and after; 16 kHz, mono.
+
+    Spoken by flite, whose recorded voice a small recogniser understands; espeak-ng's it does not.
+    """
+    folder = tmp_path_factory.mktemp("spoken")
+    silence = np.zeros(RECOGNISED_RATE, np.int16)
+    parts = [silence]
+    for sentence in SENTENCES:
+        path = folder / "sentence.wav"
+        flite = require_program("flite", "flite")
+        subprocess.run([flite, "-voice", "rms", "-t", sentence, "-o", path], check=True)
+        samples, rate = soundfile.read(path, dtype="int16")
+        assert (rate, samples.ndim) == (RECOGNISED_RATE, 1)
+        parts += [samples, silence]
+    path = folder / "spoken.wav"
+    soundfile.write(path, np.concatenate(parts), RECOGNISED_RATE)
+    lengths = [len(part) for part in parts]
+    begins = [sum(lengths[:index]) for index in (1, 3)]
+    ends = [sum(lengths[: index + 1]) for index in (1, 3)]
+    return path, list(zip(begins, ends, strict=True))
+
+
+def run_on_file(name, path, *arguments, cwd):
+    done = subprocess.run(
+        command(name, "--file", path, *arguments), cwd=cwd, capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def test_captions_shows_what_is_said(tmp_path, spoken):
+    path, _ = spoken
+    lines = run_on_file("captions.py", path, cwd=tmp_path).splitlines()
+    assert [line.split(" s  ")[1] for line in lines] == list(SENTENCES)
+    times = [float(line.split(" s  ")[0]) for line in lines]
+    assert 1 < times[0] < times[1] < 8
+
+
+def test_captions_of_silence_are_empty(tmp_path):
+    assert run("captions.py", "--seconds", 0.5, cwd=tmp_path).stdout == b""
+
+
+def test_vad_keeps_each_sentence_whole_in_a_file_of_its_own(tmp_path, spoken):
+    path, sentences = spoken
+    output = run_on_file("vad.py", path, cwd=tmp_path)
+    assert BALANCED in output
+    files = sorted(tmp_path.glob("*.wav"))
+    assert [file.name for file in files] == ["speech-001.wav", "speech-002.wav"]
+    everything, _ = soundfile.read(path, dtype="int16")
+    for file, (begin, end) in zip(files, sentences, strict=True):
+        heard, rate = soundfile.read(file, dtype="int16")
+        assert rate == RECOGNISED_RATE
+        loud = everything[begin:end]
+        loud = loud[np.flatnonzero(np.abs(loud) > 500)[0] : np.flatnonzero(np.abs(loud) > 500)[-1]]
+        assert loud.tobytes() in heard.tobytes()  # nothing of it is missing, to the sample
+        assert len(heard) < end - begin + 1.5 * RECOGNISED_RATE
+
+
+def test_vad_records_no_silence(tmp_path):
+    run("vad.py", "--seconds", 0.5, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_record_on_sound_writes_a_file_for_each_time_it_is_loud(tmp_path):
+    rate = 48_000
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(rate // 2) / rate)
+    silence = np.zeros(rate)
+    soundfile.write(
+        tmp_path / "input.wav", np.concatenate([silence, tone, silence, tone, silence]), rate
+    )
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    arguments = ("--folder", folder, "--before", 0.25, "--after", 0.125)
+    output = run_on_file("record_on_sound.py", tmp_path / "input.wav", *arguments, cwd=tmp_path)
+    assert BALANCED in output
+    files = sorted(folder.iterdir())
+    assert [file.name[-7:] for file in files] == ["001.wav", "002.wav"]
+    # The tones begin and end on a window of 20 ms: quarter, half and eighth of a second.
+    assert [soundfile.info(file).frames for file in files] == [rate * 7 // 8] * 2
+    samples, _ = soundfile.read(files[1])
+    np.testing.assert_allclose(samples[rate // 4 : rate * 3 // 4], tone, atol=2**-15)
+
+
+def test_record_on_sound_hears_the_virtual_tone(tmp_path):
+    output = run("record_on_sound.py", "--seconds", 0.5, cwd=tmp_path).stdout.decode()
+    assert "event 1 begins at frame 0" in output
+    (file,) = tmp_path.glob("*001.wav")
+    assert soundfile.info(file).frames == 24_000
+
+
+# ---- while they run ----
+
+
+def test_meeting_records_each_side_pauses_and_keeps_what_was_just_said(tmp_path):
+    with subprocess.Popen(
+        command("meeting.py", "meeting", "--virtual"),
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline().startswith("recording")
+        folder = tmp_path / "meeting"
+        # The header is brought up to date once a second: then there is something to keep.
+        for name in ("me.wav", "others.wav"):
+            while (path := folder / name).stat().st_size < 4096 or soundfile.info(
+                path
+            ).frames == 0:
+                assert process.poll() is None
+        output, _ = process.communicate("m\np\np\nq\n", timeout=30)
+    assert process.returncode == 0
+    assert "paused\ngoing on\n" in output
+    assert BALANCED in output
+    for side in ("me", "others"):
+        mark, _ = soundfile.read(folder / f"mark-1-{side}.wav", dtype="int16")
+        whole, _ = soundfile.read(folder / f"{side}.wav", dtype="int16")
+        assert len(mark) >= 48_000 * 9 // 10
+        np.testing.assert_allclose(mark, whole[: len(mark)], atol=1)
+
+
+def wait_for_server(client):
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return client.get("/level")
+        except httpx.ConnectError:
+            if time.monotonic() > until:
+                raise
+
+
+def test_web_microphone_streams_to_listeners_who_come_and_go(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (
+        subprocess.Popen(
+            command("web_microphone.py", "--virtual", "--port", port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        wait_for_server(client)
+        for _ in range(2):  # the first one goes
+            heard = b""
+            with client.stream("GET", "/microphone.wav") as response:
+                assert response.headers["content-type"] == "audio/wav"
+                for piece in response.iter_bytes():
+                    heard += piece
+                    if len(heard) > 60_000:
+                        break
+            header, samples = heard[:44], np.frombuffer(heard[44:60_000], "<i2").reshape(-1, 2)
+            with wave.open(io.BytesIO(header + bytes(4))) as told:
+                assert (told.getframerate(), told.getnchannels()) == (48_000, 2)
+            assert 20 * np.log10(np.abs(samples / 2**15).max()) == pytest.approx(-12, abs=0.1)
+        assert client.get("/level").json()["peak"] == pytest.approx(-12, abs=0.1)
+        assert "/microphone.wav" in client.get("/").text
+        with client.stream("GET", "/microphone.wav") as response:
+            pieces = response.iter_bytes()
+            next(pieces)
+            os.kill(process.pid, signal.SIGINT)
+            for _ in pieces:  # the end of the session ends the stream
+                pass
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert errors == ""
+    assert BALANCED in output
+    assert output.count("sink ChannelSink") == 3
 
 
 def test_every_example_is_tested_here():

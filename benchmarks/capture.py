@@ -1,6 +1,6 @@
 """How late, how complete and at what cost does captured audio reach Python?
 
-    capture.py                                    everything, some twelve minutes
+    capture.py                                    everything, some fifteen minutes
     capture.py --rounds 1 --seconds 1             a quick look
     capture.py --loads gil-python --contenders stream_audio rtmixer
     capture.py --json results/capture.json --markdown > RESULTS.md

@@ -6,17 +6,21 @@ load starts once the stream runs, and lasts until the loop has caught up with th
 measured time, so that what a contender holds back is measured too. Each contender is written the
 way its documentation shows, with the settings that serve it best.
 
+Those named ``-asyncio`` give their blocks to the same loop as an ``async for``: stream_audio's
+channel, and the recipe that sounddevice's documentation shows for ``asyncio``.
+
 Prints one JSON object.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -44,7 +48,7 @@ Samples = NDArray[np.float32]
 class Feed:
     """An open stream: its blocks without end, and how to look into one afterwards."""
 
-    blocks: Iterator[Any]
+    blocks: Iterator[Any] | AsyncIterator[Any]
     samples: Callable[[Any], Samples] = lambda block: block
     last_frame: Callable[[Any], int] | None = None
     notes: Callable[[list[Any]], dict[str, Any]] = lambda blocks: {}
@@ -65,14 +69,17 @@ def frame_numbers(samples: Samples) -> NDArray[np.int64]:
 
 
 @contextmanager
-def stream_audio(switch_interval: float | None = None) -> Iterator[Feed]:
+def stream_audio(
+    switch_interval: float | None = None, *, asynchronous: bool = False
+) -> Iterator[Feed]:
     from stream_audio import AudioSource, ChannelSink, StreamAudio, StreamConfig
 
     channel = ChannelSink()
     builder = StreamAudio.builder().add_source("cycles", AudioSource.device(DEVICE))
     config = StreamConfig(chunk_duration=PERIOD / RATE, switch_interval=switch_interval)
     with builder.add_sink(channel).config(config).start():
-        yield Feed(iter(channel), lambda chunk: chunk.data, notes=stream_audio_notes)
+        blocks = aiter(channel) if asynchronous else iter(channel)
+        yield Feed(blocks, lambda chunk: chunk.data, notes=stream_audio_notes)
 
 
 def stream_audio_notes(chunks: list[Any]) -> dict[str, Any]:
@@ -124,6 +131,24 @@ def sounddevice_callback() -> Iterator[Feed]:
 
     with sounddevice.InputStream(**stream_settings(), dtype="float32", callback=callback):
         yield Feed(_endless(queue.get))
+
+
+@contextmanager
+def sounddevice_asyncio() -> Iterator[Feed]:
+    import sounddevice
+
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Samples] = asyncio.Queue()
+
+    def callback(data: Samples, frames: int, time: Any, status: Any) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, data.copy())
+
+    async def blocks() -> AsyncIterator[Samples]:
+        while True:
+            yield await queue.get()
+
+    with sounddevice.InputStream(**stream_settings(), dtype="float32", callback=callback):
+        yield Feed(blocks())
 
 
 @contextmanager
@@ -221,7 +246,9 @@ def _from_bytes(block: bytes) -> Samples:
 
 CONTENDERS: dict[str, Callable[[], AbstractContextManager[Feed]]] = {
     "stream_audio": stream_audio,
+    "stream_audio-asyncio": lambda: stream_audio(asynchronous=True),
     "sounddevice-callback": sounddevice_callback,
+    "sounddevice-asyncio": sounddevice_asyncio,
     "sounddevice-read": sounddevice_read,
     "rtmixer": rtmixer,
     "pyaudio-read": pyaudio_read,
@@ -244,33 +271,62 @@ class Run:
     blocks: list[Any] = field(default_factory=list)
 
 
+class Watch:
+    """Takes note of each block: at first alone, then beside the load, until all has been seen."""
+
+    def __init__(self, feed: Feed, load: Load, seconds: float) -> None:
+        self.run = Run()
+        self._feed = feed
+        self._load = load
+        self._seconds = seconds
+        self._warm_ns = time.monotonic_ns() + WARM_UP_NS
+        self._end_frame = 0
+
+    def take(self, block: Any) -> bool:
+        """Note a block; False once the end of the measured time has been seen."""
+        run = self.run
+        now = time.monotonic_ns()
+        run.times_ns.append(now)
+        run.blocks.append(block)
+        if now < self._warm_ns or now < run.end_ns:
+            return True
+        if not run.end_ns:
+            self._begin(block, now)
+            return True
+        ahead = (self._feed.end_of(block) - self._end_frame) % COUNTER_FRAMES
+        return ahead >= COUNTER_FRAMES // 2 and now < run.end_ns + PATIENCE_NS
+
+    def _begin(self, block: Any, now: int) -> None:
+        self._load.start()
+        run = self.run
+        run.start_ns = time.monotonic_ns() + SETTLE_NS
+        run.end_ns = run.start_ns + round(self._seconds * 1e9)
+        # By content, because a block may come long after its time.
+        frames_left = (run.end_ns - now) * RATE // 10**9
+        self._end_frame = self._feed.end_of(block) + frames_left
+
+
 def consume(feed: Feed, load: Load, seconds: float) -> Run:
-    """Take blocks, at first alone, then beside the load, until all of the time has been seen."""
-    run = Run()
-    now = time.monotonic_ns()
-    warm = now + WARM_UP_NS
+    """Take blocks until the end of the measured time has been seen."""
+    assert isinstance(feed.blocks, Iterator)
+    watch = Watch(feed, load, seconds)
     for block in feed.blocks:
-        now = time.monotonic_ns()
-        run.times_ns.append(now)
-        run.blocks.append(block)
-        if now >= warm:
+        if not watch.take(block):
             break
-    # By content, because a block may come long after its time.
-    warm_frame, warm_ns = feed.end_of(block), now
-    load.start()
-    run.start_ns = time.monotonic_ns() + SETTLE_NS
-    run.end_ns = run.start_ns + round(seconds * 1e9)
-    end_frame = warm_frame + (run.end_ns - warm_ns) * RATE // 10**9
-    for block in feed.blocks:
-        now = time.monotonic_ns()
-        run.times_ns.append(now)
-        run.blocks.append(block)
-        if now >= run.end_ns:
-            ahead = (feed.end_of(block) - end_frame) % COUNTER_FRAMES
-            if ahead < COUNTER_FRAMES // 2 or now >= run.end_ns + PATIENCE_NS:
-                break
     load.stop()
-    return run
+    return watch.run
+
+
+async def consume_on_loop(name: str, load: Load, seconds: float) -> tuple[Feed, Run]:
+    """The same on an event loop."""
+    with CONTENDERS[name]() as feed:
+        assert isinstance(feed.blocks, AsyncIterator)
+        watch = Watch(feed, load, seconds)
+        async for block in feed.blocks:
+            if not watch.take(block):
+                break
+        load.stop()
+        return feed, watch.run
 
 
 def result_of(feed: Feed, run: Run) -> dict[str, Any]:
@@ -298,11 +354,13 @@ def result_of(feed: Feed, run: Run) -> dict[str, Any]:
 def main(name: str, load: str, seconds: float) -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # ALSA and JACK talk on both
-    with CONTENDERS[name]() as feed:
-        run = consume(feed, Load(load), seconds)
-        result = result_of(feed, run)
+    if name.endswith("-asyncio"):
+        feed, run = asyncio.run(consume_on_loop(name, Load(load), seconds))
+    else:
+        with CONTENDERS[name]() as feed:
+            run = consume(feed, Load(load), seconds)
     with answer:
-        json.dump(result, answer)
+        json.dump(result_of(feed, run), answer)
 
 
 if __name__ == "__main__":

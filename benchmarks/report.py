@@ -51,7 +51,9 @@ def document(results: dict[str, Any]) -> str:
             "over the rounds. They cover blocks that arrived: where most were lost, those left "
             "look quick. Lost frames are summed over the rounds. `floor` has no audio in it: a "
             "thread that wakes once a period and hands on to the consumer, which is what the "
-            "interpreter charges anyone for that. `-switch`: `sys.setswitchinterval(0.0005)`.",
+            "interpreter charges anyone for that. `-switch`: `sys.setswitchinterval(0.0005)`. "
+            "`-asyncio`: an `async for` on an event loop; with sounddevice, from an "
+            "`asyncio.Queue` that its callback fills through `call_soon_threadsafe`.",
             tables(results),
         ]
     )
@@ -85,7 +87,7 @@ def _own_table(medians: Medians) -> str:
     for load, name, figures in _own_runs(medians):
         rows.append(
             [
-                load if name == "stream_audio" else f"{load}, switch",
+                load if name == "stream_audio" else f"{load}, {name.partition('-')[2]}",
                 _number(figures["to_callback"]["p50"]),
                 _number(figures["to_callback"]["p99"]),
                 _number(figures["from_callback"]["p50"]),
@@ -173,6 +175,17 @@ def _verdicts(medians: Medians) -> Iterator[str]:
             "no loss that stream_audio reports is its own doing",
             f"causes of loss: {', '.join(sorted(causes)) or 'none'}",
         )
+    idle = medians.get("idle", {})
+    if {"stream_audio-asyncio", "sounddevice-asyncio"} <= idle.keys():
+        for key in ("p50", "p99"):
+            ours, theirs = (
+                idle[f"{name}-asyncio"][key] for name in ("stream_audio", "sounddevice")
+            )
+            yield _verdict(
+                ours <= theirs,
+                f"asyncio, idle: {key} of stream_audio at most that of sounddevice",
+                f"{ours:.2f} / {theirs:.2f} ms = {ours / theirs:.2f}",
+            )
     spinning = medians.get("gil-python", {})
     yield from _ratio_verdicts(spinning, "stream_audio", "floor")
     yield from _ratio_verdicts(spinning, "stream_audio-switch", "floor-switch")

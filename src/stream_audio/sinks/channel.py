@@ -124,7 +124,7 @@ class ChannelSink:
     def _wake(self) -> None:
         self._arrived.set()
         waiter = self._waiter
-        if waiter is not None and waiter.is_waiting():
+        if waiter is not None and waiter.future is not None:
             waiter.waker.wake(waiter)
 
     # ---- reading, on any thread ----
@@ -252,19 +252,20 @@ class ChannelSink:
         if waiter.is_due():
             await _let_others_run()
             waiter.resumed()
-        while True:
-            # Before looking, so that what comes after the look sets it.
+        while (chunk := self._take()) is None:
+            # Before the next look, so that what comes after it sets the future.
             future = waiter.arm()
             try:
                 closed = self._closed
                 chunk = self._take()
                 if chunk is not None or closed:
-                    return chunk
+                    break
                 self._check_that_more_can_come()
                 await future
             finally:
                 waiter.disarm()
             waiter.resumed()
+        return chunk
 
     async def alatest(self) -> AudioChunk | None:
         """:meth:`latest` for ``async`` code; see :meth:`aget`."""
@@ -350,27 +351,27 @@ class _LoopWaiter:
         self.loop = loop
         self.waker = waker_of(loop)
         self.woken = False
-        self._future: asyncio.Future[None] | None = None
+        self.future: asyncio.Future[None] | None = None
         self._resumed_at = loop.time()
 
     def arm(self) -> asyncio.Future[None]:
         """Return a future that the next wake sets."""
-        self._future = self.loop.create_future()
-        return self._future
+        self.future = self.loop.create_future()
+        return self.future
 
     def disarm(self) -> None:
         """Say that nobody waits any more."""
-        self._future = None
+        self.future = None
 
     def is_waiting(self) -> bool:
         """Whether a task waits; one whose loop was closed under it never goes on."""
-        return self._future is not None and not self.loop.is_closed()
+        return self.future is not None and not self.loop.is_closed()
 
     def on_loop(self) -> None:
         """Let the task go on."""
         self.woken = False
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+        if self.future is not None and not self.future.done():
+            self.future.set_result(None)
 
     def resumed(self) -> None:
         """Say that other tasks had their turn."""

@@ -323,9 +323,9 @@ def test_aget_outside_an_event_loop_is_refused(loop):
 # ---- an asyncio.Queue instead ----
 
 
-def filled_queue(maxsize, frames):
+def filled_queue(maxsize, frames, **settings):
     target = asyncio.Queue(maxsize)
-    channel = ChannelSink(target)
+    channel = ChannelSink(target, **settings)
     channel.start(INFO)
     return target, channel, [gap for frame in range(frames) for gap in channel.write(chunk(frame))]
 
@@ -397,10 +397,9 @@ def test_the_end_waits_for_room_in_an_asyncio_queue(loop):
 
 def test_a_closed_loop_leaves_the_channel_to_drop_its_oldest(loop):
     async def main():
-        return filled_queue(0, 0)[1]
+        return filled_queue(0, 0, limit_bytes=3 * 4)[1]
 
     channel = run_on(loop, main())
-    channel._target._staged.limit = 3 * 4
     dropped = [gap for frame in range(5) for gap in channel.write(chunk(frame))]
     assert dropped == [lost(0, 1), lost(1, 1)]
     assert channel.unread == 3

@@ -36,6 +36,7 @@ from stream_audio.events import (
     TriggerEnded,
     TriggerStarted,
 )
+from stream_audio.files.formats import SoundFormat, formats
 from stream_audio.files.repair import RepairReport, repair
 from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.gap import Gap, GapCause
@@ -98,6 +99,7 @@ __all__ = [
     "SinkInfo",
     "SinkReport",
     "SinkStats",
+    "SoundFormat",
     "SourceEnded",
     "SourceInfo",
     "SourceLost",
@@ -113,6 +115,7 @@ __all__ = [
     "TriggerSink",
     "TriggerStarted",
     "default_input_device",
+    "formats",
     "list_input_devices",
     "listen",
     "open",

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from stream_audio._checks import one_of
 from stream_audio.errors import ConfigError, ConfigTypeError
 from stream_audio.files import wav
-from stream_audio.files.writer import Container, Encoding
+from stream_audio.files.writer import Container, Encoding, SoundFileWriter
+
+
+def _open_rf64(
+    descriptor: int, sample_rate: int, channels: int, subtype: str, encoding: Encoding
+) -> SoundFileWriter:
+    always: Encoding = {**encoding, "rf64": "always"}
+    return wav.WavWriter(descriptor, sample_rate, channels, subtype, always)
+
+
+_RF64 = replace(
+    wav.CONTAINER,
+    name="RF64",
+    extensions=(".rf64",),
+    encoding=wav.CONTAINER.encoding - {"rf64"},
+    open=_open_rf64,
+)
 
 
 def all_containers() -> tuple[Container, ...]:
     """Every container that can be written, ours first; loads soundfile."""
-    return (wav.CONTAINER,)
+    from stream_audio.files.libsndfile.containers import containers
+
+    return (wav.CONTAINER, _RF64, *containers())
 
 
 def find_container(path: Path, name: str | None) -> Container:

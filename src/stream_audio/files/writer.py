@@ -58,8 +58,14 @@ class Encoding(TypedDict, total=False):
     """WAV: whether the file becomes RF64 past 4 GiB, ends there, or is RF64 from the start."""
     bext: bool | dict[str, str]
     """WAV: broadcast extension; fields of :data:`stream_audio.files.bext.FIELDS`."""
+    quality: float
+    """Ogg, MP3: 0 (smallest) to 1 (best)."""
+    compression_level: float
+    """FLAC: 0 (fastest) to 1 (smallest)."""
+    bitrate_mode: Literal["constant", "average", "variable"]
+    """MP3: what ``quality`` decides, the bit rate or what is lost."""
     fsync: float
-    """WAV: seconds of audio after which they are on the disk, beyond the reach of a power cut."""
+    """Seconds of audio after which they are on the disk, beyond the reach of a power cut."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""Which sound files can be read and written, and what a kill leaves of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_audio.files.containers import all_containers
+
+AfterKill = Literal["opens", "empty", "unreadable", "unknown"]
+
+_OPENS_AFTER_KILL = (
+    "WAV RF64 FLAC OGG OPUS MP3 W64 NIST IRCAM PAF PVF VOC SVX MAT5 AVR WVE XI MPC2K RAW"
+)
+_EMPTY_AFTER_KILL = "AIFF AU CAF SDS MAT4"
+_UNREADABLE_AFTER_KILL = "HTK"
+
+
+@dataclass(frozen=True)
+class SoundFormat:
+    """A format of sound files.
+
+    Attributes
+    ----------
+    name : str
+        What ``FileSink(format=…)`` takes; libsndfile's name.
+    description : str
+        Its name for people.
+    extensions : tuple of str
+        File name endings that mean it, with the dot; may be empty.
+    subtypes : tuple of str
+        Sample types and codecs that are written, by their libsndfile names, the usual one first;
+        empty if the format is only read.
+    settings : tuple of str
+        What ``FileSink`` takes for it besides: ``quality``, ``compression_level`` and so on.
+    after_kill : "opens", "empty", "unreadable" or "unknown"
+        What libsndfile makes of a file of the usual subtype whose writer was killed: all of it but
+        the last part, no frame, or an error. Measured with libsndfile 1.2.2.
+    """
+
+    name: str
+    description: str
+    extensions: tuple[str, ...]
+    subtypes: tuple[str, ...]
+    settings: tuple[str, ...]
+    after_kill: AfterKill
+
+    @property
+    def written(self) -> bool:
+        """Whether :class:`~stream_audio.FileSink` writes it; what libsndfile knows is read."""
+        return bool(self.subtypes)
+
+
+def formats() -> list[SoundFormat]:
+    """Return every format of sound files that can be read or written, the usual ones first.
+
+    Examples
+    --------
+    >>> import stream_audio
+    >>> [f.name for f in stream_audio.formats()][:4]
+    ['WAV', 'RF64', 'FLAC', 'OGG']
+    >>> flac = next(f for f in stream_audio.formats() if f.name == "FLAC")
+    >>> flac.extensions, flac.subtypes, flac.after_kill
+    (('.flac',), ('PCM_16', 'PCM_S8', 'PCM_24'), 'opens')
+    """
+    import soundfile
+
+    descriptions = dict(soundfile.available_formats())
+    found = []
+    for container in all_containers():
+        description = descriptions.pop(container.name, container.name.title())
+        found.append(
+            SoundFormat(
+                container.name,
+                description,
+                container.extensions,
+                container.subtypes,
+                tuple(sorted(container.encoding)),
+                _after_kill(container.name),
+            )
+        )
+    for name, description in descriptions.items():
+        found.append(SoundFormat(name, description, (), (), (), "unknown"))
+    return found
+
+
+def _after_kill(name: str) -> AfterKill:
+    if name in _OPENS_AFTER_KILL.split():
+        return "opens"
+    if name in _EMPTY_AFTER_KILL.split():
+        return "empty"
+    return "unreadable" if name in _UNREADABLE_AFTER_KILL.split() else "unknown"

@@ -1,0 +1,1 @@
+"""FLAC, Ogg, MP3 and what else libsndfile writes."""

@@ -181,10 +181,14 @@ SETTINGS = [
     (partial(ChannelSink().get, "1"), ConfigTypeError, "timeout"),
     (partial(FileSink, 3), ConfigTypeError, "FileSink takes a path"),
     (partial(FileSink, b"a.wav"), ConfigTypeError, "FileSink takes a path"),
-    (partial(FileSink, ""), ConfigError, "Use the ending .wav"),
+    (partial(FileSink, ""), ConfigError, "Use one of these endings"),
     (partial(FileSink, "take"), ConfigError, "'take'"),
-    (partial(FileSink, "take.doc"), ConfigError, "Use the ending .wav"),
-    (partial(FileSink, "a.wav", subtype="PCM_8"), ConfigError, "one of PCM_16, PCM_24, FLOAT"),
+    (partial(FileSink, "take.doc"), ConfigError, "Use one of these endings"),
+    (
+        partial(FileSink, "a.wav", subtype="PCM_8"),
+        ConfigError,
+        "one of PCM_16, PCM_24, PCM_32, FLOAT",
+    ),
     (partial(FileSink, "a.wav", subtype=16), ConfigTypeError, "subtype"),
     (partial(FileSink, "a.wav", gaps="fill"), ConfigError, "one of silence, skip"),
     # The short ways in

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 import stream_audio
+from support.mounts import tmpfs
 
 GIVE_UP = 60.0
 PROMPT = 8.0
@@ -128,7 +129,7 @@ def test_wrong_usage(arguments):
 WRONG_VALUES = [
     (("-d", -1), "seconds must be from"),
     (("-c", 65), "channels must be from"),
-    (("--subtype", "MP3"), "PCM_16, PCM_24, FLOAT"),
+    (("--subtype", "MP3"), "PCM_16, PCM_24, PCM_32, FLOAT"),
 ]
 
 
@@ -142,9 +143,8 @@ def test_values_that_cannot_work(arguments, words, tmp_path):
 
 
 def test_a_full_disk_is_a_failure(tmp_path):
-    path = tmp_path / "full.wav"
-    path.symlink_to("/dev/full")
-    result = record(path, "-d", 0.1, "--overwrite")
+    with tmpfs(tmp_path / "disk", "size=16k") as disk:
+        result = record(disk / "full.wav", "-d", 0.5)
     assert result.returncode == 1
     assert "No space left on device" in result.stderr
     assert "Free some space" in result.stderr

@@ -51,6 +51,7 @@ class NewFile:
     descriptor: int
     _if_exists: IfExists
     _identity: tuple[int, int]
+    _stamp: tuple[int, int] | None = None  # time of change and size of the complete file
 
     def whereabouts(self) -> Whereabouts:
         """Look whether it can still be found; while the descriptor is open."""
@@ -70,8 +71,12 @@ class NewFile:
 
     def publish(self) -> None:
         """Give a complete file, which is closed, its name."""
-        if self.written_as == self.path:
-            return
+        if self.written_as != self.path:
+            self._rename()
+        found = os.stat(self.path)
+        self._stamp = (found.st_mtime_ns, found.st_size)
+
+    def _rename(self) -> None:
         flush_path(self.written_as)
         if self._if_exists is IfExists.OVERWRITE:
             os.replace(self.written_as, self.path)
@@ -81,9 +86,12 @@ class NewFile:
         flush_path(self.path.parent)
 
     def remove(self) -> None:
-        """Delete it, if it is still the file that this process created."""
+        """Delete it, if it is still the file that this process created, as it left it."""
         if self._is_at(self.written_as):
-            os.unlink(self.written_as)
+            # Once a file is closed and deleted, its number may be that of another.
+            found = os.stat(self.written_as)
+            if self._stamp in (None, (found.st_mtime_ns, found.st_size)):
+                os.unlink(self.written_as)
 
     def _take_free_name(self) -> Path:
         for path in _names(self.path, self._if_exists):
@@ -132,7 +140,7 @@ def create(
         As the system gives it.
     """
     if if_exists is IfExists.OVERWRITE:
-        path = path.resolve()
+        path = Path(os.path.realpath(path))
     if not temporary:
         created, descriptor = _open(path, if_exists, mode)
         path = created
@@ -194,7 +202,7 @@ def _no_free_name(path: Path) -> OSError:
 
 
 def _not_regular(path: Path) -> OSError:
-    return FileExistsError(errno.EEXIST, "it exists and is not a regular file", str(path))
+    return OSError(errno.EINVAL, "it exists and is not a regular file", str(path))
 
 
 def flush_path(path: Path) -> None:

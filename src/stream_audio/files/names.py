@@ -33,7 +33,7 @@ class Names:
         self._first = first
         if _IN_FOLDER.search(str(path.parent)):
             raise ConfigError(
-                f"{path}: only a file's name can be made from {{start}} or {{index}}, no folder's",
+                f"{{start}} and {{index}} make the name of a file, not of a folder: {path}",
                 hint="Folders are not created; name one that is there",
             )
         self._is_template = _FIELD.search(path.name) is not None

@@ -79,9 +79,9 @@ class Part:
     def discard(self) -> None:
         """Take back a file that holds nothing."""
         with contextlib.suppress(OSError):  # it may be gone, or its disk full
-            self.writer.close()
-        with contextlib.suppress(OSError):
             self.file.remove()
+        with contextlib.suppress(OSError):
+            self.writer.close()
 
     @property
     def ledger_path(self) -> Path:

@@ -266,12 +266,15 @@ class Recording:
 
     def _finish_part(self) -> None:
         part = self.part
-        self._frames_before += part.saved_frames
         try:
-            part.close()
+            try:
+                self._look_for_file()
+            finally:
+                part.close()
         except OSError as error:
             _log.error("cannot complete %s: %s", part.file.path, error)
             self._close_error = self._close_error or error
+        self._frames_before += part.saved_frames
         if part.removed:
             return
         if self._plan.ledger:
@@ -336,27 +339,27 @@ class Recording:
     def _look_around(self, chunk: AudioChunk) -> None:
         """About once a second, look whether the file is still there, and has room to grow."""
         self._unlooked += chunk.frames
-        if self._unlooked < LOOK_INTERVAL * self._rate and not self.part.removed:
+        self._unasked += chunk.frames
+        if self.part.removed:
+            raise _removed(self.part)
+        if self._unlooked < LOOK_INTERVAL * self._rate:
             return
         self._unlooked = 0
         self._look_for_file()
         if self._ledger_is_due and self._plan.ledger:
             self._write_ledger(complete=False)
-        self._unasked += 1
-        if self._unasked * LOOK_INTERVAL >= ROOM_INTERVAL:
+        if self._unasked >= ROOM_INTERVAL * self._rate:
             self._unasked = 0
             self._ask_for_room()
 
     def _look_for_file(self) -> None:
         part, info = self.part, self._info
-        if part.moved:
+        if part.moved or part.removed:
             return
         where = part.file.whereabouts()
         if where is Whereabouts.REMOVED:
             part.removed = True
-            raise FileNotFoundError(
-                errno.ENOENT, "it was removed while it was written", str(part.file.path)
-            )
+            raise _removed(part)
         if where is Whereabouts.MOVED:
             part.moved = True
             old, new = part.file.path, part.file.moved_to()
@@ -394,6 +397,11 @@ class Recording:
                 self._close_error = self._close_error or error
         else:
             self._ledger_is_due = False
+
+
+def _removed(part: Part) -> OSError:
+    text = "it was removed while it was written"
+    return FileNotFoundError(errno.ENOENT, text, str(part.file.path))
 
 
 def _clip(

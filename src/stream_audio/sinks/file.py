@@ -175,7 +175,8 @@ class FileSink:
         try:
             self._recording = Recording(self._plan, info)
         except OSError as error:
-            raise _failure("create", self._plan.path, 0, error) from error
+            path = Path(error.filename or self._plan.path)
+            raise _failure("create", path, 0, error) from error
         except ValueError as error:  # a null byte in the name
             if isinstance(error, ConfigError):
                 raise

@@ -146,8 +146,8 @@ def test_a_full_disk_is_a_failure(tmp_path):
     with tmpfs(tmp_path / "disk", "size=16k") as disk:
         result = record(disk / "full.wav", "-d", 0.5)
     assert result.returncode == 1
-    assert "No space left on device" in result.stderr
-    assert "Free some space" in result.stderr
+    assert "No space left on device" in result.stdout
+    assert "Free some space" in result.stdout
 
 
 # The command line has no faults to ask for: its virtual source is given some.

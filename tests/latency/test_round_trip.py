@@ -18,7 +18,7 @@ FRAMES = len(SIGNAL)
 
 
 def delayed(frames, *, repetitions=1, gain=1.0):
-    """Return the signal as it comes back, played on and on; the delay need not be whole."""
+    """Return the signal as it comes back after a delay that need not be whole."""
     turns = np.exp(-2j * np.pi * np.fft.rfftfreq(FRAMES) * frames)
     once = gain * np.fft.irfft(np.fft.rfft(SIGNAL) * turns, FRAMES)
     return np.tile(once, repetitions).astype(np.float32)

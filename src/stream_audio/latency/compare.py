@@ -1,16 +1,16 @@
 """Other libraries beside this one, on the same device, under the same load, by the same measure.
 
 Other libraries do not tell when the callback came that brought a block, and blocking reads hide
-it. So here, for all alike, a block's lateness is measured: how much later the consumer has it than
-an ideal device and library would have given it to him. The ideal is a straight line through the
-quickest hand-overs: frames so far over the device's true rate. Every contender's line is its own;
-what its quickest hand-over took is in nobody's figure. The true rate is that of this library's
-callbacks (:func:`true_rate`), since a device's differs from its nominal one.
+it. So here, for all alike, a block's lateness is measured: by how many frames the consumer was
+behind the device when it had the block, less what it was behind by in its quickest hand-over. What
+that took is in nobody's figure. How far the device was is known from this library in the parent
+process, which records the same device meanwhile and is not under the load (:class:`Reference`);
+for a device that cannot be opened twice, from its rate.
 
-Frames that were lost move the line: so they are found by comparing the line of a moment of rest
-before the load with that of another one after it. The line of a block is the quickest of those
-that *follow* it. So a contender that drops what it is late for is not charged with its lateness,
-but with the loss. A contender that loses much looks quick.
+Frames that were lost leave a contender behind for good: so they are found by comparing a moment of
+rest before the load with another one after it. What a block is compared with is the quickest of
+those that *follow* it. So a contender that drops what it is late for is not charged with its
+lateness, but with the loss. A contender that loses much looks quick.
 
 ``python -m stream_audio.latency.compare`` is one contender in a fresh process: it reads its
 settings as JSON from standard input and prints what it found.
@@ -26,16 +26,25 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from stream_audio import StreamAudioError
+from stream_audio import FormatPreset, StreamAudio, StreamAudioError, StreamConfig
+from stream_audio.engine.clock import MonotonicClock
+from stream_audio.latency.consumers import KINDS, Notes
 from stream_audio.latency.figures import figures
 from stream_audio.latency.loads import Load
 from stream_audio.latency.peers import PEERS, Feed, Wanted
+from stream_audio.sources.base import Source
+
+AHEAD = 64
+"""Callbacks; so few that a device's clock is as good as ours meanwhile."""
 
 SETTLE_SECONDS = 0.3
 """How long a stream may take to get going."""
@@ -61,22 +70,30 @@ class Turn:
     """Processor seconds a second, those of the load's threads left out."""
 
 
-def lateness(turn: Turn, rate: float, period: int) -> tuple[NDArray[np.float64], int]:
+FramesAt = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""How many frames a device has given at which times; from any first frame on."""
+
+
+def lateness(
+    turn: Turn, frames_at: FramesAt, rate: float, period: int
+) -> tuple[NDArray[np.float64], int]:
     """Return how late each block of the measured time was, in seconds, and how many frames lacked.
 
     Parameters
     ----------
     turn : Turn
         What a contender saw.
+    frames_at : callable
+        What the device gave.
     rate : float
-        The device's true frames a second.
+        Frames a second.
     period : int
         Frames; losses are rounded to whole periods.
     """
-    behind = turn.had - turn.ends / rate
-    # A block's line is the quickest of those from it on: losses before it are in both.
-    line = np.minimum.accumulate(behind[::-1])[::-1]
-    late = behind - line
+    behind = frames_at(turn.had) - turn.ends
+    # Losses before a block are in all that follow as well.
+    least = np.minimum.accumulate(behind[::-1])[::-1]
+    late = (behind - least) / rate
     # By when they were due, not by when they were had: those that waited through the end count.
     due = turn.had - late
     counted = (due >= turn.start) & (due < turn.end)
@@ -85,8 +102,68 @@ def lateness(turn: Turn, rate: float, period: int) -> tuple[NDArray[np.float64],
     lost = 0
     if before.any() and after.any():
         moved = behind[after].min() - behind[before].min()
-        lost = max(0, round(moved * rate / period) * period)
+        lost = max(0, round(moved / period) * period)
     return late[counted], lost
+
+
+def steady(rate: float) -> FramesAt:
+    """Return a device that gives ``rate`` frames in every second."""
+    return lambda times: times * rate
+
+
+class Reference:
+    """The same device, recorded by this process meanwhile. For a ``with`` block.
+
+    Parameters
+    ----------
+    source : Source
+        The device.
+    period : int
+        Frames.
+    sample_rate : int
+        Hz.
+    """
+
+    def __init__(self, source: Source, period: int, sample_rate: int) -> None:
+        clock = MonotonicClock()
+        self._notes = Notes(clock)
+        sink = KINDS["router"].make(self._notes, clock, Path()).sink
+        self._builder = (
+            StreamAudio.builder()
+            .add_source("reference", source)
+            .add_sink(sink)
+            .format(FormatPreset.NATIVE)
+            .config(StreamConfig(chunk_duration=period / sample_rate))
+        )
+        self._sample_rate = sample_rate
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._builder.start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def frames_at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far the device was; every frame counts that it lost or that was lost here."""
+        ends = self._notes.ends
+        due = without_lateness(self._notes.arrived, ends, self._sample_rate)
+        return np.interp(times, due, ends)
+
+
+def without_lateness(
+    arrived: NDArray[np.float64], ends: NDArray[np.int64], rate: float
+) -> NDArray[np.float64]:
+    """Return when callbacks were due: the quickest of the next :data:`AHEAD` tells for each.
+
+    One that is late by itself is thus put right; when the device stood still, all that follow are
+    late, and stay so.
+    """
+    behind = arrived - ends / rate
+    padded = np.concatenate([behind, np.full(AHEAD - 1, np.inf)])
+    due: NDArray[np.float64] = ends / rate + sliding_window_view(padded, AHEAD).min(axis=1)
+    return due
 
 
 def true_rate(arrived: NDArray[np.float64], ends: NDArray[np.int64], nominal: float) -> float:
@@ -115,12 +192,12 @@ def take_turn(feed: Feed, load: Load, seconds: float) -> Turn:
         nonlocal start, end, cpu, real
         time.sleep(SETTLE_SECONDS + REST_SECONDS)
         with load:
+            start = load.since  # by now, a thread that holds the GIL may have had it for long
             begun, used = time.monotonic(), time.process_time() - load.cpu_seconds
-            start = begun
             time.sleep(seconds)
             cpu = time.process_time() - load.cpu_seconds - used
-            end = time.monotonic()
-            real = end - begun
+            real = time.monotonic() - begun
+        end = time.monotonic()
         ended.set()
 
     director = threading.Thread(target=direct)
@@ -186,9 +263,11 @@ def run_turn(
     return Turn(**answer)
 
 
-def comparison(turns: Sequence[Turn], rate: float, period: int) -> dict[str, Any]:
+def comparison(
+    turns: Sequence[Turn], frames_at: FramesAt, rate: float, period: int
+) -> dict[str, Any]:
     """Return one contender's figures over its turns."""
-    results = [lateness(turn, rate, period) for turn in turns]
+    results = [lateness(turn, frames_at, rate, period) for turn in turns]
     return {
         "turns": len(turns),
         "lateness": figures(np.concatenate([late for late, _ in results])),

@@ -115,17 +115,23 @@ class Load:
         self._kind = LOADS[name]
         self._folder = folder or Path()
         self._stop = False
+        self.since = 0.0
+        """When it began to bite; ``time.monotonic()``."""
         self._cpu: list[float] = []
         self._threads: list[threading.Thread] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         """Start it, and return when it is at work."""
+        self._start_processes()
         for number in range(self._kind.threads):
             self._cpu.append(0.0)
             self._threads.append(threading.Thread(target=self._run, args=(number,), daemon=True))
+        self.since = time.monotonic()
         for thread in self._threads:
             thread.start()
+
+    def _start_processes(self) -> None:
         command = [sys.executable, "-m", __name__, self._name, str(self._folder)]
         for _ in range(self._kind.processes):
             self._processes.append(

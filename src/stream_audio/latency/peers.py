@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio.sources.base import Source
+
 Samples = NDArray[np.float32]
 
 RTMIXER_RING_FRAMES = 1 << 20
@@ -42,6 +44,17 @@ class Wanted:
     channels: int
     period: int
 
+    def source(self) -> Source:
+        """Return it as a source of this library."""
+        from stream_audio import AudioSource
+
+        return AudioSource.device(
+            f"{self.device}, {self.host_api}",
+            sample_rate=self.sample_rate,
+            channels=self.channels,
+            period=self.period,
+        )
+
     def sounddevice(self) -> dict[str, Any]:
         """Return the settings of a stream of sounddevice or rtmixer."""
         return {
@@ -64,16 +77,11 @@ class Feed:
 @contextmanager
 def stream_audio(wanted: Wanted, switch_interval: float | None = None) -> Iterator[Feed]:
     """Iterate over a channel."""
-    from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio, StreamConfig
+    from stream_audio import ChannelSink, FormatPreset, StreamAudio, StreamConfig
 
     channel = ChannelSink()
-    source = AudioSource.device(
-        f"{wanted.device}, {wanted.host_api}",
-        sample_rate=wanted.sample_rate,
-        channels=wanted.channels,
-        period=wanted.period,
-    )
-    builder = StreamAudio.builder().add_source("peer", source).format(FormatPreset.NATIVE)
+    builder = StreamAudio.builder().add_source("peer", wanted.source())
+    builder.format(FormatPreset.NATIVE)
     chunk_duration = wanted.period / wanted.sample_rate
     config = StreamConfig(chunk_duration=chunk_duration, switch_interval=switch_interval)
     with builder.add_sink(channel).config(config).start():

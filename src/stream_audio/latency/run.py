@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import product
 from typing import Any
 
-from stream_audio import AudioSource
+from stream_audio import AudioSource, StreamAudioError
 from stream_audio.devices.find import input_device
 from stream_audio.engine.clock import MonotonicClock
-from stream_audio.latency.compare import PeerError, comparison, run_turn, true_rate
+from stream_audio.latency.compare import (
+    PeerError,
+    Reference,
+    Turn,
+    comparison,
+    run_turn,
+    steady,
+    true_rate,
+)
 from stream_audio.latency.machine import PACKAGES, describe
 from stream_audio.latency.measure import (
     WARM_UP,
@@ -149,29 +158,48 @@ class Script:
             first["channels"],
             first["period"],
         )
-        turns: dict[tuple[str, str], list[Any]] = {}
+        turns: dict[tuple[str, str], list[Turn]] = {}
         failures: dict[str, str] = {}
-        for number, load, name in product(range(self._options.rounds), self._options.load, names):
-            if self._stopped():
-                break
-            label = f"{name}, load {load}, round {number + 1}…"
-            try:
-                turn = run_turn(name, wanted, load, self._options.duration, self._go_on(label))
-            except PeerError as error:
-                failures[name] = str(error)
-            else:
-                if turn is not None:
-                    turns.setdefault((load, name), []).append(turn)
-            self._progress.step(self._options.duration + TURN_OVERHEAD)
+        with ExitStack() as cleanup:
+            reference = self._reference(wanted, cleanup)
+            for number, load, name in product(
+                range(self._options.rounds), self._options.load, names
+            ):
+                if self._stopped():
+                    break
+                go_on = self._go_on(f"{name}, load {load}, round {number + 1}…")
+                try:
+                    turn = run_turn(name, wanted, load, self._options.duration, go_on)
+                except PeerError as error:
+                    failures[name] = str(error)
+                else:
+                    if turn is not None:
+                        turns.setdefault((load, name), []).append(turn)
+                self._progress.step(self._options.duration + TURN_OVERHEAD)
+        frames_at = reference.frames_at if reference else steady(self._true_rate)
         compared: dict[str, Any] = {}
         for (load, name), of_one in turns.items():
-            figures = comparison(of_one, self._true_rate, wanted.period)
+            figures = comparison(of_one, frames_at, wanted.sample_rate, wanted.period)
             compared.setdefault(load, {})[name] = figures
         self.document["compare"] = {
+            "reference": reference is not None,
             "true_rate": self._true_rate,
             "loads": compared,
             "failures": failures,
         }
+
+    def _reference(self, wanted: Wanted, cleanup: ExitStack) -> Reference | None:
+        """Return a running reference, or ``None`` where the device can be opened only once."""
+        references = [
+            Reference(wanted.source(), wanted.period, wanted.sample_rate) for _ in range(2)
+        ]
+        try:
+            cleanup.enter_context(references[0])
+            with references[1]:
+                return references[0]
+        except StreamAudioError:
+            cleanup.close()
+            return None
 
     def _round_trip(self) -> None:
         options = self._options

@@ -36,6 +36,20 @@ void sa_ring_release(sa_ring *ring);
 void sa_levels_add(const float *samples, int64_t frames, uint32_t channels, float *peak,
                    double *sum_of_squares);
 
+/* channels.h */
+void sa_channels_mix(const float *in, int64_t frames, uint32_t in_channels, const float *gains,
+                     uint32_t out_channels, float *out);
+void sa_channels_pick(const float *in, int64_t frames, uint32_t in_channels,
+                      const uint32_t *channels, uint32_t out_channels, float *out);
+
+/* samples.h */
+int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out);
+int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
+                             uint32_t seed);
+bool sa_are_int16(const float *samples, int64_t count);
+int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t *out);
+int64_t sa_to_bytes24(const float *samples, int64_t count, uint8_t *out);
+
 /* capture.h */
 #define SA_PACKET_OVERFLOW ...
 typedef struct {

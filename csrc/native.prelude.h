@@ -1,5 +1,6 @@
 /* What the generated binding is compiled against; native.cdef.h says what of it Python sees. */
 #include "capture.h"
+#include "channels.h"
 #include "clock.h"
 #include "feeder.h"
 #include "host_messages.h"
@@ -10,5 +11,6 @@
 #include "realtime.h"
 #include "ring.h"
 #include "round_trip.h"
+#include "samples.h"
 #include "timeline.h"
 #include "virtual_device.h"

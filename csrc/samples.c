@@ -1,0 +1,125 @@
+#include "samples.h"
+
+/* The loops are free of branches, so that the compiler turns them into vector instructions. */
+
+/* 2**23: a float32 of this size has no fraction, so adding it rounds, half to even. */
+static const float NO_FRACTION = 8388608.0F;
+
+/* For sizes up to 2**23. */
+static inline float nearest(float x) {
+    return x >= 0 ? (x + NO_FRACTION) - NO_FRACTION : (x - NO_FRACTION) + NO_FRACTION;
+}
+
+/* A NaN is smaller and larger than nothing, and becomes 0. */
+static inline float clipped(float x, float lowest, float highest) {
+    float not_above = x > highest ? highest : x;
+    float within = not_above < lowest ? lowest : not_above;
+    return x == x ? within : 0.0F;
+}
+
+static inline int32_t is_clipped(float x, float lowest, float highest) {
+    return (x >= highest + 0.5F) | (x < lowest - 0.5F);
+}
+
+static const float LOWEST_16 = -32768.0F, HIGHEST_16 = 32767.0F;
+
+int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out) {
+    int32_t clips = 0;
+    for (int64_t i = 0; i < count; i++) {
+        float x = samples[i] * 32768.0F;
+        clips += is_clipped(x, LOWEST_16, HIGHEST_16);
+        out[i] = (int16_t)(int32_t)nearest(clipped(x, LOWEST_16, HIGHEST_16));
+    }
+    return clips;
+}
+
+/* A number's 32 bits thoroughly mixed (the constants are Chris Wellons's "lowbias32", 2018, which
+ * he put into the public domain). */
+static inline uint32_t mixed(uint32_t x) {
+    x ^= x >> 16;
+    x *= 0x7FEB352DU;
+    x ^= x >> 15;
+    x *= 0x846CA68BU;
+    return x ^ x >> 16;
+}
+
+int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
+                             uint32_t seed) {
+    int32_t clips = 0;
+    uint32_t key = mixed(seed);
+    uint32_t number = (uint32_t)first;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t random = mixed((number + (uint32_t)i) ^ key);
+        /* The difference of two even distributions is a triangular one. */
+        int32_t difference = (int32_t)(random & 0xFFFF) - (int32_t)(random >> 16);
+        float x = samples[i] * 32768.0F;
+        clips += is_clipped(x, LOWEST_16, HIGHEST_16);
+        float y = x + (float)difference * (1.0F / 65536.0F);
+        out[i] = (int16_t)(int32_t)nearest(clipped(y, LOWEST_16, HIGHEST_16));
+    }
+    return clips;
+}
+
+bool sa_are_int16(const float *samples, int64_t count) {
+    enum { AT_A_TIME = 256 };
+    for (int64_t from = 0; from < count; from += AT_A_TIME) {
+        int64_t until = count - from < AT_A_TIME ? count : from + AT_A_TIME;
+        int32_t others = 0;
+        for (int64_t i = from; i < until; i++) {
+            float x = samples[i] * 32768.0F;
+            others |= nearest(clipped(x, LOWEST_16, HIGHEST_16)) != x;
+        }
+        if (others) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A sample as an integer of 24 bits. */
+static inline int32_t to_24(float x) {
+    return (int32_t)nearest(clipped(x, -8388608.0F, 8388607.0F));
+}
+
+static int64_t to_upper_24(const float *samples, int64_t count, int32_t *out) {
+    int32_t clips = 0;
+    for (int64_t i = 0; i < count; i++) {
+        float x = samples[i] * 8388608.0F;
+        clips += is_clipped(x, -8388608.0F, 8388607.0F);
+        out[i] = to_24(x) * 256;
+    }
+    return clips;
+}
+
+static int64_t to_32(const float *samples, int64_t count, int32_t *out) {
+    /* The largest float32 below 2**31. */
+    const float highest = 2147483520.0F;
+    int32_t clips = 0;
+    for (int64_t i = 0; i < count; i++) {
+        float x = samples[i] * 2147483648.0F;
+        bool beyond = x >= 2147483648.0F;
+        clips += beyond | (x < -2147483648.0F);
+        float within = clipped(x, -2147483648.0F, highest);
+        bool has_fraction = within > -NO_FRACTION && within < NO_FRACTION;
+        float whole = has_fraction ? nearest(within) : within;
+        out[i] = beyond ? INT32_MAX : (int32_t)whole;
+    }
+    return clips;
+}
+
+int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t *out) {
+    return bits == 24 ? to_upper_24(samples, count, out) : to_32(samples, count, out);
+}
+
+int64_t sa_to_bytes24(const float *samples, int64_t count, uint8_t *out) {
+    int32_t clips = 0;
+    for (int64_t i = 0; i < count; i++) {
+        float x = samples[i] * 8388608.0F;
+        clips += is_clipped(x, -8388608.0F, 8388607.0F);
+        uint32_t v = (uint32_t)to_24(x);
+        out[3 * i] = (uint8_t)v;
+        out[3 * i + 1] = (uint8_t)(v >> 8);
+        out[3 * i + 2] = (uint8_t)(v >> 16);
+    }
+    return clips;
+}

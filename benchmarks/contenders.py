@@ -72,12 +72,12 @@ def frame_numbers(samples: Samples) -> NDArray[np.int64]:
 def stream_audio(
     switch_interval: float | None = None, *, asynchronous: bool = False
 ) -> Iterator[Feed]:
-    from stream_audio import AudioSource, ChannelSink, StreamAudio, StreamConfig
+    from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio, StreamConfig
 
     channel = ChannelSink()
     builder = StreamAudio.builder().add_source("cycles", AudioSource.device(DEVICE))
     config = StreamConfig(chunk_duration=PERIOD / RATE, switch_interval=switch_interval)
-    with builder.add_sink(channel).config(config).start():
+    with builder.format(FormatPreset.NATIVE).add_sink(channel).config(config).start():
         blocks = aiter(channel) if asynchronous else iter(channel)
         yield Feed(blocks, lambda chunk: chunk.data, notes=stream_audio_notes)
 

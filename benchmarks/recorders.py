@@ -33,10 +33,10 @@ BARE = "bare-callback"
 
 @contextmanager
 def stream_audio(path: Path) -> Iterator[None]:
-    from stream_audio import AudioSource, FileSink, StreamAudio
+    from stream_audio import AudioSource, FileSink, FormatPreset, StreamAudio
 
     builder = StreamAudio.builder().add_source("cycles", AudioSource.device(DEVICE))
-    with builder.add_sink(FileSink(path)).start():
+    with builder.add_sink(FileSink(path), format=FormatPreset.NATIVE).start():
         yield
 
 

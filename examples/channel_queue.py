@@ -1,5 +1,7 @@
 """Hand chunks to a worker thread through a ``queue.Queue``, as a transcriber would take them.
 
+A session delivers 16 kHz mono unless another format is asked for, whatever the microphone has.
+
 The queue is bounded. A worker that falls behind loses the oldest chunks, and is told how much by
 ``chunk.gap`` of the next one; the recording itself never waits for it.
 

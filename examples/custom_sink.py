@@ -16,6 +16,7 @@ import threading
 from stream_audio import (
     AudioChunk,
     AudioSource,
+    FormatPreset,
     SessionStopped,
     SinkError,
     SinkFailed,
@@ -69,6 +70,7 @@ def main() -> None:
     builder = (
         StreamAudio.builder()
         .add_source("input", source)
+        .format(FormatPreset.NATIVE)
         .add_sink(RawOutput(sys.stdout.fileno()))
         .duration(arguments.seconds)
         .on_event(watch)

@@ -8,7 +8,14 @@ import argparse
 import math
 import sys
 
-from stream_audio import AudioSource, ChannelSink, StreamAudio, StreamAudioError, StreamConfig
+from stream_audio import (
+    AudioSource,
+    ChannelSink,
+    FormatPreset,
+    StreamAudio,
+    StreamAudioError,
+    StreamConfig,
+)
 
 FLOOR = -60.0  # dBFS, where the bar begins
 WIDTH = 40
@@ -32,6 +39,7 @@ def main() -> None:
     builder = (
         StreamAudio.builder()
         .add_source("input", source)
+        .format(FormatPreset.NATIVE)  # the levels are those of the device's own channels
         .add_sink(chunks)
         .config(StreamConfig(chunk_duration=0.05))
         .duration(arguments.seconds)

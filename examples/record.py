@@ -6,7 +6,7 @@ python examples/record.py tone.wav --seconds 2 --virtual     without a microphon
 
 import argparse
 
-from stream_audio import AudioSource, FileSink, StreamAudio, StreamAudioError
+from stream_audio import AudioSource, FileSink, FormatPreset, StreamAudio, StreamAudioError
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
         builder = (
             StreamAudio.builder()
             .add_source("input", source)
-            .add_sink(FileSink(arguments.path))
+            .add_sink(FileSink(arguments.path), format=FormatPreset.NATIVE)
             .duration(arguments.seconds)  # exact to the frame
         )
         with builder.start() as session:

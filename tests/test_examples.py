@@ -88,8 +88,8 @@ def test_callback_says_when_it_is_loud(tmp_path):
 def test_channel_queue_hands_blocks_to_the_worker(tmp_path):
     lines = run("channel_queue.py", "--seconds", 2.5, cwd=tmp_path).stdout.decode().splitlines()
     assert [line for line in lines if line.startswith("block")] == [
-        "block 1: 192000 bytes of 16-bit samples",
-        "block 2: 192000 bytes of 16-bit samples",
+        "block 1: 32000 bytes of 16-bit samples",
+        "block 2: 32000 bytes of 16-bit samples",
     ]
     assert lines[-1] == BALANCED
 

@@ -25,6 +25,7 @@ from stream_audio import (
     ConfigError,
     FileClosed,
     FileSink,
+    FormatPreset,
     GapCause,
     SessionStarted,
     SessionStopped,
@@ -53,7 +54,8 @@ def counter(frames=None, **settings):
 
 
 def builder(source=None, config=SMALL):
-    return StreamAudio.builder().add_source("mic", source or counter()).config(config)
+    native = StreamAudio.builder().format(FormatPreset.NATIVE)
+    return native.add_source("mic", source or counter()).config(config)
 
 
 def assert_counts(path, frames=None):

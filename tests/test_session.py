@@ -14,6 +14,7 @@ from stream_audio import (
     CallbackSink,
     ChannelSink,
     FileSink,
+    FormatPreset,
     GapCause,
     GapDetected,
     SessionStarted,
@@ -32,9 +33,13 @@ from stream_audio.testing import Fault, VirtualClock
 RATE = 48_000
 
 
+def native_builder() -> StreamAudioBuilder:
+    return StreamAudio.builder().format(FormatPreset.NATIVE)
+
+
 def virtual_session(**source: object) -> tuple[StreamAudioBuilder, ChannelSink]:
     channel = ChannelSink(limit_bytes=2**30)
-    builder = StreamAudio.builder().add_source("mic", AudioSource.virtual("counter", **source))
+    builder = native_builder().add_source("mic", AudioSource.virtual("counter", **source))
     return builder.add_sink(channel).config(StreamConfig(clock=VirtualClock())), channel
 
 
@@ -106,7 +111,7 @@ def test_what_does_not_fit_into_the_ring_is_a_gap_exact_to_the_frame() -> None:
                 self.slept = True
                 clock.sleep(35.0)
 
-    builder = StreamAudio.builder().add_source("mic", AudioSource.virtual("counter"))
+    builder = native_builder().add_source("mic", AudioSource.virtual("counter"))
     builder.add_sink(Sleepy(), name="sleepy").add_sink(channel).duration(60)
     with builder.config(StreamConfig(clock=clock)).start() as session:
         chunks = list(channel)
@@ -144,7 +149,7 @@ def test_duration_ends_every_sink_at_the_same_frame(tmp_path: Path) -> None:
 
 def test_two_sources_keep_their_own_timelines() -> None:
     channel = ChannelSink(limit_bytes=2**30)
-    builder = StreamAudio.builder().add_sink(channel)
+    builder = native_builder().add_sink(channel)
     for name, rate in (("a", 44_100), ("b", 16_000)):
         source = AudioSource.virtual("counter", sample_rate=rate, channels=1, frames=rate * 3)
         builder.add_source(name, source)
@@ -159,7 +164,7 @@ def test_two_sources_keep_their_own_timelines() -> None:
 
 def test_a_sink_gets_only_the_sources_it_asked_for() -> None:
     wanted, everything = ChannelSink(), ChannelSink()
-    builder = StreamAudio.builder().add_sink(wanted, sources="b").add_sink(everything)
+    builder = native_builder().add_sink(wanted, sources="b").add_sink(everything)
     for name in "ab":
         builder.add_source(name, AudioSource.virtual(frames=RATE))
     with builder.config(StreamConfig(clock=VirtualClock())).start():
@@ -179,7 +184,7 @@ def test_chunks_cannot_be_written_to_and_stay_as_they_were() -> None:
 def test_levels_come_with_each_chunk() -> None:
     channel = ChannelSink()
     source = AudioSource.virtual("sine", frequency=1000.0, level=-6.0, frames=RATE)
-    builder = StreamAudio.builder().add_source("mic", source).add_sink(channel)
+    builder = native_builder().add_source("mic", source).add_sink(channel)
     with builder.config(StreamConfig(clock=VirtualClock())).start():
         for chunk in channel:
             assert chunk.peak == pytest.approx([-6.0, -6.0], abs=0.01)
@@ -192,7 +197,7 @@ def test_digital_silence_is_told_from_a_quiet_signal() -> None:
     assert not silence.any()
     channel = ChannelSink()
     quiet = AudioSource.virtual("sine", level=-140.0, frames=4800, pace="freewheel")
-    with StreamAudio.builder().add_source("mic", quiet).add_sink(channel).start():
+    with native_builder().add_source("mic", quiet).add_sink(channel).start():
         assert not any(chunk.is_silent for chunk in channel)
 
 
@@ -217,7 +222,7 @@ def test_a_device_that_hangs_is_reported_as_stalled_and_can_be_stopped() -> None
     channel = ChannelSink()
     events: queue.SimpleQueue[StreamEvent] = queue.SimpleQueue()
     source = AudioSource.virtual("counter", faults=[Fault.hang(RATE)])
-    builder = StreamAudio.builder().add_source("mic", source).add_sink(channel)
+    builder = native_builder().add_source("mic", source).add_sink(channel)
     session = builder.config(StreamConfig(clock=clock)).on_event(events.put).start()
     clock.advance(10.0)
     assert session.running
@@ -234,7 +239,7 @@ def test_the_tail_reaches_every_sink_when_the_session_is_stopped(tmp_path: Path)
     clock = VirtualClock(auto=False)
     channel = ChannelSink()
     path = tmp_path / "a.wav"
-    builder = StreamAudio.builder().add_source("mic", AudioSource.virtual("counter"))
+    builder = native_builder().add_source("mic", AudioSource.virtual("counter"))
     builder.add_sink(channel).add_sink(FileSink(path, subtype="FLOAT"))
     session = builder.config(StreamConfig(clock=clock)).start()
     clock.advance(1.05)
@@ -257,7 +262,7 @@ def test_a_slow_sink_loses_its_oldest_chunks_and_no_other_sink_does() -> None:
         seen.append(chunk)
         clock.sleep(0.5)  # five times too slow
 
-    builder = StreamAudio.builder()
+    builder = native_builder()
     builder.add_source("mic", AudioSource.virtual("counter", frames=RATE * 60))
     builder.add_sink(channel).add_sink(CallbackSink(slow), name="slow")
     config = StreamConfig(clock=clock, backlog_bytes=10 * 4800 * 2 * 4)
@@ -287,7 +292,7 @@ def test_events_begin_and_end_with_the_session() -> None:
 def test_the_switch_interval_is_set_while_sessions_run_and_then_put_back() -> None:
     before = sys.getswitchinterval()
     clock = VirtualClock(auto=False)
-    builder = StreamAudio.builder().add_source("mic", AudioSource.virtual())
+    builder = native_builder().add_source("mic", AudioSource.virtual())
     builder.config(StreamConfig(clock=clock, switch_interval=0.0005)).add_sink(ChannelSink())
     with builder.start():
         assert sys.getswitchinterval() == pytest.approx(0.0005)
@@ -298,7 +303,7 @@ def test_freewheeling_waits_for_the_sinks_and_loses_nothing() -> None:
     frames = RATE * 120  # four times what the ring holds
     channel = ChannelSink(limit_bytes=2**30)
     source = AudioSource.virtual("counter", frames=frames, pace="freewheel")
-    with StreamAudio.builder().add_source("mic", source).add_sink(channel).start() as session:
+    with native_builder().add_source("mic", source).add_sink(channel).start() as session:
         check_positions(list(channel))
     assert session.report().sources["mic"].captured == frames
 

@@ -16,7 +16,7 @@ from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError
 from stream_audio.event_loop import in_thread
 from stream_audio.events import StreamEvent
-from stream_audio.format import AudioFormat, FormatPreset
+from stream_audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.history import History
 from stream_audio.session import Session
 from stream_audio.sink_spec import SinkSpec, sink_spec
@@ -32,7 +32,7 @@ class StreamAudioBuilder:
     def __init__(self) -> None:
         self._sources: dict[str, Source] = {}
         self._sinks: list[SinkSpec] = []
-        self._format = AudioFormat()
+        self._format = FormatPreset.TRANSCRIPTION.value
         self._config = StreamConfig()
         self._on_event: Callable[[StreamEvent], object] | None = None
         self._duration: float | None = None
@@ -66,6 +66,7 @@ class StreamAudioBuilder:
         sources: str | Iterable[str] | None = None,
         name: str | None = None,
         on_failure: OnFailure = "detach",
+        format: AudioFormat | FormatPreset | None = None,
     ) -> StreamAudioBuilder:
         """Add a sink: any object with ``write(chunk)``.
 
@@ -79,6 +80,9 @@ class StreamAudioBuilder:
             Its name in events and in the report; ``None``: one is made up from its type.
         on_failure : "detach" or "skip"
             After all tries with a chunk failed: give the sink up, or drop that chunk and go on.
+        format : AudioFormat or FormatPreset, optional
+            What it gets; ``None``: the session's format, see :meth:`format`. Sinks of one format
+            share its conversion.
 
         Raises
         ------
@@ -89,19 +93,25 @@ class StreamAudioBuilder:
             raise ConfigError(f"{sink!r} was added already", hint="Add one sink object once")
         taken = {spec.name for spec in self._sinks}
         self._sinks.append(
-            sink_spec(sink, sources=sources, name=name, on_failure=on_failure, taken=taken)
+            sink_spec(
+                sink,
+                sources=sources,
+                name=name,
+                on_failure=on_failure,
+                format=format,
+                taken=taken,
+            )
         )
         return self
 
-    def format(self, audio_format: AudioFormat | FormatPreset) -> StreamAudioBuilder:
-        """Say which sample rate and channels are wanted; without it, ``FormatPreset.NATIVE``."""
-        if isinstance(audio_format, FormatPreset):
-            audio_format = audio_format.value
-        if not isinstance(audio_format, AudioFormat):
-            raise ConfigTypeError(
-                f"format takes an AudioFormat or a FormatPreset, not {audio_format!r}"
-            )
-        self._format = audio_format
+    def format(self, wanted: AudioFormat | FormatPreset) -> StreamAudioBuilder:
+        """Say what sinks get that are added without a format of their own.
+
+        Without it, that is ``FormatPreset.TRANSCRIPTION``: 16 kHz, mono. With
+        ``FormatPreset.NATIVE`` they get what the source has. The devices run at their own rate
+        in any case.
+        """
+        self._format = audio_format(wanted)
         return self
 
     def config(self, config: StreamConfig) -> StreamAudioBuilder:
@@ -157,7 +167,7 @@ class StreamAudioBuilder:
         """
         check_process()
         self._check()
-        opening = Opening(self._config.clock, self._format, self._config.ring_duration)
+        opening = Opening(self._config.clock, self._config.ring_duration)
         start = _Start(self)
         try:
             try:
@@ -216,11 +226,16 @@ class _Start:
         handler = builder._on_event
         self._events = None if handler is None else EventThread(handler)
         self._opened: list[OpenSource] = []
-        self.router = Router(builder._config, self._events)
+        self.router = Router(builder._config, builder._format, self._events)
 
     def open_sources(self, opening: Opening) -> None:
         builder, router = self._builder, self.router
         for name, source in builder._sources.items():
+            opening.formats = tuple(
+                spec.format or builder._format
+                for spec in builder._sinks
+                if spec.sources is None or name in spec.sources
+            )
             opened = source.open(opening)
             self._opened.append(opened)
             router.add_inlet(
@@ -237,7 +252,7 @@ class _Start:
 
     def start_sinks(self) -> None:
         for spec in self._builder._sinks:
-            self.router.connect(self.router.open_sink(spec), spec.sources)
+            self.router.connect(self.router.open_sink(spec))
 
     def run(self) -> None:
         for opened in self._opened:

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio._native.samples import levels
 from stream_audio.gap import Gap
-from stream_audio.pcm import pcm16_bytes
+from stream_audio.pcm import pcm16_bytes, to_float32
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AudioChunk:
     """Contiguous frames of one source. Immutable; keep it as long as you like.
 
-    Chunks of a source are cut in lengths of ``StreamConfig.chunk_duration``; one before a gap and
-    the last one may be shorter. Arrays are views into blocks of about a second of audio.
+    Chunks are cut in lengths of ``StreamConfig.chunk_duration``, whatever they were converted to;
+    one before a gap and the last one may be shorter. Arrays may be views into blocks of about a
+    second of audio.
 
     Attributes
     ----------
     source : str
         The id of the source.
-    data : ndarray of float32, shape (frames, channels)
-        Samples, full scale ±1.0. Read-only.
+    data : ndarray, shape (frames, channels)
+        Samples. Read-only. float32 of full scale ±1.0, unless the sink's format asks for "int16"
+        (full scale 2**15), "int24" or "int32" (both int32 of full scale 2**31).
     sample_rate : int
         Frames a second.
     frame : int
-        Position of the first frame on the source's timeline. Lost frames are counted in, so
-        ``frame / sample_rate`` never slides against real time.
+        Position of the first frame on the source's timeline, in frames of this chunk's own
+        ``sample_rate``. Lost frames are counted in, so ``frame / sample_rate`` never slides
+        against real time.
     time : float
         Capture time of the first frame, ``time.monotonic()`` seconds, with the jitter of the
         callbacks filtered out. The latency of the hardware is not subtracted.
@@ -39,10 +45,15 @@ class AudioChunk:
     overflows : int
         Callbacks in this chunk that carried the host's overflow flag. A hint: some hosts never
         set it, some set it without a loss.
+    clipped : int
+        Samples in this chunk that were beyond full scale and had to be cut when they became
+        integers.
+    source_rate : int, optional
+        The source's own sample rate, if this chunk has another one.
     """
 
     source: str
-    data: NDArray[np.float32]
+    data: NDArray[Any]
     sample_rate: int
     frame: int
     time: float
@@ -51,13 +62,14 @@ class AudioChunk:
     overflows: int = 0
     _peaks: NDArray[np.float32] | None = None
     _squares: NDArray[np.float64] | None = None
+    clipped: int = 0
+    source_rate: int | None = None
 
     def __post_init__(self) -> None:
         if self._peaks is None or self._squares is None:  # not from a capture: made by hand
-            samples = np.asarray(self.data, np.float64)
-            peaks = np.abs(samples).max(axis=0, initial=0.0).astype(np.float32)
+            peaks, squares = levels(np.ascontiguousarray(to_float32(self.data)))
             object.__setattr__(self, "_peaks", peaks)
-            object.__setattr__(self, "_squares", np.square(samples).sum(axis=0))
+            object.__setattr__(self, "_squares", squares)
 
     @property
     def frames(self) -> int:
@@ -75,6 +87,13 @@ class AudioChunk:
         return self.frame + len(self.data)
 
     @property
+    def source_frame(self) -> int:
+        """The source's own count at the first frame; ``frame`` unless the rate was changed."""
+        if self.source_rate is None:
+            return self.frame
+        return self.frame * self.source_rate // self.sample_rate
+
+    @property
     def duration(self) -> float:
         """Length in seconds."""
         return len(self.data) / self.sample_rate
@@ -90,7 +109,10 @@ class AudioChunk:
 
     @property
     def peak(self) -> NDArray[np.float64]:
-        """Largest absolute sample of each channel, dBFS, shape (channels,); silence: ``-inf``."""
+        """Largest absolute sample of each channel, dBFS, shape (channels,); silence: ``-inf``.
+
+        Levels are those of the chunk's own channels and rate, before any rounding to integers.
+        """
         assert self._peaks is not None
         with np.errstate(divide="ignore"):
             return 20.0 * np.log10(self._peaks.astype(np.float64))
@@ -111,8 +133,14 @@ class AudioChunk:
         assert self._squares is not None
         return not self._squares.any()
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether no sample is infinite or not a number."""
+        assert self._squares is not None
+        return math.isfinite(self._squares.sum())
+
     def to_pcm16(self) -> bytes:
-        """Little-endian signed 16-bit samples, interleaved; beyond full scale is clipped."""
+        """Little-endian signed 16-bit samples, interleaved; rounded without dither, clipped."""
         return pcm16_bytes(self.data)
 
     def __repr__(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from stream_audio._checks import real_number, whole_number
+from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio.engine.clock import Clock, MonotonicClock
 from stream_audio.errors import ConfigTypeError
 
@@ -31,6 +32,10 @@ class StreamConfig:
         ``sys.setswitchinterval`` while a session runs, put back after the last one. A shorter one
         (0.0005) brings chunks to their consumers sooner when other threads compute in Python. It
         is process-wide, hence not set unless asked for.
+    nonfinite : "pass" or "zero"
+        What becomes of samples that are infinite or not a number, which a faulty driver may
+        deliver: they are handed on as they are, or as 0. Counted in the report either way. Where
+        a format is computed from them (rate, mixed channels) they always count as 0.
     clock : Clock
         For tests: a :class:`stream_audio.testing.VirtualClock`.
     """
@@ -41,6 +46,7 @@ class StreamConfig:
     retries: int = 3
     retry_delay: float = 0.1
     switch_interval: float | None = None
+    nonfinite: Literal["pass", "zero"] = "pass"
     clock: Clock = field(default_factory=MonotonicClock)
 
     def __post_init__(self) -> None:
@@ -52,5 +58,6 @@ class StreamConfig:
         real_number("retry_delay", self.retry_delay, 0, 3600)
         if self.switch_interval is not None:
             real_number("switch_interval", self.switch_interval, 1e-6, 10)
+        one_of("nonfinite", self.nonfinite, ("pass", "zero"))
         if not isinstance(self.clock, Clock):
             raise ConfigTypeError(f"clock must be a Clock, not {self.clock!r}")

@@ -101,6 +101,60 @@ class SourceLost(StreamEvent):
 
 
 @dataclass(frozen=True)
+class DigitalSilence(StreamEvent):
+    """A source has delivered nothing but exact zeros for three seconds.
+
+    No microphone does that; something is muted, not permitted, or the wrong device. A monitor of
+    what the computer plays may well be silent: for such a source this is not sent.
+
+    Attributes
+    ----------
+    source : str
+        Its id.
+    seconds : float
+        How long it has been silent, on its own timeline.
+    hint : str
+        What to look at on this platform.
+    """
+
+    source: str
+    seconds: float
+    hint: str
+
+
+@dataclass(frozen=True)
+class SilenceEnded(StreamEvent):
+    """A source that was reported silent delivers other samples than zeros again.
+
+    Attributes
+    ----------
+    source : str
+        Its id.
+    seconds : float
+        How long it had been silent.
+    """
+
+    source: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Clipping(StreamEvent):
+    """A source delivers samples at full scale: its level is too high. Once a second at most.
+
+    Attributes
+    ----------
+    source : str
+        Its id.
+    channels : tuple of int
+        The device's channels that reached full scale since the last such event, counted from 0.
+    """
+
+    source: str
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class SinkFailed(StreamEvent):
     """A sink could not take a chunk after all tries.
 

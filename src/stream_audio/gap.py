@@ -19,6 +19,8 @@ class GapCause(StrEnum):
     """One sink raised until it was given up. Other sinks have these frames."""
     STOP_TIMEOUT = "stop_timeout"
     """One sink did not finish in time when the session stopped."""
+    CONVERSION_FAILED = "conversion_failed"
+    """They could not be converted to one format, for want of memory for example."""
     REMOVED = "removed"
     """One sink was removed while these frames waited for it."""
     SKIPPED = "skipped"
@@ -36,7 +38,7 @@ class Gap:
     frame : int
         Position of the first missing frame on the chunks' timeline.
     frames : int
-        How many are missing.
+        How many are missing; after a change of the sample rate less than one may be left, 0.
     cause : GapCause
         Why.
     time : float

@@ -50,7 +50,7 @@ def open(
     sinks : iterable of Sink
         At least one.
     format : AudioFormat or FormatPreset, optional
-        ``None``: the device's own.
+        What the sinks get; ``None``: ``FormatPreset.TRANSCRIPTION``, 16 kHz mono.
     on_event : callable, optional
         Gets each event.
 
@@ -89,7 +89,7 @@ def record(
     source: Source | None = ...,
     format: AudioFormat | FormatPreset | None = ...,
     config: StreamConfig | None = ...,
-) -> NDArray[np.float32]: ...
+) -> NDArray[Any]: ...
 
 
 def record(
@@ -100,7 +100,7 @@ def record(
     format: AudioFormat | FormatPreset | None = None,
     overwrite: bool = False,
     config: StreamConfig | None = None,
-) -> SessionReport | NDArray[np.float32]:
+) -> SessionReport | NDArray[Any]:
     """Record for some seconds, exact to the frame, and return when it is done.
 
     Parameters
@@ -120,7 +120,7 @@ def record(
 
     Returns
     -------
-    SessionReport or ndarray of float32, shape (frames, channels)
+    SessionReport or ndarray, shape (frames, channels)
         The report if there is a path, else the samples, with silence where frames were lost.
 
     Examples
@@ -132,7 +132,7 @@ def record(
     """
     if seconds is None:
         raise ConfigError("record needs seconds", hint="For example record('a.wav', seconds=5)")
-    builder = _builder(source, format).duration(seconds)
+    builder = _builder(source, format or FormatPreset.NATIVE).duration(seconds)
     if config is not None:
         builder.config(config)
     if path is not None:
@@ -146,11 +146,11 @@ def record(
     return np.concatenate(pieces) if pieces else np.zeros((0, 1), np.float32)
 
 
-def _with_silence(chunks: Iterable[AudioChunk]) -> Iterator[NDArray[np.float32]]:
+def _with_silence(chunks: Iterable[AudioChunk]) -> Iterator[NDArray[Any]]:
     for chunk in chunks:
         missing = sum(gap.frames for gap in chunk.gaps)
         if missing:
-            yield np.zeros((missing, chunk.channels), np.float32)
+            yield np.zeros((missing, chunk.channels), chunk.data.dtype)
         yield chunk.data
 
 

@@ -66,6 +66,8 @@ class SourceReport:
         Why the source ended before it was stopped; empty if it did not.
     pauses : tuple of Pause
         Every pause that frames fell into, in order.
+    nonfinite : int
+        Samples that were infinite or not a number; see ``StreamConfig.nonfinite``.
     """
 
     captured: int
@@ -81,6 +83,7 @@ class SourceReport:
     longest_callback: float
     error: str
     pauses: tuple[Pause, ...] = ()
+    nonfinite: int = 0
 
     @property
     def seconds(self) -> float:
@@ -110,6 +113,8 @@ class SinkReport:
         Every loss that is this sink's own, in order.
     error : str
         What it raised last, if it was given up.
+    clipped : int
+        Samples that were beyond full scale and had to be cut when they became integers.
     """
 
     offered: int
@@ -119,6 +124,7 @@ class SinkReport:
     unread: int
     gaps: tuple[Gap, ...]
     error: str
+    clipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,6 +171,7 @@ class SessionReport:
                 f"({source.captured} frames at {source.sample_rate} Hz), {source.lost} lost"
                 + (f", {source.paused} paused" if source.paused else "")
                 + (f", {source.synthetic} silenced" if source.synthetic else "")
+                + (f", {source.nonfinite} samples no finite number" if source.nonfinite else "")
             )
             if source.error:
                 lines.append(f"  ended early: {source.error}")
@@ -174,6 +181,7 @@ class SessionReport:
                 f"sink {name}: {sink.delivered} frames delivered, {sink.dropped} dropped"
                 + (f", {sink.pending} pending" if sink.pending else "")
                 + (f", {sink.unread} unread" if sink.unread else "")
+                + (f", {sink.clipped} samples clipped" if sink.clipped else "")
             )
             if sink.error:
                 lines.append(f"  given up: {sink.error}")

@@ -20,6 +20,7 @@ from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, SessionStateError, StreamAudioError
 from stream_audio.event_loop import in_thread
 from stream_audio.history import History
+from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.report import SessionReport
 from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids
@@ -137,6 +138,7 @@ class Session:
         sources: str | Iterable[str] | None = None,
         name: str | None = None,
         on_failure: OnFailure = "detach",
+        format: AudioFormat | FormatPreset | None = None,
         replay: float = 0.0,
     ) -> SinkHandle:
         """Add a sink while the session runs; the other sinks notice nothing.
@@ -163,7 +165,12 @@ class Session:
             if router.done.is_set():
                 raise _ended()
             spec = sink_spec(
-                sink, sources=sources, name=name, on_failure=on_failure, taken=router.ledger.sinks
+                sink,
+                sources=sources,
+                name=name,
+                on_failure=on_failure,
+                format=format,
+                taken=router.ledger.sinks,
             )
             spec.check_sources(router.inlets)
             if real_number("replay", replay, 0, 3600) > 0:
@@ -173,7 +180,7 @@ class Session:
             try:
                 delivery = router.open_sink(spec)
                 delivery.start()
-                added = router.do(lambda: router.connect(delivery, spec.sources, replay))
+                added = router.do(lambda: router.connect(delivery, replay))
             finally:
                 if not added:
                     router.discard_sink(spec.name)

@@ -9,6 +9,13 @@ from typing import Any, cast
 from stream_audio._checks import name_text, one_of
 from stream_audio.engine.delivery import OnFailure
 from stream_audio.errors import ConfigError, ConfigTypeError
+from stream_audio.format import (
+    SAMPLE_TYPES,
+    AudioFormat,
+    FormatPreset,
+    SampleType,
+    audio_format,
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,9 @@ class SinkSpec:
     sink: Any
     sources: tuple[str, ...] | None  # None: all
     on_failure: OnFailure
+    format: AudioFormat | None = None  # None: the session's
+    dtype: SampleType = "float32"
+    """What it asks for, should its format leave the type of sample open."""
 
     def check_sources(self, ids: Collection[str]) -> None:
         """Refuse ids that no source has."""
@@ -36,6 +46,7 @@ def sink_spec(
     sources: str | Iterable[str] | None,
     name: str | None,
     on_failure: OnFailure,
+    format: AudioFormat | FormatPreset | None,
     taken: Collection[str],
 ) -> SinkSpec:
     """Check what the user said; ``taken``: the names of the other sinks."""
@@ -54,7 +65,15 @@ def sink_spec(
         name = _free_name(sink, taken)
     elif name_text("name", name) in taken:
         raise ConfigError(f"there is already a sink {name!r}", hint="Give it another name")
-    return SinkSpec(name, sink, chosen, on_failure)
+    dtype = one_of("preferred_dtype", getattr(sink, "preferred_dtype", "float32"), SAMPLE_TYPES)
+    return SinkSpec(
+        name,
+        sink,
+        chosen,
+        on_failure,
+        None if format is None else audio_format(format),
+        cast(SampleType, dtype),
+    )
 
 
 def source_ids(sources: object) -> tuple[str, ...]:

@@ -1,6 +1,13 @@
 """An ALSA device as fast as the callback returns: overload through the real PortAudio."""
 
-from stream_audio import AudioSource, ChannelSink, GapCause, StreamAudio, StreamConfig
+from stream_audio import (
+    AudioSource,
+    ChannelSink,
+    FormatPreset,
+    GapCause,
+    StreamAudio,
+    StreamConfig,
+)
 
 
 def test_overload_is_counted_to_the_frame(alsa_null: str) -> None:
@@ -8,6 +15,7 @@ def test_overload_is_counted_to_the_frame(alsa_null: str) -> None:
     builder = (
         StreamAudio.builder()
         .add_source("flatout", AudioSource.device(alsa_null, sample_rate=48_000, channels=2))
+        .format(FormatPreset.NATIVE)
         .add_sink(channel)
         .config(StreamConfig(ring_duration=0.5))
     )

@@ -14,6 +14,7 @@ from stream_audio import (
     AudioSource,
     ChannelSink,
     DeviceFormatError,
+    FormatPreset,
     GapCause,
     StreamAudio,
     StreamConfig,
@@ -104,6 +105,7 @@ def test_every_frame_arrives_bit_exact_or_is_in_a_gap(
     builder = (
         StreamAudio.builder()
         .add_source("counter", AudioSource.device("counter"))
+        .format(FormatPreset.NATIVE)
         .add_sink(channel)
         .config(StreamConfig(chunk_duration=PERIOD / RATE))
         .duration(SECONDS)
@@ -134,6 +136,7 @@ def test_the_device_list_is_fresh_beside_a_running_stream(jack: servers.Jack) ->
     with servers.JackCounter():
         channel = ChannelSink()
         builder = StreamAudio.builder().add_source("counter", AudioSource.device("counter"))
+        builder.format(FormatPreset.NATIVE)
         builder.config(StreamConfig(chunk_duration=PERIOD / RATE))
         with builder.add_sink(channel).start() as session:
             assert "latecomer" not in {device.name for device in list_input_devices()}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stream_audio import AudioSource, FileSink, StreamAudio
+from stream_audio import AudioSource, FileSink, FormatPreset, StreamAudio
 from support import servers
 
 FREQUENCY = 1000.0
@@ -17,7 +17,8 @@ RATE = 48_000
 def test_a_tone_keeps_its_frequency_and_level(pulse: servers.PulseAudio, tmp_path: Path) -> None:
     path = tmp_path / "tone.wav"
     source = AudioSource.device("speakers_monitor", sample_rate=RATE, channels=2)
-    builder = StreamAudio.builder().add_source("monitor", source).add_sink(FileSink(path))
+    builder = StreamAudio.builder().add_source("monitor", source)
+    builder.format(FormatPreset.NATIVE).add_sink(FileSink(path))
     with (
         pulse.play_tone(FREQUENCY, level_dbfs=LEVEL),
         builder.duration(4).start() as session,

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from stream_audio import AudioSource, ChannelSink, StreamAudio, StreamConfig, record
+from stream_audio import (
+    AudioSource,
+    ChannelSink,
+    FormatPreset,
+    StreamAudio,
+    StreamConfig,
+    record,
+)
 from stream_audio.testing import VirtualClock
 
 RATE = 48_000
@@ -49,7 +56,8 @@ def test_the_counter_tells_each_position_and_wraps_at_2_to_the_23() -> None:
 def test_drift_is_the_device_s_clock_against_ours(drift_ppm: float) -> None:
     channel = ChannelSink(limit_bytes=2**30)
     source = AudioSource.virtual("silence", channels=1, frames=RATE * 600, drift_ppm=drift_ppm)
-    builder = StreamAudio.builder().add_source("mic", source).add_sink(channel)
+    builder = StreamAudio.builder().add_source("mic", source)
+    builder.add_sink(channel, format=FormatPreset.NATIVE)
     with builder.config(StreamConfig(clock=VirtualClock())).start():
         arrivals = [chunk.arrival for chunk in channel]
     length = arrivals[-1] - 1000.0
@@ -60,7 +68,8 @@ def test_jitter_moves_callbacks_either_way_and_no_further() -> None:
     channel = ChannelSink(limit_bytes=2**30)
     source = AudioSource.virtual("silence", frames=RATE * 20, jitter=0.002, seed=5)
     config = StreamConfig(clock=VirtualClock(), chunk_duration=256 / RATE)
-    builder = StreamAudio.builder().add_source("mic", source).add_sink(channel)
+    builder = StreamAudio.builder().add_source("mic", source)
+    builder.add_sink(channel, format=FormatPreset.NATIVE)
     with builder.config(config).start():
         late = np.array([chunk.arrival - 1000.0 - chunk.end / RATE for chunk in channel])
     assert np.abs(late).max() <= 0.002 + 1e-9

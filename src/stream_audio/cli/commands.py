@@ -22,7 +22,14 @@ from rich.table import Table
 
 import stream_audio
 import stream_audio.latency
-from stream_audio import AudioSource, DeviceNotFoundError, FileSink, Session, StreamAudioError
+from stream_audio import (
+    AudioFormat,
+    AudioSource,
+    DeviceNotFoundError,
+    FileSink,
+    Session,
+    StreamAudioError,
+)
 from stream_audio.cli.meter import LevelMeter, make_progress
 from stream_audio.report import SessionReport
 from stream_audio.sources.base import Source
@@ -105,8 +112,16 @@ def record(
     duration: Annotated[
         float | None, typer.Option("-d", "--duration", help="Seconds; without it, until Ctrl-C.")
     ] = None,
-    rate: Annotated[int | None, typer.Option("-r", "--rate", help="Sample rate in Hz.")] = None,
-    channels: Annotated[int | None, typer.Option("-c", "--channels")] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option("-r", "--rate", help="Sample rate of the file in Hz; the device's own."),
+    ] = None,
+    channels: Annotated[
+        int | None,
+        typer.Option(
+            "-c", "--channels", help="Channels of the file; the device's, at most 2."
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Name of the input device.")] = None,
     subtype: Annotated[str, typer.Option(help="PCM_16, PCM_24 or FLOAT.")] = "PCM_16",
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
@@ -119,10 +134,11 @@ def record(
     """Record to a file, and report where every frame went."""
     meter = LevelMeter()
     with _errors_as_messages():
-        source = _source(device, rate, channels, fallback_virtual=fallback_virtual)
+        source = _source(device, fallback_virtual=fallback_virtual)
         builder = (
             stream_audio.StreamAudio.builder()
             .add_source("input", source)
+            .format(AudioFormat(rate, channels))
             .add_sink(FileSink(out, subtype=subtype, overwrite=overwrite))
             .add_sink(meter, name="meter")
         )
@@ -134,7 +150,7 @@ def record(
     if as_json:
         print(json.dumps({"path": str(out.resolve()), **report.to_dict()}))
     else:
-        _print_report(out, report)
+        _print_report(out, report, AudioFormat(rate, channels))
     failed = any(sink.error for sink in report.sinks.values())
     if failed or not report.balanced:
         raise typer.Exit(FAILED)
@@ -164,19 +180,17 @@ def repair(
         _out.print(str(report), highlight=False, soft_wrap=True, markup=False)
 
 
-def _source(
-    device: str | None, rate: int | None, channels: int | None, *, fallback_virtual: bool
-) -> Source:
+def _source(device: str | None, *, fallback_virtual: bool) -> Source:
     if device is not None:
-        return AudioSource.device(device, sample_rate=rate, channels=channels)
+        return AudioSource.device(device)
     if fallback_virtual:
         try:
             stream_audio.default_input_device()
         except (DeviceNotFoundError, stream_audio.BackendError) as error:
             message = f"{error.message}: recording a tone from the virtual device"
             _err.print(message, style="yellow", markup=False)
-            return AudioSource.virtual("sine", sample_rate=rate or 48_000, channels=channels or 2)
-    return AudioSource.default_device(sample_rate=rate, channels=channels)
+            return AudioSource.virtual("sine")
+    return AudioSource.default_device()
 
 
 @contextmanager
@@ -208,15 +222,17 @@ def _watch(
             progress.update(task, completed=meter.seconds)
 
 
-def _print_report(out: Path, report: SessionReport) -> None:
+def _print_report(out: Path, report: SessionReport, wanted: AudioFormat) -> None:
     source = report.sources["input"]
     sink = next(iter(report.sinks.values()))
+    rate = wanted.sample_rate or source.sample_rate
+    dropped = round(sink.dropped * source.sample_rate / rate)
     rows = {
         "captured": f"{source.captured} frames",
         "delivered": f"{sink.delivered} frames",
-        "lost": f"{source.lost + sink.dropped} frames",
-        "length": f"{source.position / source.sample_rate:.3f} s at {source.sample_rate} Hz, "
-        f"{source.channels} channels",
+        "lost": f"{source.lost + dropped} frames",
+        "length": f"{source.position / source.sample_rate:.3f} s at {rate} Hz, "
+        f"{wanted.channels or source.channels} channels",
         "path": str(out.resolve()),
     }
     for label, value in rows.items():

@@ -73,6 +73,11 @@ class Delivery(abc.ABC):
     def offer(self, chunk: AudioChunk) -> None:
         """Take a chunk from the router; never blocks, never raises."""
 
+    def lose(self, gap: Gap) -> None:
+        """Enter frames that were to be offered and could not be made; on the router's thread."""
+        self.account.offered += gap.frames
+        self._drop((gap,))
+
     @abc.abstractmethod
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT) -> None:
         """Say that no chunk will follow; ``late``: why that is dropped which is not in time."""
@@ -188,6 +193,7 @@ class Delivery(abc.ABC):
             unread=getattr(self.sink, "unread", 0),
             gaps=tuple(self.account.gaps),
             error="" if self.error is None else str(self.error) or repr(self.error),
+            clipped=self.account.clipped,
         )
 
 

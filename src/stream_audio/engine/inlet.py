@@ -183,6 +183,7 @@ class Inlet:
             longest_callback=progress.longest_callback_ns * 1e-9,
             error=self.error,
             pauses=tuple(account.pauses),
+            nonfinite=account.nonfinite,
         )
 
     def _stats(self) -> SourceStats:

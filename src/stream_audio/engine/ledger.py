@@ -8,9 +8,13 @@ Source, in device frames::
 
     captured + lost + paused + synthetic == position
 
-Route, in the sink's frames, summed over the contiguous spans that were routed::
+Conversion, a change of sample rate, summed over the contiguous spans that went into it::
 
-    offered == sum(floor(end * out / in) - floor(start * out / in))
+    made + lost == sum(floor(end * out / in) - floor(start * out / in))
+
+Route, in its own frames, summed over the contiguous spans that were routed::
+
+    offered == sum(end - start)
 
 Sink::
 
@@ -37,6 +41,8 @@ class SourceAccount:
     """As the timeline has it; found apart from the figures above."""
     stored: int | None = None
     """Frames that went into the ring, as the audio thread counted them; known after the end."""
+    nonfinite: int = 0
+    """Samples that were infinite or not a number."""
     gaps: list[Gap] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
 
@@ -97,6 +103,24 @@ class RouteAccount:
 
 
 @dataclass
+class ConversionAccount(RouteAccount):
+    """The spans that went into a change of sample rate, and what came out."""
+
+    made: int = 0
+    lost: int = 0
+    """What could not be made, because of an error."""
+
+    def problems(self, name: str) -> list[str]:
+        """Equations that do not hold."""
+        if self.made + self.lost == self.offered:
+            return []
+        return [
+            f"{name}, {self.rate_in} to {self.rate_out} Hz: made {self.made} + lost {self.lost}, "
+            f"but the spans that were converted come to {self.offered}"
+        ]
+
+
+@dataclass
 class SinkAccount:
     """What became of the frames that one sink was offered."""
 
@@ -105,6 +129,7 @@ class SinkAccount:
     dropped: int = 0
     pending: int = 0
     """As the backlog has it; found apart from the figures above."""
+    clipped: int = 0
     gaps: list[Gap] = field(default_factory=list)
     routes: list[RouteAccount] = field(default_factory=list)
     stopped: bool = False
@@ -145,6 +170,8 @@ class Ledger:
     def __init__(self) -> None:
         self.sources: dict[str, SourceAccount] = {}
         self.sinks: dict[str, SinkAccount] = {}
+        self._conversions: list[tuple[str, ConversionAccount]] = []
+        self._closed_conversions: list[str] = []
 
     def open_source(self, name: str) -> SourceAccount:
         """Open a source's account; its name must be new."""
@@ -154,12 +181,26 @@ class Ledger:
         """Open a sink's account; its name must be new."""
         return self.sinks.setdefault(name, SinkAccount())
 
+    def open_conversion(self, source: str, account: ConversionAccount) -> None:
+        """Take in the account of a change of sample rate."""
+        self._conversions.append((f"conversion of {source}", account))
+
+    def close_conversion(self, account: ConversionAccount) -> None:
+        """Forget a conversion that has ended, but not what was wrong with it."""
+        for entry in self._conversions:
+            if entry[1] is account:
+                self._conversions.remove(entry)
+                self._closed_conversions += account.problems(entry[0])
+                return
+
     def problems(self) -> list[str]:
         """Every equation that does not hold; empty if all frames are accounted for."""
-        found = []
+        found = list(self._closed_conversions)
         # Copies: another thread may be adding a sink.
         for name, source in list(self.sources.items()):
             found += source.problems(name)
         for name, sink in list(self.sinks.items()):
             found += sink.problems(name)
+        for name, conversion in list(self._conversions):
+            found += conversion.problems(name)
         return found

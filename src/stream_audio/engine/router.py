@@ -22,11 +22,14 @@ from stream_audio.config import StreamConfig
 from stream_audio.engine import switch_interval
 from stream_audio.engine.claims import Claims
 from stream_audio.engine.clock import Sleeper, deadline_ns, sit_on
+from stream_audio.engine.converter import Conversion, conversion
 from stream_audio.engine.delivery import Delivery, make_delivery
 from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.inlet import Inlet
-from stream_audio.engine.ledger import Ledger, RouteAccount
+from stream_audio.engine.ledger import Ledger
 from stream_audio.engine.pauses import PausePolicy
+from stream_audio.engine.routing import Route, Routing
+from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.event_loop import loop_of_caller
 from stream_audio.events import (
     GapDetected,
@@ -45,6 +48,7 @@ from stream_audio.sinks.loop_sink import as_given, blocking_form
 from stream_audio.stats import MemoryUse, SessionStats
 
 if TYPE_CHECKING:
+    from stream_audio.format import AudioFormat
     from stream_audio.sink_spec import SinkSpec
 
 _log = logging.getLogger("stream_audio")
@@ -58,20 +62,6 @@ REMOVED_KEPT = 100
 STALL_AFTER = 3.0
 """Seconds without a callback after which a source that claims to run is called stalled. Some hosts
 take two seconds to begin (PulseAudio's null sinks)."""
-
-
-class Route:
-    """From one source to one sink."""
-
-    def __init__(self, delivery: Delivery, account: RouteAccount) -> None:
-        self.delivery = delivery
-        self.account = account
-
-    def offer(self, chunk: AudioChunk) -> None:
-        """Hand on a chunk, unless the sink was given up."""
-        if not self.delivery.detached:
-            self.account.extend(chunk.frame, chunk.frames)
-            self.delivery.offer(chunk)
 
 
 class Command:
@@ -105,12 +95,15 @@ class Leaving:
 class Router:
     """Runs one session, from its start to its report. Knows nothing of the Session object."""
 
-    def __init__(self, config: StreamConfig, events: EventThread | None) -> None:
+    def __init__(
+        self, config: StreamConfig, audio_format: AudioFormat, events: EventThread | None
+    ) -> None:
         self.ledger = Ledger()
         self.inlets: dict[str, Inlet] = {}
         self.deliveries: dict[str, Delivery] = {}
         self.histories: dict[str, History] = {}
         self.config = config
+        self.format = audio_format
         self.clock = config.clock
         self.events = events
         self.done = threading.Event()
@@ -121,7 +114,9 @@ class Router:
         self._removed: dict[str, SinkReport] = {}
         self._old_problems: list[str] = []
         self._claims = Claims()
-        self._routes: dict[str, list[Route]] = {}
+        self._routings: dict[str, Routing] = {}
+        self._watches: dict[str, SignalWatch] = {}
+        self._conversions: dict[str, dict[str, Conversion]] = {}  # of sinks, by source
         self._leaving: list[Leaving] = []
         self._opened: dict[str, Delivery] = {}
         self._sinks_begun: set[str] = set()
@@ -232,6 +227,14 @@ class Router:
     def add_inlet(self, inlet: Inlet) -> None:
         """Take a source in."""
         self.inlets[inlet.name] = inlet
+        self._routings[inlet.name] = Routing(inlet.name, self.ledger)
+        self._watches[inlet.name] = SignalWatch(
+            inlet.name,
+            inlet.account,
+            inlet.source.own_channels,
+            silence_is_normal=inlet.source.silence_is_normal,
+            zero=self.config.nonfinite == "zero",
+        )
 
     # ---- the sinks: before the start, or while it runs ----
 
@@ -253,30 +256,34 @@ class Router:
             self.sleeper.set,
         )
         self._opened[spec.name] = delivery
+        conversions = {
+            name: conversion(
+                name,
+                self.inlets[name].source,
+                spec.format or self.format,
+                self.config.chunk_duration,
+                spec.dtype,
+            )
+            for name in spec.sources or self.inlets
+        }
+        self._conversions[spec.name] = conversions
         begin = getattr(sink, "start", None)
         if begin is not None:
-            inlets = [self.inlets[name] for name in spec.sources or self.inlets]
-            sources = tuple(_info(inlet) for inlet in inlets)
+            sources = tuple(SourceInfo(name, *each.result) for name, each in conversions.items())
             begin(SinkInfo(spec.name, sources, self.send, self._epoch, self.clock.now))
         self._sinks_begun.add(spec.name)
         return delivery
 
-    def connect(
-        self, delivery: Delivery, sources: Iterable[str] | None, replay: float = 0.0
-    ) -> None:
-        """Route the sources' chunks to a sink, the last ``replay`` seconds of history first.
+    def connect(self, delivery: Delivery, replay: float = 0.0) -> None:
+        """Route its sources' chunks to an opened sink, ``replay`` seconds of history first.
 
         While it runs, on the router's thread: what is replayed and what comes then join exactly.
         """
         replayed: list[tuple[AudioChunk, Route]] = []
-        for name in sources or self.inlets:
-            rate = self.inlets[name].source.sample_rate
-            account = RouteAccount(rate, rate)
-            delivery.account.routes.append(account)
-            route = Route(delivery, account)
-            self._routes.setdefault(name, []).append(route)
-            if replay > 0:
-                replayed += [(chunk, route) for chunk in self.histories[name].replay(replay)]
+        for name, each in self._conversions[delivery.name].items():
+            before = self.histories[name].replay(replay) if replay > 0 else []
+            route, chunks = self._routings[name].add(each.stages, delivery, before)
+            replayed += [(chunk, route) for chunk in chunks]
         for chunk, route in sorted(replayed, key=lambda pair: pair[0].time):
             route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}
@@ -303,8 +310,8 @@ class Router:
         if not self.is_connected(delivery):
             leaving.gone.set()
             return
-        for routes in self._routes.values():
-            routes[:] = [route for route in routes if route.delivery is not delivery]
+        for name in self._conversions.pop(delivery.name):
+            self._routings[name].remove(delivery)
         delivery.close(GapCause.REMOVED)
         self._leaving.append(leaving)
         self._see_off()
@@ -328,6 +335,7 @@ class Router:
             delivery.discard(stop_sink=name in self._sinks_begun)
             self._claims.give_back(as_given(delivery.sink))
         self._sinks_begun.discard(name)
+        self._conversions.pop(name, None)
         self.ledger.sinks.pop(name, None)
 
     def discard_sinks(self) -> None:
@@ -388,19 +396,22 @@ class Router:
 
     def _turn(self, inlet: Inlet) -> bool:
         """Hand on what the last read finished; True if nothing will follow."""
-        routes = self._routes.get(inlet.name, ())
+        routing, watch = self._routings[inlet.name], self._watches[inlet.name]
         history = self.histories.get(inlet.name)
         for collected in inlet.collect():
             for gap in collected.gaps:
                 self.send(GapDetected(self.clock.now(), gap))
-            for chunk in inlet.pauses.apply(collected):
+            clean, events = watch.look(collected, self.clock.now())
+            for event in events:
+                self.send(event)
+            for chunk in inlet.pauses.apply(clean):
                 if history is not None:
                     history.add(chunk)
-                for route in routes:
-                    route.offer(chunk)
+                routing.take(chunk)
         if not inlet.reader.progress.finished:
             return False
         inlet.stop()
+        routing.finish()
         for gap in inlet.settle():
             self.send(GapDetected(self.clock.now(), gap))
         self.send(SourceEnded(self.clock.now(), inlet.name))
@@ -488,7 +499,3 @@ class Router:
                 step()
             except Exception:
                 _log.exception("after the crash")
-
-
-def _info(inlet: Inlet) -> SourceInfo:
-    return SourceInfo(inlet.name, inlet.source.sample_rate, inlet.source.channels)

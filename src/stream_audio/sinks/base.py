@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from stream_audio.chunk import AudioChunk
 from stream_audio.events import StreamEvent
+from stream_audio.format import SampleType
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,14 @@ class SourceInfo:
         Frames a second of the chunks that the sink will get.
     channels : int
         Their channels.
+    dtype : str
+        Their type of sample: "float32", "int16", "int24" (in an int32) or "int32".
     """
 
     id: str
     sample_rate: int
     channels: int
+    dtype: SampleType = "float32"
 
 
 def _tell_nobody(event: StreamEvent) -> None:
@@ -81,6 +85,8 @@ class Sink(Protocol):
     ``blocking``
         False promises that ``write`` never waits; it is then called on the router's thread, and no
         worker thread is made. True if missing.
+    ``preferred_dtype``
+        The type of sample it would like ("int16", …) where its format leaves that open.
     ``unread``
         Delivered frames that nobody has read yet, for the report.
     """

@@ -17,6 +17,7 @@ from stream_audio.files.names import Names
 from stream_audio.files.recording import GapPolicy, Plan, Recording
 from stream_audio.files.rotation import parse_rotation
 from stream_audio.files.writer import Encoding
+from stream_audio.format import SampleType
 from stream_audio.sinks.base import SinkInfo
 
 # Another try cannot mend these.
@@ -28,6 +29,12 @@ _FINAL_ERRORS = {
     errno.EBADF,
     errno.ENOENT,
     errno.ENAMETOOLONG,
+}
+
+_SAMPLE_TYPES: dict[str, SampleType] = {
+    "PCM_16": "int16",
+    "PCM_24": "int24",
+    "PCM_32": "int32",
 }
 
 _NAME_A_FILE = "Give the name of a file"
@@ -158,6 +165,11 @@ class FileSink:
     def name(self) -> str:
         """The file's name as it was given, for events and the report."""
         return self._plan.path.name
+
+    @property
+    def preferred_dtype(self) -> SampleType:
+        """What the file holds, so that rounding is the business of the sink's format."""
+        return _SAMPLE_TYPES.get(self._plan.subtype, "float32")
 
     @property
     def frames(self) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from stream_audio.errors import ConfigTypeError
+from stream_audio.format import channels_wanted
 from stream_audio.sources.base import Source
 from stream_audio.sources.device import DeviceSource
 from stream_audio.sources.file import FileSource
@@ -19,6 +20,10 @@ def _listed(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
+def _channels(wanted: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
+    return None if wanted is None else channels_wanted(wanted)
+
+
 class AudioSource:
     """Makers of sources; a source opens its device when the session starts.
 
@@ -29,7 +34,7 @@ class AudioSource:
     def default_device(
         *,
         sample_rate: int | None = None,
-        channels: int | None = None,
+        channels: int | Sequence[int] | None = None,
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
     ) -> Source:
@@ -40,14 +45,14 @@ class AudioSource:
         sample_rate, channels, period, latency
             As for :meth:`device`.
         """
-        return DeviceSource(None, sample_rate, channels, period, latency)
+        return DeviceSource(None, sample_rate, _channels(channels), period, latency)
 
     @staticmethod
     def device(
         name: str,
         *,
         sample_rate: int | None = None,
-        channels: int | None = None,
+        channels: int | Sequence[int] | None = None,
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
     ) -> Source:
@@ -59,15 +64,18 @@ class AudioSource:
             A name of :func:`~stream_audio.list_input_devices`, or a part that only one has; with
             the host API after a comma where several APIs have a device of that name.
         sample_rate : int, optional
-            Hz; ``None``: the session's format, else the device's default.
-        channels : int, optional
-            1 to 64; ``None``: the session's format, else what the device has, at most 2.
+            Hz that the device is opened with; ``None``: its default. What a sink gets is the
+            matter of its format.
+        channels : int or sequence of int, optional
+            1 to 64: the device's first so many. A list: these of its channels, counted from 0;
+            ``[4, 5]`` are an interface's inputs 5 and 6. ``None``: the first two at most, or as
+            many as the formats of the session ask for.
         period : int, optional
             Frames a callback; ``None``: what suits the host. JACK always uses its own.
         latency : "low", "high" or float
             What the host is asked for; a number is in seconds.
         """
-        return DeviceSource(name, sample_rate, channels, period, latency)
+        return DeviceSource(name, sample_rate, _channels(channels), period, latency)
 
     @staticmethod
     def file(

@@ -23,11 +23,10 @@ class Opening:
     PortAudio is loaded when the first source asks for it, and once for all sources of a start.
     """
 
-    def __init__(
-        self, clock: Clock, audio_format: AudioFormat, ring_duration: float | None
-    ) -> None:
+    def __init__(self, clock: Clock, ring_duration: float | None) -> None:
         self.clock = clock
-        self.format = audio_format
+        self.formats: tuple[AudioFormat, ...] = ()
+        """Those that sinks want of the source that is being opened."""
         self.ring_duration = ring_duration
         self._generation: Generation | None = None
 
@@ -67,6 +66,11 @@ class OpenSource(Protocol):
     capture: Capture
     sample_rate: int
     channels: int
+    """That the capture holds."""
+    own_channels: tuple[int, ...]
+    """Those of them that the user means by the source, in order; formats may pick others."""
+    silence_is_normal: bool
+    """Exact zeros are no sign of trouble: a monitor of what the computer plays, a file."""
     freewheel: bool
     """Not paced by the clock: it waits for room in the ring instead of losing frames."""
     description: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +14,7 @@ from stream_audio._native.portaudio import JACK, NativeDevice, Stream
 from stream_audio.devices.find import find_input
 from stream_audio.devices.list import default_input, no_input_device
 from stream_audio.errors import DeviceFormatError, StreamAudioError
-from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
+from stream_audio.format import MAX_SAMPLE_RATE, AudioFormat
 from stream_audio.sources.base import Opening, OpenSource
 
 MAX_PERIOD = 65_536
@@ -24,7 +26,7 @@ class DeviceSource:
 
     name: str | None
     sample_rate: int | None
-    channels: int | None
+    channels: int | tuple[int, ...] | None
     period: int | None
     latency: Literal["low", "high"] | float
 
@@ -33,8 +35,6 @@ class DeviceSource:
             name_text("name", self.name)
         if self.sample_rate is not None:
             whole_number("sample_rate", self.sample_rate, 1000, MAX_SAMPLE_RATE)
-        if self.channels is not None:
-            whole_number("channels", self.channels, 1, MAX_CHANNELS)
         if self.period is not None:
             whole_number("period", self.period, 1, MAX_PERIOD)
         if isinstance(self.latency, str):
@@ -51,8 +51,8 @@ class DeviceSource:
                 raise no_input_device()
         else:
             device = find_input(self.name, generation.devices)
-        rate = self.sample_rate or opening.format.sample_rate or round(device.default_sample_rate)
-        channels = self.channels or opening.format.channels or min(2, device.max_input_channels)
+        rate = self.sample_rate or round(device.default_sample_rate)
+        channels, own = self._channels(device, opening.formats)
         if channels > device.max_input_channels:
             raise DeviceFormatError(
                 f"{device.name!r} does not record {channels} channels",
@@ -72,7 +72,24 @@ class DeviceSource:
             if not generation.condemned:
                 capture.close()
             raise
-        return OpenDevice(device, capture, stream, rate, channels)
+        return OpenDevice(device, capture, stream, rate, own)
+
+    def _channels(
+        self, device: NativeDevice, formats: Iterable[AudioFormat]
+    ) -> tuple[int, tuple[int, ...]]:
+        """Return how many channels to open, and which of them are the source.
+
+        PortAudio opens a device's first channels, so those that are listed take all before them.
+        """
+        if isinstance(self.channels, tuple):
+            return max(self.channels) + 1, self.channels
+        if self.channels is not None:
+            return self.channels, tuple(range(self.channels))
+        # A format that wants more gets what there is; the rest of it is mixed up from that.
+        numbers = [each.channels for each in formats if isinstance(each.channels, int)]
+        own = min(device.max_input_channels, max(2, *numbers, 0))
+        lists = [each.channels for each in formats if isinstance(each.channels, tuple)]
+        return max(own, *(max(each) + 1 for each in lists), 0), tuple(range(own))
 
     def _seconds(self, device: NativeDevice) -> float:
         if self.latency == "low":
@@ -82,17 +99,36 @@ class DeviceSource:
         return float(self.latency)
 
 
+def is_monitor(device: NativeDevice) -> bool:
+    """Whether a device records what programs play, so that silence says nothing about it."""
+    if device.host_api_type == JACK:
+        return device.name != "system"  # the sound card's ports; others are those of a program
+    names = [device.name]
+    if device.name in ("pulse", "default"):
+        names.append(os.environ.get("PULSE_SOURCE", ""))
+    return any(
+        name.endswith(".monitor") or name.lower().startswith("monitor of ") for name in names
+    )
+
+
 class OpenDevice:
     """A PortAudio stream and its capture."""
 
     freewheel = False
 
     def __init__(
-        self, device: NativeDevice, capture: Capture, stream: Stream, rate: int, channels: int
+        self,
+        device: NativeDevice,
+        capture: Capture,
+        stream: Stream,
+        rate: int,
+        own_channels: tuple[int, ...],
     ) -> None:
         self.capture = capture
         self.sample_rate = rate
-        self.channels = channels
+        self.channels = capture.channels
+        self.own_channels = own_channels
+        self.silence_is_normal = is_monitor(device)
         self.description = f"{device.name}, {device.host_api}"
         self._stream = stream
         self._is_jack = device.host_api_type == JACK

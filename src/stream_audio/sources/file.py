@@ -14,7 +14,7 @@ from stream_audio._checks import one_of
 from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
 from stream_audio.engine.clock import Clock
-from stream_audio.errors import ConfigTypeError, DeviceFormatError, FileError
+from stream_audio.errors import ConfigTypeError, FileError
 from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.sources.base import Opening, OpenSource
 
@@ -50,14 +50,6 @@ class FileSource:
         """Open the file and read its header."""
         sound = SoundReader(os.fspath(self.path))
         try:
-            for name in ("sample_rate", "channels"):
-                wanted = getattr(opening.format, name)
-                if wanted is not None and wanted != getattr(sound, name):
-                    raise DeviceFormatError(
-                        f"{sound.path} has {name} {getattr(sound, name)}, "
-                        f"but the session's format asks for {wanted}",
-                        hint="Use FormatPreset.NATIVE",
-                    )
             if self.loop and sound.frames == 0:
                 raise FileError(f"cannot loop {sound.path}: it has no frames")
             freewheel = self.pace == "freewheel"
@@ -171,6 +163,8 @@ def _words(error: Exception) -> str:
 class OpenFile:
     """An open file, the thread that reads it, and the capture that it goes into."""
 
+    silence_is_normal = True
+
     def __init__(
         self,
         sound: SoundReader,
@@ -184,6 +178,7 @@ class OpenFile:
         self.capture = capture
         self.sample_rate = sound.sample_rate
         self.channels = sound.channels
+        self.own_channels = tuple(range(sound.channels))
         self.freewheel = freewheel
         self.description = f"file {sound.path}"
         # The feeder says of each packet where in the file it is: nothing can be missing.

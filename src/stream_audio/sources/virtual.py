@@ -10,7 +10,7 @@ from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
 from stream_audio.engine.clock import Clock, deadline_ns
-from stream_audio.errors import ConfigError, ConfigTypeError, DeviceError, DeviceFormatError
+from stream_audio.errors import ConfigError, ConfigTypeError, DeviceError
 from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.sources.base import Opening, OpenSource
 
@@ -91,14 +91,6 @@ class VirtualSource:
 
     def open(self, opening: Opening) -> OpenSource:
         """Make the device; nothing of the system is touched."""
-        for name in ("sample_rate", "channels"):
-            wanted = getattr(opening.format, name)
-            if wanted is not None and wanted != getattr(self, name):
-                raise DeviceFormatError(
-                    f"the virtual source has {name} {getattr(self, name)}, "
-                    f"but the session's format asks for {wanted}",
-                    hint=f"Use AudioSource.virtual({name}={wanted}) or FormatPreset.NATIVE",
-                )
         capture = opening.capture(self.sample_rate, self.channels, self.period)
         if self.pace == "freewheel" and capture.frames < self.period:
             capture.close()
@@ -112,10 +104,13 @@ class VirtualSource:
 class OpenVirtual:
     """A virtual device and its capture."""
 
+    silence_is_normal = False
+
     def __init__(self, source: VirtualSource, capture: Capture, clock: Clock) -> None:
         self.capture = capture
         self.sample_rate = source.sample_rate
         self.channels = source.channels
+        self.own_channels = tuple(range(source.channels))
         self.freewheel = source.pace == "freewheel"
         self.description = f"virtual {source.signal}"
         self._clock = clock  # keeps the native clock alive

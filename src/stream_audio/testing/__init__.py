@@ -6,6 +6,7 @@
 >>> builder = (
 ...     stream_audio.StreamAudio.builder()
 ...     .add_source("mic", stream_audio.AudioSource.virtual("counter", frames=480_000))
+...     .format(stream_audio.FormatPreset.NATIVE)
 ...     .add_sink(chunks)
 ...     .config(stream_audio.StreamConfig(clock=VirtualClock()))
 ... )

@@ -1,0 +1,120 @@
+"""What a source's signal tells of its device: muted, too loud, or broken."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from stream_audio.chunk import AudioChunk
+from stream_audio.engine.ledger import SourceAccount
+from stream_audio.events import Clipping, DigitalSilence, SilenceEnded, StreamEvent
+
+SILENCE_AFTER = 3.0
+"""Seconds of exact zeros after which a source is reported silent."""
+
+CLIPPING_INTERVAL = 1.0
+"""Seconds between two reports of clipping, at least."""
+
+FULL_SCALE = 32767 / 32768
+"""What a converter of 16 bits delivers at most; those of more bits reach it too."""
+
+_HINTS = {
+    "darwin": "Allow this program the microphone in System Settings, Privacy & Security; look at "
+    "the input's level and mute switch, and whether it is the right device",
+    "win32": "Allow desktop programs the microphone in Settings, Privacy; look at the input's "
+    "level and mute switch, and whether it is the right device",
+    "linux": "Look at the input's level and mute switch (alsamixer, pavucontrol), and whether it "
+    "is the right device; a sandbox may need permission for the microphone",
+}
+
+
+class SignalWatch:
+    """Looks at each chunk of one source, at the cost of one sum over its channels' levels.
+
+    Parameters
+    ----------
+    source : str
+        The source's id.
+    account : SourceAccount
+        Where samples that are no finite numbers are counted.
+    own : sequence of int
+        The channels that make up the source; silence of the others does not count.
+    silence_is_normal : bool
+        Whether exact zeros are no sign of trouble.
+    zero : bool
+        Whether samples that are no finite numbers are replaced.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        account: SourceAccount,
+        own: Sequence[int],
+        *,
+        silence_is_normal: bool,
+        zero: bool,
+    ) -> None:
+        self._source = source
+        self._account = account
+        self._own = list(own)
+        self._silence_is_normal = silence_is_normal
+        self._zero = zero
+        self._silent_frames = 0
+        self._told_silence = False
+        self._clipped: set[int] = set()
+        self._next_clipping = 0  # frame from which on the next report may come
+
+    def look(self, chunk: AudioChunk, now: float) -> tuple[AudioChunk, list[StreamEvent]]:
+        """Return the chunk, cleaned if that is wanted, and what there is to tell."""
+        assert chunk._squares is not None
+        if not math.isfinite(chunk._squares.sum()):
+            chunk = self._count(chunk)
+        assert chunk._squares is not None
+        squares = chunk._squares[self._own]
+        energy = float(squares.sum())
+        events: list[StreamEvent] = []
+        if not self._silence_is_normal:
+            if energy == 0.0:
+                events += self._silent(chunk, now)
+            elif self._silent_frames:
+                events += self._sounding(chunk, now)
+        # One sample at full scale has that much energy.
+        if not energy < FULL_SCALE**2 or self._clipped:
+            events += self._loud(chunk, now)
+        return chunk, events
+
+    def _count(self, chunk: AudioChunk) -> AudioChunk:
+        finite = np.isfinite(chunk.data)
+        self._account.nonfinite += int(chunk.data.size - np.count_nonzero(finite))
+        if not self._zero:
+            return chunk
+        data = np.where(finite, chunk.data, np.float32(0))
+        data.flags.writeable = False
+        return replace(chunk, data=data, _peaks=None, _squares=None)
+
+    def _silent(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
+        self._silent_frames += chunk.frames
+        seconds = self._silent_frames / chunk.sample_rate
+        if self._told_silence or seconds < SILENCE_AFTER:
+            return []
+        self._told_silence = True
+        return [DigitalSilence(now, self._source, seconds, _HINTS.get(sys.platform, ""))]
+
+    def _sounding(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
+        seconds = self._silent_frames / chunk.sample_rate
+        told, self._told_silence, self._silent_frames = self._told_silence, False, 0
+        return [SilenceEnded(now, self._source, seconds)] if told else []
+
+    def _loud(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
+        assert chunk._peaks is not None
+        peaks = chunk._peaks[self._own]
+        self._clipped.update(self._own[i] for i in np.flatnonzero(peaks >= FULL_SCALE))
+        if not self._clipped or chunk.frame < self._next_clipping:
+            return []
+        channels, self._clipped = tuple(sorted(self._clipped)), set()
+        self._next_clipping = chunk.frame + round(CLIPPING_INTERVAL * chunk.sample_rate)
+        return [Clipping(now, self._source, channels)]

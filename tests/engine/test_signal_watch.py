@@ -121,8 +121,8 @@ def test_it_is_told_once_a_second_at_most():
 
 
 def test_what_clips_meanwhile_is_told_with_the_next_one():
-    watched = Watched(2).hear(clipping_at(0, seconds=0.3)).hear(
-        clipping_at(100, seconds=1.7, channel=1)
+    watched = (
+        Watched(2).hear(clipping_at(0, seconds=0.3)).hear(clipping_at(100, seconds=1.7, channel=1))
     )
     assert [event.channels for event in watched.events] == [(0,), (1,)]
 

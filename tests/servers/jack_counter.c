@@ -1,27 +1,32 @@
-/* A JACK client that plays the server's own frame count on two ports, so that a recording tells
- * which frames it holds: value = (frame mod 2^23) * 2^-23, exact in float32.
+/* A JACK client that plays the server's own frame count on its ports, so that a recording tells
+ * which frames it holds: value = (frame mod 2^23) * 2^-23, exact in float32. The first two ports
+ * play the same; each further one is ahead of the one before by 2^16 frames, so that it can be
+ * told from the others.
  *
- * Usage: jack_counter NAME. Prints "ready" once it plays. Ends when its standard input does, and
- * prints how many xruns it was told of: "xruns COUNT".
+ * Usage: jack_counter NAME [PORTS]. Prints "ready" once it plays. Ends when its standard input
+ * does, and prints how many xruns it was told of: "xruns COUNT".
  */
 #include <jack/jack.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-enum { PORTS = 2 };
+enum { MAX_PORTS = 64 };
 static jack_client_t *client;
-static jack_port_t *ports[PORTS];
+static jack_port_t *ports[MAX_PORTS];
+static int port_count = 2;
 static _Atomic unsigned xruns;
 
 static int play(jack_nframes_t frames, void *unused) {
     (void)unused;
     uint32_t first = jack_last_frame_time(client);
-    for (int port = 0; port < PORTS; port++) {
+    for (int port = 0; port < port_count; port++) {
         float *samples = jack_port_get_buffer(ports[port], frames);
+        uint32_t ahead = port < 2 ? 0 : (uint32_t)(port - 1) << 16;
         for (jack_nframes_t i = 0; i < frames; i++) {
-            samples[i] = (float)((first + i) & 0x7fffff) * 0x1p-23f;
+            samples[i] = (float)((first + ahead + i) & 0x7fffff) * 0x1p-23f;
         }
     }
     return 0;
@@ -35,6 +40,11 @@ static int count_xrun(void *unused) {
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "counter";
+    port_count = argc > 2 ? atoi(argv[2]) : port_count;
+    if (port_count < 1 || port_count > MAX_PORTS) {
+        fprintf(stderr, "1 to %d ports\n", MAX_PORTS);
+        return 2;
+    }
     client = jack_client_open(name, JackNoStartServer | JackUseExactName, NULL);
     if (!client) {
         fprintf(stderr, "no JACK server\n");
@@ -42,10 +52,11 @@ int main(int argc, char **argv) {
     }
     jack_set_process_callback(client, play, NULL);
     jack_set_xrun_callback(client, count_xrun, NULL);
-    static const char *const port_names[PORTS] = {"left", "right"};
-    for (int port = 0; port < PORTS; port++) {
-        ports[port] = jack_port_register(client, port_names[port], JACK_DEFAULT_AUDIO_TYPE,
-                                         JackPortIsOutput, 0);
+    for (int port = 0; port < port_count; port++) {
+        char port_name[16];
+        snprintf(port_name, sizeof port_name, "out_%d", port + 1);
+        ports[port] =
+            jack_port_register(client, port_name, JACK_DEFAULT_AUDIO_TYPE, JackPortIsOutput, 0);
     }
     if (jack_activate(client) != 0) {
         fprintf(stderr, "cannot activate\n");

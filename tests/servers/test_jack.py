@@ -11,6 +11,7 @@ import pytest
 
 from stream_audio import (
     AudioChunk,
+    AudioFormat,
     AudioSource,
     ChannelSink,
     DeviceFormatError,
@@ -123,6 +124,59 @@ def test_every_frame_arrives_bit_exact_or_is_in_a_gap(
     assert all(gap.cause == GapCause.HOST_OVERFLOW for gap in source.gaps), report
     assert all(gap.frames % PERIOD == 0 for gap in source.gaps), report
     assert len(source.gaps) <= jack_counter.stop(), report
+
+
+@pytest.fixture
+def wide(jack: servers.Jack) -> Iterator[str]:
+    """An interface of 32 inputs, by its name."""
+    with servers.JackCounter("wide", ports=32):
+        yield "wide"
+
+
+def ahead(channel: int) -> int:
+    """How far a channel's counter is ahead of the first one's."""
+    return max(0, channel - 1) << 16
+
+
+@pytest.mark.parametrize(
+    ("of_the_source", "of_the_format", "expected"),
+    [
+        (None, None, [0, 1]),
+        ([4, 5], None, [4, 5]),
+        ([31, 0], None, [31, 0]),
+        (None, [4, 31, 5], [4, 31, 5]),
+        (32, None, list(range(32))),
+        (32, [7], [7]),
+        (None, 6, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_the_channels_that_were_chosen_are_those_that_come(
+    wide: str, of_the_source: object, of_the_format: object, expected: list[int]
+) -> None:
+    channel = ChannelSink(limit_bytes=2**30)
+    source = AudioSource.device(wide, channels=of_the_source)
+    builder = StreamAudio.builder().add_source("wide", source).duration(0.3)
+    with builder.add_sink(channel, format=AudioFormat(channels=of_the_format)).start():
+        chunks = list(channel)
+    for chunk in chunks:
+        played = np.round(chunk.data.astype(np.float64) * 2**23).astype(np.int64)
+        first = played[:, :1] - ahead(expected[0])
+        np.testing.assert_array_equal(
+            (played - first) % 2**23, [[ahead(c) for c in expected]] * chunk.frames
+        )
+
+
+def test_a_channel_that_the_device_does_not_have_is_refused(wide: str) -> None:
+    for builder in (
+        StreamAudio.builder()
+        .add_source("wide", AudioSource.device(wide, channels=[40]))
+        .add_sink(ChannelSink()),
+        StreamAudio.builder()
+        .add_source("wide", AudioSource.device(wide))
+        .add_sink(ChannelSink(), format=AudioFormat(channels=[40])),
+    ):
+        with pytest.raises(DeviceFormatError, match=r"does not record 41 channels.*It has 32"):
+            builder.start()
 
 
 def test_a_callback_takes_microseconds(jack_counter: servers.JackCounter) -> None:

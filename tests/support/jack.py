@@ -104,15 +104,17 @@ class Jack(Server):
 
 
 class JackCounter:
-    """A client playing the server's frame count on two ports, so that a recording tells its loss.
+    """A client playing the server's frame count, so that a recording tells its loss.
 
     It joins the server that is current when it starts, and PortAudio lists it there as an input
-    device of its `name`. Sample values are `(frame mod 2**23) * 2**-23`, exact in float32. When
-    the server has been restarted, a new counter is needed.
+    device of its `name`. Sample values are `(frame mod 2**23) * 2**-23`, exact in float32, the
+    same on the first two ports, and 2**16 frames further on with each port after them. When the
+    server has been restarted, a new counter is needed.
     """
 
-    def __init__(self, name: str = "counter") -> None:
+    def __init__(self, name: str = "counter", ports: int = 2) -> None:
         self.name = name
+        self._ports = ports
         self._process: subprocess.Popen[str] | None = None
         self._xruns = 0
 
@@ -125,7 +127,7 @@ class JackCounter:
     def start(self) -> Self:
         """Start the client and wait until it plays."""
         self._process = subprocess.Popen(
-            [_compiled_counter(), self.name],
+            [_compiled_counter(), self.name, str(self._ports)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -118,9 +118,7 @@ def record(
     ] = None,
     channels: Annotated[
         int | None,
-        typer.Option(
-            "-c", "--channels", help="Channels of the file; the device's, at most 2."
-        ),
+        typer.Option("-c", "--channels", help="Channels of the file; the device's, at most 2."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Name of the input device.")] = None,
     subtype: Annotated[str, typer.Option(help="PCM_16, PCM_24 or FLOAT.")] = "PCM_16",

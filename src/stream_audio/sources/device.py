@@ -52,7 +52,7 @@ class DeviceSource:
         else:
             device = find_input(self.name, generation.devices)
         rate = self.sample_rate or round(device.default_sample_rate)
-        channels, own = self._channels(device, opening.formats)
+        channels, own = channels_to_open(self.channels, device.max_input_channels, opening.formats)
         if channels > device.max_input_channels:
             raise DeviceFormatError(
                 f"{device.name!r} does not record {channels} channels",
@@ -74,29 +74,39 @@ class DeviceSource:
             raise
         return OpenDevice(device, capture, stream, rate, own)
 
-    def _channels(
-        self, device: NativeDevice, formats: Iterable[AudioFormat]
-    ) -> tuple[int, tuple[int, ...]]:
-        """Return how many channels to open, and which of them are the source.
-
-        PortAudio opens a device's first channels, so those that are listed take all before them.
-        """
-        if isinstance(self.channels, tuple):
-            return max(self.channels) + 1, self.channels
-        if self.channels is not None:
-            return self.channels, tuple(range(self.channels))
-        # A format that wants more gets what there is; the rest of it is mixed up from that.
-        numbers = [each.channels for each in formats if isinstance(each.channels, int)]
-        own = min(device.max_input_channels, max(2, *numbers, 0))
-        lists = [each.channels for each in formats if isinstance(each.channels, tuple)]
-        return max(own, *(max(each) + 1 for each in lists), 0), tuple(range(own))
-
     def _seconds(self, device: NativeDevice) -> float:
         if self.latency == "low":
             return device.low_latency
         if self.latency == "high":
             return device.high_latency
         return float(self.latency)
+
+
+def channels_to_open(
+    chosen: int | tuple[int, ...] | None, most: int, formats: Iterable[AudioFormat]
+) -> tuple[int, tuple[int, ...]]:
+    """Return how many channels to open, and which of them the user means by the source.
+
+    PortAudio opens the first channels of a device, so a list takes all before its highest.
+
+    Parameters
+    ----------
+    chosen : int, tuple of int or None
+        What the user said of the source.
+    most : int
+        What the device has.
+    formats : iterable of AudioFormat
+        What sinks want of the source; they count where the user said nothing. One that wants more
+        than there is gets it mixed up.
+    """
+    if isinstance(chosen, tuple):
+        return max(chosen) + 1, chosen
+    if chosen is not None:
+        return chosen, tuple(range(chosen))
+    wanted = [each.channels for each in formats]
+    own = min(most, max([2, *(each for each in wanted if isinstance(each, int))]))
+    listed = [max(each) + 1 for each in wanted if isinstance(each, tuple)]
+    return max([own, *listed]), tuple(range(own))
 
 
 def is_monitor(device: NativeDevice) -> bool:

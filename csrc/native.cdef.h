@@ -48,7 +48,6 @@ int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, 
                              uint32_t seed);
 bool sa_are_int16(const float *samples, int64_t count);
 int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t *out);
-int64_t sa_to_bytes24(const float *samples, int64_t count, uint8_t *out);
 
 /* capture.h */
 #define SA_PACKET_OVERFLOW ...

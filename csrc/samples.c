@@ -110,16 +110,3 @@ static int64_t to_32(const float *samples, int64_t count, int32_t *out) {
 int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t *out) {
     return bits == 24 ? to_upper_24(samples, count, out) : to_32(samples, count, out);
 }
-
-int64_t sa_to_bytes24(const float *samples, int64_t count, uint8_t *out) {
-    int32_t clips = 0;
-    for (int64_t i = 0; i < count; i++) {
-        float x = samples[i] * 8388608.0F;
-        clips += is_clipped(x, -8388608.0F, 8388607.0F);
-        uint32_t v = (uint32_t)to_24(x);
-        out[3 * i] = (uint8_t)v;
-        out[3 * i + 1] = (uint8_t)(v >> 8);
-        out[3 * i + 2] = (uint8_t)(v >> 16);
-    }
-    return clips;
-}

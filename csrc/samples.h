@@ -26,7 +26,4 @@ bool sa_are_int16(const float *samples, int64_t count);
 /* 24 or 32 bits in the upper bits of an int32, the others 0. */
 int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t *out);
 
-/* 24 bits in three bytes, the lowest first. */
-int64_t sa_to_bytes24(const float *samples, int64_t count, uint8_t *out);
-
 #endif

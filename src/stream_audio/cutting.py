@@ -11,7 +11,7 @@ def cut(chunk: AudioChunk, start: int, stop: int) -> AudioChunk:
     """Return the frames of a chunk from ``start`` up to ``stop``, as a view of its samples.
 
     ``start`` and ``stop`` are positions on the timeline, inside the chunk. What stands before the
-    chunk's first frame (gaps, overflows) is told by the part that begins with it.
+    chunk's first frame (gaps, overflows, clipped samples) is told by the part that begins with it.
     """
     if start == chunk.frame and stop == chunk.end:
         return chunk
@@ -23,6 +23,7 @@ def cut(chunk: AudioChunk, start: int, stop: int) -> AudioChunk:
         time=chunk.time + offset / chunk.sample_rate,
         gaps=() if offset else chunk.gaps,
         overflows=0 if offset else chunk.overflows,
+        clipped=0 if offset else chunk.clipped,
         _peaks=None,
         _squares=None,
     )

@@ -19,8 +19,8 @@ from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, SessionStateError, StreamAudioError
 from stream_audio.event_loop import in_thread
-from stream_audio.history import History
 from stream_audio.format import AudioFormat, FormatPreset
+from stream_audio.history import History
 from stream_audio.report import SessionReport
 from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids

@@ -175,7 +175,7 @@ def test_frame_counts_are_exact_from_any_position(pair, start, frames, lengths):
     position = start * rate_out // rate_in
     for each in chunks:
         assert each.frame == position
-        assert each.source_frame == max(start, position * rate_in // rate_out)
+        assert each.source_frame == position * rate_in // rate_out
         assert each.time - START == pytest.approx(position / rate_out, rel=1e-12, abs=1e-6)
         position = each.end
     assert {each.frames for each in chunks[:-1]} <= {rate_out // 10}

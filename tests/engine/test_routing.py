@@ -1,5 +1,6 @@
 """From one source to its sinks: each format is made once, and fails for itself alone."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -46,7 +47,7 @@ class Desk:
         for name, wanted in formats.items():
             self.add(name, wanted)
 
-    def add(self, name, wanted):
+    def add(self, name, wanted, before=()):
         delivery = make_delivery(
             name,
             Keeping(),
@@ -56,7 +57,10 @@ class Desk:
             self.events.append,
             lambda: None,
         )
-        self.routing.add(conversion("mic", Source, wanted, 0.1).stages, delivery)
+        stages = conversion("mic", Source, wanted, 0.1).stages
+        route, replayed = self.routing.add(stages, delivery, before)
+        for chunk in replayed:
+            route.offer(chunk)
         self.deliveries[name] = delivery
 
     def feed(self, samples, frame=0):
@@ -177,6 +181,59 @@ def test_a_sink_that_was_given_up_is_offered_nothing_more():
     desk.finish()
     assert len(desk.chunks("mono")) == before
     assert desk.chunks("other")[-1].end == 16_000
+
+
+# ---- what came before ----
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        NATIVE,
+        AudioFormat(dtype="int16"),
+        MONO,
+        MONO_16_BIT,
+        AudioFormat(44_100),
+        AudioFormat(96_000, 6),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_is_replayed_joins_what_comes_then(wanted, shared):
+    """Whether the conversion is new or has been running for another sink."""
+    samples = noise(96_000, 2)
+    whole = Desk(it=wanted)
+    whole.feed(samples)
+    whole.finish()
+    desk = Desk(**({"first": wanted} if shared else {}))
+    desk.feed(samples[:48_000])
+    desk.add("late", wanted, list(cut(samples[24_000:48_000], 4800, frame=24_000)))
+    desk.feed(samples[48_000:], 48_000)
+    desk.finish()
+    late = desk.chunks("late")
+    rate = late[0].sample_rate
+    assert late[0].frame == rate // 2
+    for before, after in itertools.pairwise(late):
+        assert before.end == after.frame
+    expected = joined(whole.chunks("it"))
+    assert late[-1].end == len(expected)
+    # Where the replay begins the resampler has heard nothing yet; after that it is the same.
+    settled = joined(late)[rate // 10 :].astype(np.float64)
+    tolerance = 1 if wanted.dtype == "int16" else 1e-6
+    assert np.abs(settled - expected[rate // 2 + rate // 10 :]).max() <= tolerance
+
+
+def test_a_replay_that_fails_leaves_nothing_behind(monkeypatch):
+    desk = Desk(native=NATIVE)
+    failing(monkeypatch, Resampler, "convert", {1})
+    with pytest.raises(MemoryError):
+        desk.add("late", MONO, list(cut(noise(24_000, 2), 4800)))
+    monkeypatch.undo()
+    resampled = count_calls(monkeypatch, Resampler, "convert")
+    desk.feed(noise(24_000, 2), 24_000)
+    assert resampled == []
+    desk.routing.finish()
+    assert desk.ledger.problems() == []
 
 
 # ---- failures ----

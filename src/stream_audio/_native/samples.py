@@ -44,7 +44,6 @@ _to_int16_dithered = _keeping_the_gil(
 )
 _are_int16 = _keeping_the_gil("sa_are_int16", ctypes.c_bool, _POINTER, _INT64)
 _to_int32 = _keeping_the_gil("sa_to_int32", _INT64, _POINTER, _INT64, _UINT32, _POINTER)
-_to_bytes24 = _keeping_the_gil("sa_to_bytes24", _INT64, _POINTER, _INT64, _POINTER)
 
 
 def levels(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -105,10 +104,3 @@ def to_int32(samples: NDArray[np.float32], bits: int) -> tuple[NDArray[np.int32]
     """Return integers whose upper ``bits`` (24 or 32) are used, and how many were clipped."""
     out = np.empty(samples.shape, np.int32)
     return out, _to_int32(samples.ctypes.data, samples.size, bits, out.ctypes.data)
-
-
-def to_bytes24(samples: NDArray[np.float32]) -> bytes:
-    """Return 24-bit integers in three bytes each, the lowest first."""
-    out = np.empty(3 * samples.size, np.uint8)
-    _to_bytes24(samples.ctypes.data, samples.size, out.ctypes.data)
-    return out.tobytes()

@@ -280,10 +280,16 @@ class Router:
         While it runs, on the router's thread: what is replayed and what comes then join exactly.
         """
         replayed: list[tuple[AudioChunk, Route]] = []
-        for name, each in self._conversions[delivery.name].items():
-            before = self.histories[name].replay(replay) if replay > 0 else []
-            route, chunks = self._routings[name].add(each.stages, delivery, before)
-            replayed += [(chunk, route) for chunk in chunks]
+        conversions = self._conversions[delivery.name]
+        try:
+            for name, each in conversions.items():
+                before = self.histories[name].replay(replay) if replay > 0 else []
+                route, chunks = self._routings[name].add(each.stages, delivery, before)
+                replayed += [(chunk, route) for chunk in chunks]
+        except BaseException:
+            for name in conversions:
+                self._routings[name].remove(delivery)
+            raise
         for chunk, route in sorted(replayed, key=lambda pair: pair[0].time):
             route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}

@@ -8,7 +8,7 @@ one rate are resampled once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from stream_audio.chunk import AudioChunk
 from stream_audio.engine.delivery import Delivery
@@ -74,14 +74,14 @@ class Routing:
         self._root = Branch()
 
     def add(
-        self, stages: Iterable[Settings], delivery: Delivery, before: list[AudioChunk]
+        self, stages: Iterable[Settings], delivery: Delivery, before: Sequence[AudioChunk] = ()
     ) -> tuple[Route, list[AudioChunk]]:
         """Route what comes from now on to a sink, through these stages.
 
         ``before`` are the last chunks that were taken. What they come to is returned, to be
         offered to the new route first: what is taken next joins it exactly.
         """
-        branch, made = self._root, before
+        branch, made = self._root, list(before)
         try:
             for settings in stages:
                 if settings in branch.stages:
@@ -152,8 +152,7 @@ class Routing:
             if all(route.delivery is delivery for route in further.all_routes()):
                 self._convert(stage, further, None)
                 self._finish(further)
-            else:
-                self._remove(further, delivery)
+            self._remove(further, delivery)
         branch.routes = [route for route in branch.routes if route.delivery is not delivery]
 
     def _prune(self, branch: Branch) -> None:
@@ -165,4 +164,5 @@ class Routing:
             del branch.stages[settings]
             self._prune(further)
             if isinstance(stage, Resampler):
+                stage.give_up()  # what is inside, after an error, is for nobody any more
                 self._ledger.close_conversion(stage.account)

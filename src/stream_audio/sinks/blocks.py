@@ -117,6 +117,7 @@ class _Span:
             arrival=parts[-1].arrival,
             gaps=(),
             overflows=sum(part.overflows for part in parts if part.frame >= self.used),
+            clipped=sum(part.clipped for part in parts if part.frame >= self.used),
             _peaks=None,
             _squares=None,
         )

@@ -20,6 +20,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from stream_audio import (
     AudioChunk,
     AudioSource,
+    Backlog,
     CallbackSink,
     ChannelSink,
     FormatPreset,
@@ -56,7 +57,7 @@ class Level:
 
 async def listen(session: Session) -> AsyncIterator[bytes]:
     """Yield a WAV file without an end to one listener."""
-    channel = ChannelSink(limit_bytes=2**20)  # who is slower than that misses something
+    channel = ChannelSink(backlog=Backlog(2**20))  # who is slower than that misses something
     handle = session.add_sink(channel)
     try:
         first = True

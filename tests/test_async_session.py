@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stream_audio import (
     AudioSource,
+    Backlog,
     CallbackSink,
     ChannelSink,
     FormatPreset,
@@ -351,7 +352,7 @@ def test_a_loop_that_is_blocked_for_20_s_harms_nobody_else(loop):
 
 def test_a_loop_that_is_closed_early_harms_nobody_else(loop):
     clock = VirtualClock(auto=False)
-    on_loop, elsewhere = ChannelSink(limit_bytes=RATE), ChannelSink()
+    on_loop, elsewhere = ChannelSink(backlog=Backlog(RATE)), ChannelSink()
     session = builder_of(counter(), on_loop, elsewhere, clock=clock).start()
 
     async def read_one():

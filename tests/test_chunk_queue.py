@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio import AudioChunk, Gap, GapCause
-from stream_audio.chunk_queue import ChunkQueue, missing
+from stream_audio.carried_gaps import missing
+from stream_audio.chunk_queue import BlockingQueue, ChunkQueue, DropNewestQueue
 
 FRAME_BYTES = 4
 GIVE_UP = 30.0
@@ -247,3 +248,163 @@ def test_a_consumer_suspended_in_mid_take_does_not_hold_the_putting_side_up():
     go_on.set()
     consumer.join(GIVE_UP)
     assert came_through == 1
+
+
+# ---- held: taken, but still pending ----
+
+
+def test_what_is_held_is_pending_until_it_is_released():
+    queue = ChunkQueue(100)
+    queue.put(chunk(0, 3))
+    queue.put(chunk(3, 5))
+    assert queue.hold().frame == 0
+    assert (queue.frames, queue.bytes) == (8, 5 * FRAME_BYTES)
+    assert queue.release() is True
+    assert queue.frames == 5
+    assert queue.release() is False
+
+
+def test_what_is_held_can_be_dropped_with_all_the_rest():
+    queue = ChunkQueue(100)
+    queue.put(chunk(0, 3))
+    queue.put(chunk(3, 5))
+    queue.hold()
+    causes = GapCause.REMOVED
+    assert queue.drop_all(causes) == (lost(0, 3, causes), lost(3, 5, causes))
+    assert queue.release() is False
+    assert (queue.frames, queue.bytes) == (0, 0)
+    assert queue.take() is None
+
+
+def test_the_most_that_ever_waited_is_known():
+    queue = ChunkQueue(100)
+    queue.put(chunk(0, 3))
+    queue.put(chunk(3, 5))
+    drain(queue)
+    queue.put(chunk(8, 2))
+    assert queue.highest_bytes == 8 * FRAME_BYTES
+
+
+# ---- the newest goes ----
+
+
+def test_when_full_the_newest_goes_and_the_next_that_fits_tells_of_it():
+    queue = DropNewestQueue(3 * FRAME_BYTES)
+    for frame in range(3):
+        assert queue.put(chunk(frame)) == ()
+    ring_gap = lost(3, 7, GapCause.RING_FULL)
+    assert queue.put(chunk(10, 2, gaps=[ring_gap])) == (lost(10, 2),)
+    assert queue.put(chunk(12)) == (lost(12, 1),)
+    assert queue.take().frame == 0
+    assert queue.put(chunk(13)) == ()
+    *_, last = drain(queue)
+    assert (last.frame, last.gaps) == (13, (ring_gap, lost(10, 3)))
+
+
+def test_a_chunk_larger_than_the_limit_is_taken_if_nothing_waits():
+    queue = DropNewestQueue(1)
+    assert queue.put(chunk(0, 100)) == ()
+    assert queue.put(chunk(100, 100)) == (lost(100, 100),)
+    assert queue.take().frame == 0
+
+
+def test_a_chunk_that_stands_alone_does_not_keep_its_whole_block():
+    """Chunks are views into blocks; the kept one of ten must not keep the nine others' memory."""
+    block = np.zeros((100, 1), np.float32)
+
+    def view(frame):
+        data = block[frame : frame + 1]
+        data.flags.writeable = False
+        return AudioChunk("mic", data, 48_000, frame, 1000.0, 0.0)
+
+    queue = DropNewestQueue(2 * FRAME_BYTES)
+    for frame in range(3):
+        queue.put(view(frame))
+    queue.take()
+    queue.put(view(3))
+    second, third = drain(queue)
+    assert second.data.base is block
+    assert third.data.base is None
+    assert not third.data.flags.writeable
+    queue.put(view(4))
+    assert queue.take().data.base is block  # contiguous again
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.integers(1, 20), st.lists(st.one_of(PUT, st.none()), max_size=60))
+def test_whatever_is_turned_away_is_told_to_both_sides(limit_frames, steps):
+    queue = DropNewestQueue(limit_frames * FRAME_BYTES)
+    next_frame = dict.fromkeys("ab", 0)
+    expected = {"a": {}, "b": {}}
+    told = {"a": {}, "b": {}}
+    waiting = deque()
+    for step in steps:
+        if step is None:
+            taken = queue.take()
+            assert (taken is None) == (not waiting)
+            if taken is not None:
+                assert (taken.source, taken.frame) == waiting.popleft()
+                for gap in taken.gaps:
+                    assert gap.frame == len(told[taken.source])
+                    told[taken.source].update(dict.fromkeys(range(gap.frame, gap.end), gap.cause))
+                assert taken.frame == len(told[taken.source])
+                told[taken.source].update(dict.fromkeys(range(taken.frame, taken.end), "taken"))
+            continue
+        source, frames, lost_before = step
+        start = next_frame[source]
+        gaps = [lost(start, lost_before, GapCause.RING_FULL, source)] if lost_before else []
+        one = chunk(start + lost_before, frames, source, gaps)
+        next_frame[source] = one.end
+        expected[source].update(dict.fromkeys(range(start, one.frame), GapCause.RING_FULL))
+        fits = queue.bytes == 0 or queue.bytes + one.data.nbytes <= limit_frames * FRAME_BYTES
+        assert queue.put(one) == (() if fits else (missing(one, GapCause.BACKLOG_FULL),))
+        fate = "taken" if fits else GapCause.BACKLOG_FULL
+        expected[source].update(dict.fromkeys(range(one.frame, one.end), fate))
+        if fits:
+            waiting.append((source, one.frame))
+    for source in "ab":
+        assert told[source] == {frame: expected[source][frame] for frame in told[source]}
+
+
+# ---- the sources wait ----
+
+
+def test_a_blocking_queue_drops_nothing_and_says_when_it_is_full_and_when_there_is_room():
+    told = []
+    queue = BlockingQueue(4 * FRAME_BYTES, lambda: told.append(queue.frames))
+    for frame in range(3):
+        assert queue.put(chunk(frame)) == ()
+        assert not queue.full
+    for frame in range(3, 6):  # what was under way is taken all the same
+        assert queue.put(chunk(frame)) == ()
+        assert queue.full
+    taken = [queue.take().frame for _ in range(3)]
+    assert queue.full
+    assert told == []
+    taken.append(queue.take().frame)
+    assert not queue.full
+    assert len(told) == 1
+    assert taken + [one.frame for one in drain(queue)] == list(range(6))
+    assert len(told) == 1
+
+
+def test_a_blocking_queue_that_is_dropped_holds_nobody_up():
+    told = []
+    queue = BlockingQueue(1, lambda: told.append(True))
+    queue.put(chunk(0))
+    assert queue.full
+    queue.drop_all(GapCause.REMOVED)
+    assert not queue.full
+    assert told == [True]
+
+
+def test_a_consumer_that_empties_it_in_the_midst_of_the_put_leaves_nobody_waiting():
+    class Emptied(deque):
+        def append(self, one):
+            super().append(one)
+            drain(queue)
+
+    queue = BlockingQueue(2 * FRAME_BYTES, lambda: None)
+    queue._chunks = Emptied()
+    queue.put(chunk(0, 5))
+    assert not queue.full

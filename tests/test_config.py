@@ -6,25 +6,26 @@ import math
 import numpy as np
 import pytest
 
-from stream_audio import ConfigError, ConfigTypeError, StreamAudioError, StreamConfig
+from stream_audio import Backlog, ConfigError, ConfigTypeError, StreamAudioError, StreamConfig
 from stream_audio.testing import VirtualClock
 
 BOUNDS = {
     "chunk_duration": (0.0005, 10),
     "ring_duration": (0.01, 3600),
-    "backlog_bytes": (1, 2**40),
     "retries": (0, 100),
     "retry_delay": (0, 3600),
     "switch_interval": (1e-6, 10),
 }
-WHOLE = ("backlog_bytes", "retries")
+WHOLE = ("retries",)
 
 
 def test_the_defaults_are_those_of_the_documentation():
     config = StreamConfig()
     assert config.chunk_duration == 0.1
     assert config.ring_duration is None
-    assert config.backlog_bytes == 32 * 1024 * 1024
+    assert config.backlog == Backlog("32 MiB", None, "2 GiB")
+    assert config.spill_dir is None
+    assert config.raise_on_sink_failure is False
     assert (config.retries, config.retry_delay) == (3, 0.1)
     assert config.switch_interval is None
 

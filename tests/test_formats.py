@@ -17,6 +17,7 @@ from stream_audio import (
     AudioChunk,
     AudioFormat,
     AudioSource,
+    Backlog,
     ChannelSink,
     Clipping,
     ConfigError,
@@ -45,7 +46,7 @@ def virtual_builder(signal: str = "noise", **settings: object) -> StreamAudioBui
 
 
 def big_channel() -> ChannelSink:
-    return ChannelSink(limit_bytes=2**30)
+    return ChannelSink(backlog=Backlog(2**30))
 
 
 def check_tiled(chunks: list[AudioChunk]) -> None:

@@ -20,6 +20,7 @@ import soundfile
 import stream_audio
 from stream_audio import (
     AudioSource,
+    Backlog,
     CallbackSink,
     ChannelSink,
     ConfigError,
@@ -523,7 +524,7 @@ def test_a_slow_sink_beside_a_file(tmp_path):
         frames.append(sum(gap.frames for gap in chunk.gaps) + chunk.frames)
 
     # Two seconds in real time, and room for 1.6 s of it: enough for the file at any pace.
-    config = StreamConfig(chunk_duration=0.01, backlog_bytes=int(1.6 * RATE) * 4)
+    config = StreamConfig(chunk_duration=0.01, backlog=Backlog("1.6 s", "drop_oldest"))
     building = builder(counter(2 * RATE, pace="real_time"), config)
     session = building.add_sink(CallbackSink(slow), name="slow").add_sink(float_file(path)).start()
     assert wait_for(lambda: session.report().sources["mic"].position == 2 * RATE)

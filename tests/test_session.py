@@ -11,6 +11,7 @@ import soundfile
 from stream_audio import (
     AudioChunk,
     AudioSource,
+    Backlog,
     CallbackSink,
     ChannelSink,
     FileSink,
@@ -38,7 +39,7 @@ def native_builder() -> StreamAudioBuilder:
 
 
 def virtual_session(**source: object) -> tuple[StreamAudioBuilder, ChannelSink]:
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     builder = native_builder().add_source("mic", AudioSource.virtual("counter", **source))
     return builder.add_sink(channel).config(StreamConfig(clock=VirtualClock())), channel
 
@@ -100,7 +101,7 @@ def test_a_stall_that_a_burst_makes_good_is_no_loss() -> None:
 def test_what_does_not_fit_into_the_ring_is_a_gap_exact_to_the_frame() -> None:
     """The router sleeps, in virtual time, for longer than the ring lasts."""
     clock = VirtualClock()
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
 
     class Sleepy:
         blocking = False  # so the router itself sleeps
@@ -148,7 +149,7 @@ def test_duration_ends_every_sink_at_the_same_frame(tmp_path: Path) -> None:
 
 
 def test_two_sources_keep_their_own_timelines() -> None:
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     builder = native_builder().add_sink(channel)
     for name, rate in (("a", 44_100), ("b", 16_000)):
         source = AudioSource.virtual("counter", sample_rate=rate, channels=1, frames=rate * 3)
@@ -255,7 +256,7 @@ def test_the_tail_reaches_every_sink_when_the_session_is_stopped(tmp_path: Path)
 
 def test_a_slow_sink_loses_its_oldest_chunks_and_no_other_sink_does() -> None:
     clock = VirtualClock()
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     seen: list[AudioChunk] = []
 
     def slow(chunk: AudioChunk) -> None:
@@ -265,7 +266,7 @@ def test_a_slow_sink_loses_its_oldest_chunks_and_no_other_sink_does() -> None:
     builder = native_builder()
     builder.add_source("mic", AudioSource.virtual("counter", frames=RATE * 60))
     builder.add_sink(channel).add_sink(CallbackSink(slow), name="slow")
-    config = StreamConfig(clock=clock, backlog_bytes=10 * 4800 * 2 * 4)
+    config = StreamConfig(clock=clock, backlog=Backlog("1 s", "drop_oldest"))
     with builder.config(config).start() as session:
         check_positions(list(channel))
         session.wait()
@@ -301,7 +302,7 @@ def test_the_switch_interval_is_set_while_sessions_run_and_then_put_back() -> No
 
 def test_freewheeling_waits_for_the_sinks_and_loses_nothing() -> None:
     frames = RATE * 120  # four times what the ring holds
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     source = AudioSource.virtual("counter", frames=frames, pace="freewheel")
     with native_builder().add_source("mic", source).add_sink(channel).start() as session:
         check_positions(list(channel))

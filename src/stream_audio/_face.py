@@ -1,5 +1,6 @@
 """The public names, gathered from where they are made."""
 
+from stream_audio.backlog import Backlog
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
@@ -35,6 +36,7 @@ from stream_audio.events import (
     SourceEnded,
     SourceLost,
     SourceStalled,
+    SpillFailed,
     StreamEvent,
     TriggerEnded,
     TriggerStarted,
@@ -63,6 +65,7 @@ __all__ = [
     "AudioFormat",
     "AudioSource",
     "BackendError",
+    "Backlog",
     "CallbackSink",
     "ChannelSink",
     "Clipping",
@@ -112,6 +115,7 @@ __all__ = [
     "SourceReport",
     "SourceStalled",
     "SourceStats",
+    "SpillFailed",
     "StreamAudio",
     "StreamAudioBuilder",
     "StreamAudioError",

@@ -8,6 +8,7 @@ from typing import Any
 
 from stream_audio._checks import name_text, real_number
 from stream_audio._native import check_process
+from stream_audio.backlog import Backlog
 from stream_audio.config import StreamConfig
 from stream_audio.engine.delivery import OnFailure
 from stream_audio.engine.event_thread import EventThread
@@ -67,6 +68,7 @@ class StreamAudioBuilder:
         name: str | None = None,
         on_failure: OnFailure = "detach",
         format: AudioFormat | FormatPreset | None = None,
+        backlog: Backlog | None = None,
     ) -> StreamAudioBuilder:
         """Add a sink: any object with ``write(chunk)``.
 
@@ -83,6 +85,9 @@ class StreamAudioBuilder:
         format : AudioFormat or FormatPreset, optional
             What it gets; ``None``: the session's format, see :meth:`format`. Sinks of one format
             share its conversion.
+        backlog : Backlog, optional
+            How much may wait for it, and what happens beyond that; ``None``: as the session's
+            ``StreamConfig`` has it.
 
         Raises
         ------
@@ -99,6 +104,7 @@ class StreamAudioBuilder:
                 name=name,
                 on_failure=on_failure,
                 format=format,
+                backlog=backlog,
                 taken=taken,
             )
         )

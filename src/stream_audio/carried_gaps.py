@@ -52,7 +52,8 @@ class CarriedGaps:
 
 def append_gap(gaps: list[Gap], gap: Gap) -> None:
     """Append a gap to those of the same source, as one with the last if it goes on from there."""
-    if gaps and gaps[-1].end == gap.frame and gaps[-1].cause == gap.cause:
-        gaps[-1] = replace(gaps[-1], frames=gaps[-1].frames + gap.frames)
+    joined = gaps[-1].joined(gap) if gaps else None
+    if joined is not None:
+        gaps[-1] = joined
     else:
         gaps.append(gap)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
 from stream_audio._checks import one_of, real_number, whole_number
+from stream_audio.backlog import Backlog
 from stream_audio.engine.clock import Clock, MonotonicClock
 from stream_audio.errors import ConfigTypeError
 
@@ -22,12 +24,18 @@ class StreamConfig:
         Seconds that the ring of each source holds: how long the interpreter may be busy before
         frames are lost. 0.01 to 3600; memory is ``seconds * rate * channels * 4`` bytes. ``None``:
         30 s, but no more than 256 MiB a source.
-    backlog_bytes : int
-        Bytes of chunks that may wait for a slow sink; then the oldest is dropped and counted.
+    backlog : Backlog
+        What may wait for each sink that has no backlog of its own, and what happens beyond that.
+    spill_dir : str or os.PathLike, optional
+        The folder for the temporary files of backlogs that spill; it must be on a disk. ``None``:
+        the first on a disk of the one for temporary files, ``/var/tmp`` and the user's own.
     retries : int
         How often a sink that raised is tried again with the same chunk.
     retry_delay : float
         Seconds before the first retry; doubled before each further one.
+    raise_on_sink_failure : bool
+        Whether ``session.stop()``, ``session.wait()`` and the end of the ``with`` block raise what
+        the first sink that failed had raised. Otherwise it is in the report and in an event.
     switch_interval : float, optional
         ``sys.setswitchinterval`` while a session runs, put back after the last one. A shorter one
         (0.0005) brings chunks to their consumers sooner when other threads compute in Python. It
@@ -42,9 +50,11 @@ class StreamConfig:
 
     chunk_duration: float = 0.1
     ring_duration: float | None = None
-    backlog_bytes: int = 32 * 1024 * 1024
+    backlog: Backlog = field(default_factory=Backlog)
+    spill_dir: str | os.PathLike[str] | None = None
     retries: int = 3
     retry_delay: float = 0.1
+    raise_on_sink_failure: bool = False
     switch_interval: float | None = None
     nonfinite: Literal["pass", "zero"] = "pass"
     clock: Clock = field(default_factory=MonotonicClock)
@@ -53,9 +63,18 @@ class StreamConfig:
         real_number("chunk_duration", self.chunk_duration, 0.0005, 10)
         if self.ring_duration is not None:
             real_number("ring_duration", self.ring_duration, 0.01, 3600)
-        whole_number("backlog_bytes", self.backlog_bytes, 1, 2**40)
+        if not isinstance(self.backlog, Backlog):
+            raise ConfigTypeError(
+                f"backlog must be a Backlog, not {self.backlog!r}", hint="Backlog('32 MiB')"
+            )
+        if not isinstance(self.spill_dir, (str, os.PathLike, type(None))):
+            raise ConfigTypeError(f"spill_dir must be a path, not {self.spill_dir!r}")
         whole_number("retries", self.retries, 0, 100)
         real_number("retry_delay", self.retry_delay, 0, 3600)
+        if not isinstance(self.raise_on_sink_failure, bool):
+            raise ConfigTypeError(
+                f"raise_on_sink_failure must be True or False, not {self.raise_on_sink_failure!r}"
+            )
         if self.switch_interval is not None:
             real_number("switch_interval", self.switch_interval, 1e-6, 10)
         one_of("nonfinite", self.nonfinite, ("pass", "zero"))

@@ -56,6 +56,24 @@ class GapDetected(StreamEvent):
 
 
 @dataclass(frozen=True)
+class SpillFailed(StreamEvent):
+    """What waits for a slow sink cannot go to disk any more; the oldest is dropped instead.
+
+    Until the sink has caught up; what is on disk already it still gets.
+
+    Attributes
+    ----------
+    sink : str
+        Its name.
+    error : BaseException
+        What the disk said.
+    """
+
+    sink: str
+    error: BaseException
+
+
+@dataclass(frozen=True)
 class SourceEnded(StreamEvent):
     """A source delivered its last frame.
 

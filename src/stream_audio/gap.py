@@ -55,3 +55,9 @@ class Gap:
     def end(self) -> int:
         """Position of the first frame after the gap."""
         return self.frame + self.frames
+
+    def joined(self, later: Gap) -> Gap | None:
+        """Return both as one if ``later`` goes on where this ends, with the same cause."""
+        if (later.frame, later.source, later.cause) != (self.end, self.source, self.cause):
+            return None
+        return Gap(self.source, self.frame, self.frames + later.frames, self.cause, self.time)

@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio.backlog import Backlog
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
@@ -140,7 +141,7 @@ def record(
             session.wait()
         return session.report()
     # Nothing may be pushed out before it is read: the channel has room for everything.
-    channel = ChannelSink(limit_bytes=2**40)
+    channel = ChannelSink(backlog=Backlog(2**40))
     with builder.add_sink(channel).start() as session:
         pieces = list(_with_silence(channel))
     return np.concatenate(pieces) if pieces else np.zeros((0, 1), np.float32)

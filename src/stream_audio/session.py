@@ -13,6 +13,7 @@ from typing import Any
 
 from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_loading_process
+from stream_audio.backlog import Backlog
 from stream_audio.chunk import AudioChunk
 from stream_audio.engine.delivery import OnFailure
 from stream_audio.engine.pauses import PausePolicy
@@ -139,6 +140,7 @@ class Session:
         name: str | None = None,
         on_failure: OnFailure = "detach",
         format: AudioFormat | FormatPreset | None = None,
+        backlog: Backlog | None = None,
         replay: float = 0.0,
     ) -> SinkHandle:
         """Add a sink while the session runs; the other sinks notice nothing.
@@ -170,6 +172,7 @@ class Session:
                 name=name,
                 on_failure=on_failure,
                 format=format,
+                backlog=backlog,
                 taken=router.ledger.sinks,
             )
             spec.check_sources(router.inlets)

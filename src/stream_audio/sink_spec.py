@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from stream_audio._checks import name_text, one_of
+from stream_audio.backlog import Backlog
 from stream_audio.engine.delivery import OnFailure
 from stream_audio.errors import ConfigError, ConfigTypeError
 from stream_audio.format import (
@@ -26,6 +27,7 @@ class SinkSpec:
     sink: Any
     sources: tuple[str, ...] | None  # None: all
     on_failure: OnFailure
+    backlog: Backlog | None  # None: the session's
     format: AudioFormat | None = None  # None: the session's
     dtype: SampleType = "float32"
     """What it asks for, should its format leave the type of sample open."""
@@ -47,6 +49,7 @@ def sink_spec(
     name: str | None,
     on_failure: OnFailure,
     format: AudioFormat | FormatPreset | None,
+    backlog: Backlog | None,
     taken: Collection[str],
 ) -> SinkSpec:
     """Check what the user said; ``taken``: the names of the other sinks."""
@@ -61,6 +64,10 @@ def sink_spec(
         if not chosen:
             raise ConfigError("sources must not be empty", hint="Leave it out for all sources")
     one_of("on_failure", on_failure, ("detach", "skip"))
+    if not isinstance(backlog, (Backlog, type(None))):
+        raise ConfigTypeError(
+            f"backlog must be a Backlog, not {backlog!r}", hint="Backlog('32 MiB', 'drop_oldest')"
+        )
     if name is None:
         name = _free_name(sink, taken)
     elif name_text("name", name) in taken:
@@ -71,6 +78,7 @@ def sink_spec(
         sink,
         chosen,
         on_failure,
+        backlog,
         None if format is None else audio_format(format),
         cast(SampleType, dtype),
     )

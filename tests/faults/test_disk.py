@@ -13,6 +13,7 @@ import soundfile
 
 from stream_audio import (
     AudioSource,
+    Backlog,
     ChannelSink,
     DiskLow,
     FallbackUsed,
@@ -84,7 +85,7 @@ def counted(path, start=0):
 
 def test_a_full_disk_ends_its_file_and_no_other(small_disk, tmp_path):
     path, other = small_disk / "a.wav", tmp_path / "b.wav"
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     run = Run(float_file(path), float_file(other), channel, frames=20 * RATE)
     report = run.stop()
     error = run.failure()

@@ -13,6 +13,7 @@ from stream_audio import (
     AudioChunk,
     AudioFormat,
     AudioSource,
+    Backlog,
     ChannelSink,
     DeviceFormatError,
     FormatPreset,
@@ -102,7 +103,7 @@ def check_every_frame(chunks: list[AudioChunk]) -> None:
 def test_every_frame_arrives_bit_exact_or_is_in_a_gap(
     jack_counter: servers.JackCounter, work: Callable[[], object] | None, threads: int
 ) -> None:
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     builder = (
         StreamAudio.builder()
         .add_source("counter", AudioSource.device("counter"))
@@ -153,7 +154,7 @@ def ahead(channel: int) -> int:
 def test_the_channels_that_were_chosen_are_those_that_come(
     wide: str, of_the_source: object, of_the_format: object, expected: list[int]
 ) -> None:
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     source = AudioSource.device(wide, channels=of_the_source)
     builder = StreamAudio.builder().add_source("wide", source).duration(0.3)
     with builder.add_sink(channel, format=AudioFormat(channels=of_the_format)).start():

@@ -11,6 +11,7 @@ import pytest
 
 from stream_audio import (
     AudioChunk,
+    Backlog,
     ChannelSink,
     ConfigError,
     ConfigTypeError,
@@ -256,7 +257,7 @@ def test_unread_is_what_waits():
 
 
 def test_a_full_channel_drops_the_oldest_for_its_account_and_in_band():
-    channel = ChannelSink(limit_bytes=2 * FRAME_BYTES)
+    channel = ChannelSink(backlog=Backlog(2 * FRAME_BYTES))
     dropped = [gap for frame in range(5) for gap in channel.write(chunk(frame))]
     assert dropped == [lost(0, 1), lost(1, 1), lost(2, 1)]
     channel.stop()
@@ -274,10 +275,14 @@ def test_a_channel_that_has_ended_is_not_started_again():
     assert "new ChannelSink" in caught.value.hint
 
 
-@pytest.mark.parametrize("limit", [0, -1, 2**40 + 1])
-def test_a_limit_that_cannot_work(limit):
-    with pytest.raises(ConfigError, match="limit_bytes"):
-        ChannelSink(limit_bytes=limit)
+def test_a_backlog_is_one():
+    with pytest.raises(ConfigTypeError, match="must be a Backlog, not 1000"):
+        ChannelSink(backlog=1000)
+
+
+def test_a_queue_of_the_users_own_has_its_own_bound():
+    with pytest.raises(ConfigError, match="own bound"):
+        ChannelSink(queue.Queue(), backlog=Backlog())
 
 
 def test_repr_tells_its_state():

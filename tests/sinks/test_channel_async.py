@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio import (
+    Backlog,
     ChannelSink,
     Gap,
     GapCause,
@@ -261,7 +262,7 @@ def test_while_a_loop_is_blocked_one_call_waits_for_it_however_much_comes(loop):
 
 def test_a_reader_that_never_has_to_wait_lets_other_tasks_run(loop):
     async def main():
-        channel = ChannelSink(limit_bytes=2**30)
+        channel = ChannelSink(backlog=Backlog(2**30))
         turns = 0
 
         async def other():

@@ -5,6 +5,7 @@ import pytest
 
 from stream_audio import (
     AudioSource,
+    Backlog,
     ChannelSink,
     FormatPreset,
     StreamAudio,
@@ -54,7 +55,7 @@ def test_the_counter_tells_each_position_and_wraps_at_2_to_the_23() -> None:
 
 @pytest.mark.parametrize("drift_ppm", [-500.0, 0.0, 150.0])
 def test_drift_is_the_device_s_clock_against_ours(drift_ppm: float) -> None:
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     source = AudioSource.virtual("silence", channels=1, frames=RATE * 600, drift_ppm=drift_ppm)
     builder = StreamAudio.builder().add_source("mic", source)
     builder.add_sink(channel, format=FormatPreset.NATIVE)
@@ -65,7 +66,7 @@ def test_drift_is_the_device_s_clock_against_ours(drift_ppm: float) -> None:
 
 
 def test_jitter_moves_callbacks_either_way_and_no_further() -> None:
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     source = AudioSource.virtual("silence", frames=RATE * 20, jitter=0.002, seed=5)
     config = StreamConfig(clock=VirtualClock(), chunk_duration=256 / RATE)
     builder = StreamAudio.builder().add_source("mic", source)

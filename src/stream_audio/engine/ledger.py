@@ -133,11 +133,18 @@ class SinkAccount:
     gaps: list[Gap] = field(default_factory=list)
     routes: list[RouteAccount] = field(default_factory=list)
     stopped: bool = False
+    _last_gap: dict[str, int] = field(default_factory=dict, repr=False)  # of each source
 
     def drop(self, gap: Gap) -> None:
-        """Enter a loss that is this sink's own."""
+        """Enter a loss that is this sink's own; what goes on from the last one joins it."""
         self.dropped += gap.frames
-        self.gaps.append(gap)
+        last = self._last_gap.get(gap.source, -1)
+        joined = self.gaps[last].joined(gap) if last >= 0 else None
+        if joined is not None:
+            self.gaps[last] = joined
+        else:
+            self._last_gap[gap.source] = len(self.gaps)
+            self.gaps.append(gap)
 
     def problems(self, name: str) -> list[str]:
         """Equations that do not hold."""

@@ -23,13 +23,15 @@ from stream_audio.engine import switch_interval
 from stream_audio.engine.claims import Claims
 from stream_audio.engine.clock import Sleeper, deadline_ns, sit_on
 from stream_audio.engine.converter import Conversion, conversion
-from stream_audio.engine.delivery import Delivery, make_delivery
+from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.ledger import Ledger
+from stream_audio.engine.make_delivery import Inflow, make_delivery
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
+from stream_audio.engine.spill_thread import SpillThread
 from stream_audio.event_loop import loop_of_caller
 from stream_audio.events import (
     GapDetected,
@@ -111,6 +113,7 @@ class Router:
         self._epoch = time.time() - self.clock.now()
         self.crashed: BaseException | None = None
         self.sleeper = Sleeper(self.clock)
+        self._spill = SpillThread(self.clock, config.spill_dir)
         self._removed: dict[str, SinkReport] = {}
         self._old_problems: list[str] = []
         self._claims = Claims()
@@ -196,7 +199,9 @@ class Router:
             rings=sum(inlet.ring_bytes for inlet in inlets),
             blocks=sum(inlet.block_bytes for inlet in inlets),
             backlogs=sum(sink.backlog_bytes for sink in sinks),
-            backlogs_at_most=sum(each.backlog.limit for each in deliveries if each.backlog),
+            backlogs_at_most=sum(
+                each.backlog.most_memory_bytes for each in deliveries if each.backlog is not None
+            ),
             histories=sum(history.bytes for history in self.histories.values()),
             spilled=sum(sink.spilled_bytes for sink in sinks),
         )
@@ -246,6 +251,18 @@ class Router:
         sink = blocking_form(spec.sink, self._loop)
         self._claims.take(spec.sink)
         account = self.ledger.open_sink(spec.name)
+        inlets = [self.inlets[name] for name in spec.sources or self.inlets]
+        conversions = {
+            inlet.name: conversion(
+                inlet.name,
+                inlet.source,
+                spec.format or self.format,
+                self.config.chunk_duration,
+                spec.dtype,
+            )
+            for inlet in inlets
+        }
+        sources = tuple(SourceInfo(name, *each.result) for name, each in conversions.items())
         delivery = make_delivery(
             spec.name,
             sink,
@@ -254,22 +271,17 @@ class Router:
             spec.on_failure,
             self.send,
             self.sleeper.set,
+            backlog=spec.backlog,
+            inflow=Inflow(
+                sum(source.bytes_per_second for source in sources),
+                tuple(inlet.name for inlet in inlets if not inlet.source.freewheel),
+            ),
+            spill=self._spill,
         )
         self._opened[spec.name] = delivery
-        conversions = {
-            name: conversion(
-                name,
-                self.inlets[name].source,
-                spec.format or self.format,
-                self.config.chunk_duration,
-                spec.dtype,
-            )
-            for name in spec.sources or self.inlets
-        }
         self._conversions[spec.name] = conversions
         begin = getattr(sink, "start", None)
         if begin is not None:
-            sources = tuple(SourceInfo(name, *each.result) for name, each in conversions.items())
             begin(SinkInfo(spec.name, sources, self.send, self._epoch, self.clock.now))
         self._sinks_begun.add(spec.name)
         return delivery

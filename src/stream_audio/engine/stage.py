@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio.carried_gaps import missing
 from stream_audio.chunk import AudioChunk
-from stream_audio.chunk_queue import missing
 from stream_audio.gap import Gap, GapCause
 
 

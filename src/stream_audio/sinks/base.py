@@ -33,6 +33,11 @@ class SourceInfo:
     channels: int
     dtype: SampleType = "float32"
 
+    @property
+    def bytes_per_second(self) -> int:
+        """Of samples."""
+        return self.sample_rate * self.channels * (2 if self.dtype == "int16" else 4)
+
 
 def _tell_nobody(event: StreamEvent) -> None:
     """Take an event for a sink that runs without a session, in a test for example."""

@@ -14,8 +14,8 @@ class CallbackSink:
 
     An ``async def`` function runs on the event loop that starts the session.
 
-    A slow function delays nobody else: up to ``StreamConfig.backlog_bytes`` of chunks wait for it,
-    then the oldest are dropped, counted, and told as ``chunk.gap``. A function that raises gets
+    A slow function delays nobody else: chunks wait for it, in memory and then on disk, as
+    :class:`~stream_audio.Backlog` has it. A function that raises gets
     the same chunk again, see ``StreamConfig.retries``.
 
     Parameters

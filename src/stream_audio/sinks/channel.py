@@ -9,11 +9,17 @@ import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
-from stream_audio._checks import real_number, whole_number
+from stream_audio._checks import real_number
+from stream_audio.backlog import Backlog
 from stream_audio.carried_gaps import CarriedGaps
 from stream_audio.chunk import AudioChunk
 from stream_audio.chunk_queue import ChunkQueue
-from stream_audio.errors import ForkedProcessError, SessionStateError
+from stream_audio.errors import (
+    ConfigError,
+    ConfigTypeError,
+    ForkedProcessError,
+    SessionStateError,
+)
 from stream_audio.event_loop import running_loop, waker_of
 from stream_audio.gap import Gap, GapCause
 from stream_audio.sinks.blocks import Blocks, Reblocker
@@ -34,12 +40,12 @@ MONOPOLY = 0.01
 class ChannelSink:
     """Chunks for one consumer: ``for chunk in channel``, or ``async for chunk in channel``.
 
-    The channel is the backlog: up to ``limit_bytes`` of chunks wait in it (with 48 kHz stereo the
-    default is a minute and a half). When it is full the oldest chunk makes room, which is counted
-    and told as ``chunk.gap`` of the next one. Iteration ends when the session has stopped and
-    the last chunk has been read. One consumer: a second iterator raises while the first is in use;
-    a loop that was left, or whose task was cancelled, may be followed by another one, which goes
-    on with the next chunk.
+    The channel is the backlog: up to 32 MiB of chunks wait in it (a minute and a half of 48 kHz
+    stereo), or what ``backlog`` says. When it is full the oldest chunk makes room, which is
+    counted and told as ``chunk.gap`` of the next one; sources that can wait do so instead.
+    Iteration ends when the session has stopped and the last chunk has been read. One consumer: a
+    second iterator raises while the first is in use; a loop that was left, or whose task was
+    cancelled, may be followed by another one, which goes on with the next chunk.
 
     Parameters
     ----------
@@ -48,9 +54,10 @@ class ChannelSink:
         told. After the last chunk comes ``None``: into a full ``queue.Queue`` at once, in place of
         the oldest chunk; into an ``asyncio.Queue`` as soon as there is room. Such a channel cannot
         be read itself. An ``asyncio.Queue`` is filled on the event loop that starts the session.
-    limit_bytes : int
-        Bytes of samples that may wait. A ``queue.Queue`` has its own bound instead; for an
-        ``asyncio.Queue`` it bounds what waits for its loop to come round.
+    backlog : Backlog, optional
+        How much may wait, and what happens beyond that; ``None``: as ``add_sink`` or the session's
+        ``StreamConfig`` has it. Not with a target, which has its own bound; what waits for the
+        loop of an ``asyncio.Queue`` to come round is bounded by 32 MiB.
     """
 
     blocking = False
@@ -59,13 +66,18 @@ class ChannelSink:
         self,
         target: queue.Queue[AudioChunk | None] | asyncio.Queue[AudioChunk | None] | None = None,
         *,
-        limit_bytes: int = DEFAULT_LIMIT,
+        backlog: Backlog | None = None,
     ) -> None:
-        whole_number("limit_bytes", limit_bytes, 1, 2**40)
+        if not isinstance(backlog, (Backlog, type(None))):
+            raise ConfigTypeError(f"backlog must be a Backlog, not {backlog!r}")
         self._target: QueueTarget | None = None
         if target is not None:
-            self._target = queue_target(target, limit_bytes)
-        self._queue = ChunkQueue(limit_bytes)
+            self._target = queue_target(target, DEFAULT_LIMIT)
+            if backlog is not None:
+                raise ConfigError("this channel fills a queue, whose own bound it is that counts")
+        self.backlog = backlog
+        # Until the session brings one that suits its sources.
+        self._queue = ChunkQueue((backlog or Backlog()).limit_bytes(0))
         self._arrived = LockSignal()
         self._waiter: _LoopWaiter | None = None
         self._putting = False  # what is counted as waiting may not be there yet
@@ -81,16 +93,17 @@ class ChannelSink:
         return self._queue.frames if self._target is None else self._target.unread
 
     @property
-    def backlog(self) -> ChunkQueue | None:
-        """What waits to be read, for the session's figures; ``None`` with a target."""
-        return self._queue if self._target is None else None
-
-    @property
     def skipped(self) -> int:
         """Frames that :meth:`latest` has passed over; they count as delivered."""
         return self._skipped
 
     # ---- the session's side ----
+
+    def use_queue(self, queue: ChunkQueue) -> bool:
+        """Keep what is not read yet in ``queue``, if it is kept here; called before the start."""
+        if self._target is None:
+            self._queue = queue
+        return self._target is None
 
     def start(self, info: SinkInfo) -> None:
         """Refuse a second session; called by the session."""

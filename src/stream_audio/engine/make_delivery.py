@@ -1,0 +1,105 @@
+"""Which delivery and which backlog a sink gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from stream_audio.backlog import Backlog, WhenFull
+from stream_audio.chunk_queue import BlockingQueue, ChunkQueue, DropNewestQueue
+from stream_audio.config import StreamConfig
+from stream_audio.engine.delivery import Delivery, DirectDelivery, OnFailure
+from stream_audio.engine.ledger import SinkAccount
+from stream_audio.engine.spill_thread import SpillThread
+from stream_audio.engine.spilling_queue import SpillingQueue
+from stream_audio.engine.worker_delivery import WorkerDelivery
+from stream_audio.errors import ConfigError
+from stream_audio.events import SpillFailed, StreamEvent
+
+
+@dataclass(frozen=True)
+class Inflow:
+    """What the sources of one sink bring, all together.
+
+    Attributes
+    ----------
+    bytes_per_second : float
+        Of samples, as the sink gets them.
+    cannot_wait : tuple of str
+        The sources that go on whatever happens: devices.
+    """
+
+    bytes_per_second: float
+    cannot_wait: tuple[str, ...]
+
+
+def make_delivery(
+    name: str,
+    sink: Any,
+    account: SinkAccount,
+    config: StreamConfig,
+    on_failure: OnFailure,
+    send: Callable[[StreamEvent], None],
+    wake: Callable[[], None],
+    *,
+    backlog: Backlog | None,
+    inflow: Inflow,
+    spill: SpillThread,
+) -> Delivery:
+    """Return the kind of delivery that suits the sink.
+
+    ``wake`` is called as it ends, and when a backlog that held the sources up has room again.
+
+    Raises
+    ------
+    ConfigError
+        The backlog does not suit the sink or its sources.
+    """
+    rate = inflow.bytes_per_second
+    settings = (name, sink, account, config, on_failure, send)
+
+    def queue(given: Backlog, default: WhenFull) -> ChunkQueue:
+        policy = given.when_full or (default if inflow.cannot_wait else "block")
+        limit = given.limit_bytes(rate)
+        if policy == "block":
+            _check_that_they_can_wait(name, inflow)
+            return BlockingQueue(limit, wake)
+        if policy == "spill":
+            spill.check()
+            return SpillingQueue(
+                limit,
+                given.spill_limit_bytes(rate),
+                spill.open_storage,
+                spill.ask,
+                lambda error: send(SpillFailed(config.clock.now(), name, error)),
+            )
+        return DropNewestQueue(limit) if policy == "drop_newest" else ChunkQueue(limit)
+
+    if getattr(sink, "blocking", True):
+        own_queue = queue(backlog or config.backlog, "spill")
+        return WorkerDelivery(*settings, own_queue, rate, wake)
+
+    # A channel keeps what its consumer has not read yet in a queue of ours.
+    use_queue = getattr(sink, "use_queue", None)
+    given = getattr(sink, "backlog", None) if use_queue is not None else None
+    if given is not None and backlog is not None:
+        raise ConfigError(f"sink {name} has a backlog of its own already", hint="Give it once")
+    if use_queue is not None:
+        channel_queue = queue(given or backlog or config.backlog, "drop_oldest")
+        if use_queue(channel_queue):
+            return DirectDelivery(*settings, channel_queue, rate)
+    if backlog is not None:
+        raise ConfigError(
+            f"nothing ever waits in the session for sink {name}", hint="Leave the backlog out"
+        )
+    return DirectDelivery(*settings, None, rate)
+
+
+def _check_that_they_can_wait(name: str, inflow: Inflow) -> None:
+    if inflow.cannot_wait:
+        raise ConfigError(
+            f"sink {name} has a backlog with when_full='block', "
+            f"but {', '.join(inflow.cannot_wait)} cannot wait",
+            hint="Files, and virtual sources with pace='freewheel', can; devices need 'spill'",
+        )

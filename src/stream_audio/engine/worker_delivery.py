@@ -1,0 +1,195 @@
+"""The delivery to a sink that may block: a backlog, and a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from stream_audio.chunk import AudioChunk
+from stream_audio.chunk_queue import ChunkQueue
+from stream_audio.config import StreamConfig
+from stream_audio.engine.clock import sit_on
+from stream_audio.engine.delivery import Delivery, OnFailure
+from stream_audio.engine.ledger import SinkAccount
+from stream_audio.errors import SinkError
+from stream_audio.events import StreamEvent
+from stream_audio.gap import GapCause
+
+_log = logging.getLogger("stream_audio")
+
+
+class WorkerDelivery(Delivery):
+    """A queue, and a worker thread that writes what is in it."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Any,
+        account: SinkAccount,
+        config: StreamConfig,
+        on_failure: OnFailure,
+        send: Callable[[StreamEvent], None],
+        queue: ChunkQueue,
+        bytes_per_second: float,
+        when_done: Callable[[], None],
+    ) -> None:
+        super().__init__(name, sink, account, config, on_failure, send, queue, bytes_per_second)
+        self._queue: ChunkQueue = queue
+        self._arrived = self._clock.signal()
+        self._closing = False
+        self._done = False
+        self._when_done = when_done
+        # Guards the step from "held" to "delivered" against being abandoned meanwhile.
+        self._hand_over = threading.Lock()
+        self._abandoned = False
+        self._late = GapCause.STOP_TIMEOUT
+        self._begun = False
+        self._cancelled = False
+        self._thread = threading.Thread(
+            target=self._run, name=f"stream-audio-sink-{self.name}", daemon=True
+        )
+
+    def start(self) -> None:  # noqa: D102 - see Delivery
+        self._thread.start()
+
+    def discard(self, *, stop_sink: bool) -> None:  # noqa: D102
+        with self._hand_over:
+            # A Ctrl-C in start() may have left a thread that is still on its way.
+            self._cancelled = not self._begun
+        if self._cancelled:
+            super().discard(stop_sink=stop_sink)
+            self._arrived.close()
+        else:
+            self._discarded = True
+            self.close()  # the worker stops the sink itself
+            self._thread.join()
+
+    def is_thread(self, thread: threading.Thread) -> bool:  # noqa: D102
+        return thread is self._thread
+
+    @property
+    def done(self) -> bool:
+        """Whether the worker has ended by itself."""
+        return self._done
+
+    @property
+    def pending(self) -> int:
+        """Frames in the queue, with the chunk that the worker holds."""
+        return self._queue.frames
+
+    @property
+    def _account_is_closed(self) -> bool:
+        return self._abandoned
+
+    # ---- the router's side ----
+
+    def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
+        self.account.offered += chunk.frames
+        dropped = self._queue.put(chunk)
+        if dropped:
+            self._drop(dropped)
+        self._arrived.set()
+
+    def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
+        if not self._closing:
+            self._late = late
+        if not drain:
+            self._drop(self._queue.drop_all(late, held=False))
+        self._closing = True
+        self._arrived.set()
+
+    def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:  # noqa: D102
+        while not self._done and (seconds := left()) > 0:
+            sleep(seconds)
+        with self._hand_over:
+            if not self._done and not self._abandoned:
+                self._abandon()
+            # The router may have put one more while the worker was giving the sink up.
+            self._drop(self._queue.drop_all(GapCause.SINK_FAILED))
+            self._drop(self._queue.dropped())
+        self.account.stopped = True
+
+    def _abandon(self) -> None:
+        """Leave the worker to its fate: what it holds, and what waits for it, is dropped."""
+        self._abandoned = True
+        self._arrived.set()  # should it sleep between two tries
+        self._drop(self._queue.drop_all(self._late))
+        if self.error is None:
+            self._on_failure = "detach"
+            self._fail(SinkError(f"sink {self.name} did not finish in time", retryable=False))
+
+    # ---- the worker's side ----
+
+    def _run(self) -> None:
+        with self._hand_over:
+            if self._cancelled:
+                return
+            self._begun = True
+        sit_on(self._arrived)
+        try:
+            while not self.detached and not self._abandoned:
+                closing = self._closing  # asked before taking: what was put before is then seen
+                if self._take_one():
+                    continue
+                if closing or self._abandoned:
+                    break
+                self._arrived.wait()
+            if not self._abandoned:
+                self._stop_sink()
+        finally:
+            with self._hand_over:
+                self._done = not self._abandoned
+            # First, while this thread still holds virtual time up: nobody waits for it in vain.
+            self._when_done()
+            self._arrived.close()
+
+    def _take_one(self) -> bool:
+        chunk = self._queue.hold()  # which may have to read it from disk
+        if chunk is None:
+            return False
+        chunk = self._skipped.give_to(chunk)
+        error = self._write(chunk)
+        with self._hand_over:
+            if not self._queue.release():
+                return False  # dropped meanwhile
+            if error is None:
+                self.account.delivered += chunk.frames
+                return True
+            self._give_up(chunk, error)
+            if self.detached:
+                self._drop(self._queue.drop_all(GapCause.SINK_FAILED))
+        return True
+
+    def _write(self, chunk: AudioChunk) -> BaseException | None:
+        """Write one chunk, with retries; returns the last error if none succeeded."""
+        delay = self._config.retry_delay
+        for tries_left in range(self._config.retries, -1, -1):
+            error = self._try_to_write(chunk)
+            if error is None:
+                return None
+            # SystemExit and its like are not meant for this thread: they are failures too.
+            final = not isinstance(error, Exception)
+            final |= isinstance(error, SinkError) and not error.retryable
+            if final or tries_left == 0 or self._abandoned:
+                return error
+            _log.info("sink %s raised, trying again in %.1f s: %s", self.name, delay, error)
+            self._pause(delay)
+            if self._abandoned:
+                return error
+            self._retried += 1
+            delay *= 2
+        return None
+
+    def _try_to_write(self, chunk: AudioChunk) -> BaseException | None:
+        try:
+            self._timed_write(chunk)
+        except BaseException as error:
+            return error
+        return None
+
+    def _pause(self, seconds: float) -> None:
+        until = self._clock.now() + seconds
+        while (left := until - self._clock.now()) > 0 and not self._abandoned:
+            self._arrived.wait(left)

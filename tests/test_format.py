@@ -62,7 +62,7 @@ WRONG_TYPE = [
     {"channels": ["left"]},
     {"channels": {0, 1}},
     {"dtype": 16},
-    {"dtype": "integer".encode},
+    {"dtype": len},
     {"dither": "yes"},
     {"dither": 1},
     {"quality": 4},

@@ -10,7 +10,7 @@ from stream_audio import AudioFormat, GapCause, StreamConfig
 from stream_audio.engine import sample_encoder
 from stream_audio.engine.channel_mixer import ChannelMixer
 from stream_audio.engine.converter import conversion
-from stream_audio.engine.delivery import make_delivery
+from stream_audio.engine.delivery import DirectDelivery
 from stream_audio.engine.ledger import Ledger
 from stream_audio.engine.resampler import Resampler
 from stream_audio.engine.routing import Routing
@@ -48,14 +48,15 @@ class Desk:
             self.add(name, wanted)
 
     def add(self, name, wanted, before=()):
-        delivery = make_delivery(
+        delivery = DirectDelivery(
             name,
             Keeping(),
             self.ledger.open_sink(name),
             StreamConfig(),
             "detach",
             self.events.append,
-            lambda: None,
+            None,
+            1.0,
         )
         stages = conversion("mic", Source, wanted, 0.1).stages
         route, replayed = self.routing.add(stages, delivery, before)

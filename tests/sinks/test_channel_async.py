@@ -398,7 +398,7 @@ def test_the_end_waits_for_room_in_an_asyncio_queue(loop):
 
 def test_a_closed_loop_leaves_the_channel_to_drop_its_oldest(loop):
     async def main():
-        return filled_queue(0, 0, limit_bytes=3 * 4)[1]
+        return filled_queue(0, 0, backlog=Backlog(3 * 4))[1]
 
     channel = run_on(loop, main())
     dropped = [gap for frame in range(5) for gap in channel.write(chunk(frame))]

@@ -53,6 +53,7 @@ typedef struct {
     uint32_t channels;
     bool counted_by_host;     /* packets carry a host_frame */
     sa_host_clock host_clock; /* where PortAudio's callback gets it from; set before the start */
+    int64_t host_latency_ns;  /* of input, as the host reports it, or 0; set before the start */
 
     /* The producer's own. */
     alignas(SA_CACHE_LINE) int64_t position;

@@ -69,6 +69,7 @@ typedef struct {
     double sample_rate;
     uint32_t channels;
     bool counted_by_host;
+    int64_t host_latency_ns;
     ...;
 } sa_capture;
 typedef struct {
@@ -101,6 +102,26 @@ typedef struct {
 void sa_histogram_record(sa_histogram *histogram, int64_t ns);
 int64_t sa_histogram_edge(uint32_t bucket);
 
+/* adc.h, drift.h, timeline.h */
+typedef struct {
+    bool used;
+    ...;
+} sa_adc;
+typedef struct {
+    double ppm;
+    double error_ppm;
+    ...;
+} sa_drift;
+typedef struct {
+    sa_adc adc;
+    sa_drift drift;
+    ...;
+} sa_timeline;
+void sa_timeline_init(sa_timeline *timeline, double sample_rate, int64_t latency_ns);
+void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t position);
+int64_t sa_timeline_time_of(const sa_timeline *timeline, double position);
+int64_t sa_timeline_hand_over_of(const sa_timeline *timeline, double position);
+
 /* reader.h */
 #define SA_CHUNK_COLUMNS ...
 typedef struct {
@@ -131,6 +152,7 @@ typedef struct {
 } sa_progress;
 typedef struct {
     int64_t limit;
+    sa_timeline timeline;
     sa_block block;
     sa_progress progress;
     int64_t used_frames;
@@ -147,6 +169,7 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
                       int64_t deadline_ns);
 
 /* virtual_device.h, virtual_signal.h */
+#define SA_NO_LATENCY ...
 typedef struct {
     int64_t at_frame;
     int64_t amount;
@@ -159,6 +182,7 @@ typedef struct {
     double amplitude;
     int64_t frames;
     int64_t jitter_ns;
+    int64_t latency_ns;
     uint64_t seed;
     uint32_t channels;
     uint32_t period;
@@ -246,6 +270,7 @@ bool sa_stream_start(sa_stream *stream, int64_t timeout_ns, sa_call_error *error
 bool sa_stream_stop(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+#define SA_UNKNOWN_LATENCY ...
 double sa_stream_input_latency(const sa_stream *stream);
 double sa_stream_output_latency(const sa_stream *stream);
 double sa_stream_sample_rate(const sa_stream *stream);

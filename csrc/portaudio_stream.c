@@ -1,9 +1,14 @@
 #include "portaudio_stream.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "jack_server.h"
 #include "realtime.h"
+
+/* More is no latency: PortAudio subtracts unsigned numbers where a JACK port reports less than a
+ * buffer, and says 89,478 s. */
+static const double LONGEST_LATENCY = 60;
 
 struct sa_stream {
     sa_generation *generation;
@@ -29,6 +34,10 @@ static PaStreamParameters parameters(const sa_stream_side *side) {
     };
 }
 
+static double sensible_latency(double reported) {
+    return reported >= 0 && reported <= LONGEST_LATENCY ? reported : SA_UNKNOWN_LATENCY;
+}
+
 static void open_stream(const sa_portaudio *library, void *argument, sa_call_error *error) {
     stream_request *request = argument;
     const sa_stream_plan *plan = &request->plan;
@@ -44,8 +53,8 @@ static void open_stream(const sa_portaudio *library, void *argument, sa_call_err
         return;
     }
     const PaStreamInfo *info = library->get_stream_info(stream->stream);
-    stream->input_latency = info ? info->inputLatency : 0;
-    stream->output_latency = info ? info->outputLatency : 0;
+    stream->input_latency = sensible_latency(info ? info->inputLatency : -1);
+    stream->output_latency = sensible_latency(info ? info->outputLatency : -1);
     stream->sample_rate = info ? info->sampleRate : plan->sample_rate;
 }
 
@@ -106,7 +115,11 @@ sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
         .callback = sa_portaudio_callback,
         .user_data = capture,
     };
-    return sa_stream_open_plan(generation, &plan, timeout_ns, error);
+    sa_stream *stream = sa_stream_open_plan(generation, &plan, timeout_ns, error);
+    if (stream) {
+        capture->host_latency_ns = (int64_t)(fmax(stream->input_latency, 0) * 1e9);
+    }
+    return stream;
 }
 
 static bool call(sa_stream *stream, sa_control_call what, int64_t timeout_ns,

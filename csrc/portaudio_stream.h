@@ -53,7 +53,9 @@ void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error
  * negative: see `error`. */
 int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 
-/* As the host reports them after opening. */
+#define SA_UNKNOWN_LATENCY (-1)
+
+/* As the host reports them after opening; a latency that makes no sense is unknown. */
 double sa_stream_input_latency(const sa_stream *stream);
 double sa_stream_output_latency(const sa_stream *stream);
 double sa_stream_sample_rate(const sa_stream *stream);

@@ -34,7 +34,7 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
     reader->last_time_ns = INT64_MIN;
     reader->freewheel = freewheel;
     sa_gaps_init(&reader->gaps, capture, hold_ns);
-    sa_timeline_init(&reader->timeline, capture->sample_rate);
+    sa_timeline_init(&reader->timeline, capture->sample_rate, capture->host_latency_ns);
     return reader;
 }
 
@@ -53,8 +53,21 @@ static int64_t *open_row(sa_reader *reader) {
     return reader->block.rows + reader->progress.rows * SA_CHUNK_COLUMNS;
 }
 
+/* The loop may set its clock back a little; a later frame is later all the same. */
+static void set_time(sa_reader *reader, int64_t *row) {
+    int64_t time_ns = sa_timeline_time_of(&reader->timeline, (double)row[SA_CHUNK_FRAME]);
+    reader->last_time_ns = time_ns > reader->last_time_ns ? time_ns : reader->last_time_ns + 1;
+    row[SA_CHUNK_TIME_NS] = reader->last_time_ns;
+}
+
 static void close_chunk(sa_reader *reader) {
     if (reader->chunk_open) {
+        int64_t *row = open_row(reader);
+        if (row[SA_CHUNK_FRAMES] == reader->progress.captured && !reader->freewheel) {
+            /* The first: its first packet may have been late, which the others have told. */
+            reader->last_time_ns = INT64_MIN;
+            set_time(reader, row);
+        }
         reader->chunk_open = false;
         reader->progress.rows++;
     }
@@ -72,10 +85,7 @@ static bool open_chunk(sa_reader *reader) {
     row[SA_CHUNK_FRAME] = position;
     row[SA_CHUNK_FRAMES] = 0;
     row[SA_CHUNK_OFFSET] = reader->used_frames;
-    int64_t time_ns = sa_timeline_time_of(&reader->timeline, (double)position);
-    /* The loop may set its clock back a little; a later frame is later all the same. */
-    reader->last_time_ns = time_ns > reader->last_time_ns ? time_ns : reader->last_time_ns + 1;
-    row[SA_CHUNK_TIME_NS] = reader->last_time_ns;
+    set_time(reader, row);
     row[SA_CHUNK_RING_LOST] = reader->pending_ring_lost;
     row[SA_CHUNK_HOST_LOST] = reader->pending_host_lost;
     row[SA_CHUNK_OVERFLOWS] = 0;
@@ -245,7 +255,7 @@ static int64_t next_due(const sa_reader *reader, int64_t now) {
     int64_t loop_frame = reader->timeline.loop_frame;
     int64_t missing = smaller(reader->chunk_frames - have, reader->limit - loop_frame);
     int64_t end = loop_frame + (missing + period - 1) / period * period;
-    int64_t due = sa_timeline_time_of(&reader->timeline, (double)end);
+    int64_t due = sa_timeline_hand_over_of(&reader->timeline, (double)end);
     due += (int64_t)((double)reader->chunk_frames * reader->timeline.frame_ns) / CHUNK_PARTS_LATE -
            LEAD_NS;
     if (due > now) {

@@ -25,11 +25,37 @@ struct sa_virtual_device {
     /* The device thread's own. */
     float *period;
     size_t next_fault;
+    int64_t started_ns;
     int64_t frame; /* the next frame to be played, lost ones counted in */
     int64_t last_callback_ns;
     int64_t stalled_until_ns;
     uint32_t pending_flags;
+    sa_fault_kind adc_fault; /* the last of those kinds; at first SA_FAULT_ADC_OFF by 0 */
+    int64_t adc_fault_ns;    /* its amount, or the ADC time at which it came */
 };
+
+/* When the frame is at the converter, on the device's own clock. */
+static int64_t converted_ns(const sa_virtual_device *device, int64_t frame) {
+    const sa_virtual_settings *s = &device->settings;
+    double rate = s->sample_rate * (1 + s->drift_ppm * 1e-6);
+    return device->started_ns + (int64_t)((double)frame / rate * 1e9);
+}
+
+/* What the host says of it. */
+static int64_t told_adc_ns(const sa_virtual_device *device, int64_t frame) {
+    if (device->settings.latency_ns == SA_NO_LATENCY) {
+        return 0;
+    }
+    int64_t converted = converted_ns(device, frame);
+    switch (device->adc_fault) {
+    case SA_FAULT_ADC_ZERO:
+        return 0;
+    case SA_FAULT_ADC_BACKWARDS:
+        return 2 * device->adc_fault_ns - converted;
+    default:
+        return converted + device->adc_fault_ns;
+    }
+}
 
 /* Applies the faults that are due; false if the device is dead. */
 static bool apply_faults(sa_virtual_device *device) {
@@ -55,6 +81,14 @@ static bool apply_faults(sa_virtual_device *device) {
             return false;
         case SA_FAULT_HANG:
             return false;
+        case SA_FAULT_ADC_OFF:
+        case SA_FAULT_ADC_ZERO:
+        case SA_FAULT_ADC_BACKWARDS:
+            device->adc_fault = (sa_fault_kind)fault->kind;
+            device->adc_fault_ns = fault->kind == SA_FAULT_ADC_OFF
+                                       ? fault->amount
+                                       : converted_ns(device, device->frame);
+            break;
         }
     }
     return true;
@@ -70,10 +104,12 @@ static bool sleep_until(sa_virtual_device *device, int64_t when_ns) {
 
 /* When the period that ends at `end` frames is handed over: on the device's own clock, off by the
  * jitter, never before the one before it. */
-static int64_t due_ns(sa_virtual_device *device, int64_t started_ns, int64_t end) {
+static int64_t due_ns(sa_virtual_device *device, int64_t end) {
     const sa_virtual_settings *s = &device->settings;
-    double rate = s->sample_rate * (1 + s->drift_ppm * 1e-6);
-    int64_t due = started_ns + (int64_t)((double)end / rate * 1e9);
+    int64_t due = converted_ns(device, end);
+    if (s->latency_ns != SA_NO_LATENCY) {
+        due += s->latency_ns;
+    }
     if (s->jitter_ns > 0) {
         due += (int64_t)(sa_uniform((uint64_t)end ^ sa_mix(s->seed)) * (double)s->jitter_ns);
     }
@@ -95,7 +131,7 @@ static bool wait_for_room(sa_virtual_device *device, uint32_t count) {
 static void *run(void *argument) {
     sa_virtual_device *device = argument;
     const sa_virtual_settings *s = &device->settings;
-    int64_t started_ns = sa_clock_now(device->clock);
+    device->started_ns = sa_clock_now(device->clock);
     while (apply_faults(device) && (s->frames == 0 || device->frame < s->frames)) {
         uint32_t count = s->period;
         if (s->frames != 0 && s->frames - device->frame < count) {
@@ -106,7 +142,7 @@ static void *run(void *argument) {
         if (s->freewheel) {
             ready = wait_for_room(device, count);
         } else {
-            ready = sleep_until(device, due_ns(device, started_ns, end));
+            ready = sleep_until(device, due_ns(device, end));
         }
         if (!ready) {
             break;
@@ -115,7 +151,7 @@ static void *run(void *argument) {
                        s->frequency / s->sample_rate, s->amplitude, s->seed);
         sa_host_info host = {
             .host_frame = (uint32_t)device->frame,
-            .host_adc_ns = started_ns + (int64_t)((double)device->frame / s->sample_rate * 1e9),
+            .host_adc_ns = told_adc_ns(device, device->frame),
             .host_now_ns = sa_clock_now(device->clock),
             .flags = device->pending_flags,
         };
@@ -144,7 +180,9 @@ sa_virtual_device *sa_virtual_device_create(sa_clock *clock, sa_capture *capture
     device->clock = clock;
     device->capture = capture;
     capture->counted_by_host = true;
+    capture->host_latency_ns = settings.latency_ns == SA_NO_LATENCY ? 0 : settings.latency_ns;
     device->settings = settings;
+    device->adc_fault = SA_FAULT_ADC_OFF;
     device->period = calloc((size_t)settings.period * settings.channels, sizeof(float));
     device->faults = calloc(fault_count + 1, sizeof *faults);
     if (!device->period || !device->faults) {

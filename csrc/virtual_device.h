@@ -12,6 +12,9 @@ typedef enum {
     SA_FAULT_LOSE_FLAGGED = 2, /* the same, and the next callback carries the overflow flag */
     SA_FAULT_DIE = 3,          /* no callback ever again, and the device says it is dead */
     SA_FAULT_HANG = 4,         /* no callback ever again, and the device claims to be alive */
+    SA_FAULT_ADC_OFF = 5,      /* from now on ADC times are `amount` ns too late; 0: right again */
+    SA_FAULT_ADC_ZERO = 6,     /* from now on they are 0 */
+    SA_FAULT_ADC_BACKWARDS = 7, /* from now on they run backwards */
 } sa_fault_kind;
 
 typedef struct {
@@ -20,13 +23,17 @@ typedef struct {
     int32_t kind; /* sa_fault_kind */
 } sa_fault;
 
+/* The device tells no ADC times, and hands each packet over as it is complete. */
+#define SA_NO_LATENCY INT64_MIN
+
 typedef struct {
     double sample_rate; /* nominal */
     double drift_ppm;   /* the device's clock against ours; positive: it runs fast */
     double frequency;
     double amplitude;
-    int64_t frames;    /* ends after so many frames; 0: never */
-    int64_t jitter_ns; /* each callback is off by up to this much, either way */
+    int64_t frames;     /* ends after so many frames; 0: never */
+    int64_t jitter_ns;  /* each callback is off by up to this much, either way */
+    int64_t latency_ns; /* from the converter to the hand-over; SA_NO_LATENCY: no ADC times */
     uint64_t seed;
     uint32_t channels;
     uint32_t period;

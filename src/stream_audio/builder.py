@@ -261,6 +261,7 @@ class _Start:
             self.router.connect(self.router.open_sink(spec))
 
     def run(self) -> None:
+        self.router.note_start()
         for opened in self._opened:
             opened.start()
         for delivery in self.router.deliveries.values():

@@ -37,7 +37,8 @@ class AudioChunk:
         against real time.
     time : float
         Capture time of the first frame, ``time.monotonic()`` seconds, with the jitter of the
-        callbacks filtered out. The latency of the hardware is not subtracted.
+        callbacks filtered out. With ``time_quality`` "adc" in the source's report it is the time
+        at the converter; else the latency of the hardware is not subtracted.
     arrival : float
         When the callback that brought the last frame was entered, ``time.monotonic()`` seconds.
     gaps : tuple of Gap
@@ -64,6 +65,7 @@ class AudioChunk:
     _squares: NDArray[np.float64] | None = None
     clipped: int = 0
     source_rate: int | None = None
+    _start: float = 0.0  # when frame 0 was captured, in seconds since the session's start
 
     def __post_init__(self) -> None:
         if self._peaks is None or self._squares is None:  # not from a capture: made by hand
@@ -97,6 +99,16 @@ class AudioChunk:
     def duration(self) -> float:
         """Length in seconds."""
         return len(self.data) / self.sample_rate
+
+    @property
+    def timestamp(self) -> float:
+        """When the first frame was captured, in seconds since the session's start.
+
+        Counted by the device: ``frame / sample_rate`` and the start of the source, which its first
+        chunk tells once for all. So it is as even as the frames are, and drifts against ``time``
+        as the device's clock does against the computer's.
+        """
+        return self._start + self.frame / self.sample_rate
 
     @property
     def gap(self) -> Gap | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from stream_audio.gap import Gap
+
+TimeQuality = Literal["adc", "callback"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,18 @@ class SourceReport:
         Every pause that frames fell into, in order.
     nonfinite : int
         Samples that were infinite or not a number; see ``StreamConfig.nonfinite``.
+    drift_ppm : float or None
+        How much faster the device's clock runs than the computer's, in parts per million, over
+        the last ten minutes; ``None`` while too little is known (ten seconds at least), and for
+        sources that no clock paces.
+    drift_error_ppm : float or None
+        The standard error of ``drift_ppm``.
+    latency : float or None
+        Of input, in seconds, as the host reports it: it is not measured, and hosts differ in
+        what they count in. ``None``: the host reports none.
+    time_quality : "adc" or "callback"
+        What ``chunk.time`` means: the time at the converter, as the host tells it, or that of
+        the hand-over to the callback less the packet's length.
     """
 
     captured: int
@@ -84,6 +98,10 @@ class SourceReport:
     error: str
     pauses: tuple[Pause, ...] = ()
     nonfinite: int = 0
+    drift_ppm: float | None = None
+    drift_error_ppm: float | None = None
+    latency: float | None = None
+    time_quality: TimeQuality = "callback"
 
     @property
     def seconds(self) -> float:

@@ -58,6 +58,24 @@ class Session:
         """Whether it has not ended yet."""
         return not self._router.done.is_set()
 
+    @property
+    def epoch(self) -> float:
+        """What ``time.time()`` was when ``time.monotonic()`` was 0, read as the session began.
+
+        ``session.epoch + chunk.time`` is when a chunk was captured, on the wall clock. A later
+        change of the wall clock does not move it.
+        """
+        return self._router.epoch
+
+    @property
+    def started_at(self) -> float:
+        """When the sources were started, ``time.monotonic()`` seconds: timestamps count from here.
+
+        ``session.started_at + chunk.timestamp`` and ``chunk.time`` agree for a source's first
+        chunk; later they differ by the device's drift.
+        """
+        return self._router.started_at
+
     def stop(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
         """Stop the devices, deliver everything that was captured, stop the sinks.
 

@@ -18,9 +18,13 @@ import pytest
 HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
 
-CAPTURE = ("capture", "clock", "gaps", "levels", "reader", "realtime", "ring", "timeline")
+CAPTURE = (
+    *("adc", "capture", "clock", "drift", "gaps", "levels"),
+    *("reader", "realtime", "ring", "timeline"),
+)
 PROGRAMS = {  # and what of the core each needs
     "ring_hammer": ("ring",),
+    "any_packets": CAPTURE,
     "capture_hammer": CAPTURE,
     "fork_in_the_middle": CAPTURE,
     "virtual_clock": ("clock",),

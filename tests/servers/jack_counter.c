@@ -3,7 +3,8 @@
  * play the same; each further one is ahead of the one before by 2^16 frames, so that it can be
  * told from the others.
  *
- * Usage: jack_counter NAME [PORTS]. Prints "ready" once it plays. Ends when its standard input
+ * Usage: jack_counter NAME [PORTS [LATENCY]]. LATENCY is what its ports report for captured input,
+ * in frames, as a sound card's would. Prints "ready" once it plays. Ends when its standard input
  * does, and prints how many xruns it was told of: "xruns COUNT".
  */
 #include <jack/jack.h>
@@ -38,6 +39,13 @@ static int count_xrun(void *unused) {
     return 0;
 }
 
+static void report_latency(jack_latency_callback_mode_t mode, void *latency) {
+    jack_latency_range_t range = {*(jack_nframes_t *)latency, *(jack_nframes_t *)latency};
+    for (int port = 0; port < port_count && mode == JackCaptureLatency; port++) {
+        jack_port_set_latency_range(ports[port], mode, &range);
+    }
+}
+
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "counter";
     port_count = argc > 2 ? atoi(argv[2]) : port_count;
@@ -52,16 +60,21 @@ int main(int argc, char **argv) {
     }
     jack_set_process_callback(client, play, NULL);
     jack_set_xrun_callback(client, count_xrun, NULL);
+    static jack_nframes_t latency;
+    latency = argc > 3 ? (jack_nframes_t)strtoul(argv[3], NULL, 10) : 0;
+    jack_set_latency_callback(client, report_latency, &latency);
+    /* PortAudio asks for the latency in a way that only a sound card's ports answer. */
+    unsigned long flags = JackPortIsOutput | (latency > 0 ? JackPortIsPhysical : 0);
     for (int port = 0; port < port_count; port++) {
         char port_name[16];
         snprintf(port_name, sizeof port_name, "out_%d", port + 1);
-        ports[port] =
-            jack_port_register(client, port_name, JACK_DEFAULT_AUDIO_TYPE, JackPortIsOutput, 0);
+        ports[port] = jack_port_register(client, port_name, JACK_DEFAULT_AUDIO_TYPE, flags, 0);
     }
     if (jack_activate(client) != 0) {
         fprintf(stderr, "cannot activate\n");
         return 1;
     }
+    jack_recompute_total_latencies(client);
     puts("ready");
     fflush(stdout);
     char byte;

@@ -109,12 +109,13 @@ class JackCounter:
     It joins the server that is current when it starts, and PortAudio lists it there as an input
     device of its `name`. Sample values are `(frame mod 2**23) * 2**-23`, exact in float32, the
     same on the first two ports, and 2**16 frames further on with each port after them. When the
-    server has been restarted, a new counter is needed.
+    server has been restarted, a new counter is needed. Its ports report an input latency of
+    `latency` frames, as a sound card's do (with a period counted in); 0 is what clients' report.
     """
 
-    def __init__(self, name: str = "counter", ports: int = 2) -> None:
+    def __init__(self, name: str = "counter", ports: int = 2, *, latency: int = 0) -> None:
         self.name = name
-        self._ports = ports
+        self._arguments = [name, str(ports), str(latency)]
         self._process: subprocess.Popen[str] | None = None
         self._xruns = 0
 
@@ -127,7 +128,7 @@ class JackCounter:
     def start(self) -> Self:
         """Start the client and wait until it plays."""
         self._process = subprocess.Popen(
-            [_compiled_counter(), self.name, str(self._ports)],
+            [_compiled_counter(), *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

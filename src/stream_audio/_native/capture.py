@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,7 @@ class Reader:
         if self.native == ffi.NULL:
             raise MemoryError("no memory for a reader")
         self.progress = self.native.progress
+        self._freewheel = freewheel
         self._chunk_frames = chunk_frames
         self._channels = capture.channels
         # A second of audio, so that an allocation is rare, and small enough to keep one chunk of.
@@ -133,6 +135,19 @@ class Reader:
     def callback_durations(self) -> Histogram:
         """Return how long the callbacks took that have been read."""
         return snapshot(self.native.callbacks)
+
+    def drift(self) -> tuple[float, float] | tuple[None, None]:
+        """Return the device's drift and its standard error in ppm, if they are known."""
+        drift = self.native.timeline.drift
+        ppm, error_ppm = drift.ppm, drift.error_ppm
+        if self._freewheel or math.isnan(ppm) or math.isnan(error_ppm):
+            return None, None
+        return ppm, error_ppm
+
+    @property
+    def times_from_adc(self) -> bool:
+        """Whether times are those at the converter, as the host tells them."""
+        return bool(self.native.timeline.adc.used)
 
     def close(self) -> None:
         """Free the reader; not the capture."""

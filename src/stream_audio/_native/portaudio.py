@@ -202,8 +202,8 @@ class Stream:
         self._generation = generation.hold()
         self._native = native
         self._device = device
-        self.latency = float(lib.sa_stream_input_latency(native))
-        self.output_latency = float(lib.sa_stream_output_latency(native))
+        self.latency = _latency(lib.sa_stream_input_latency(native))
+        self.output_latency = _latency(lib.sa_stream_output_latency(native))
 
     def start(self) -> None:
         """Start the callbacks."""
@@ -244,6 +244,10 @@ class Stream:
         error = ffi.new("sa_call_error *")
         if not function(self._native, CALL_TIMEOUT, error):
             raise _stream_failed(doing, self._device, error, log_host_messages())
+
+
+def _latency(reported: float) -> float | None:
+    return None if reported == lib.SA_UNKNOWN_LATENCY else float(reported)
 
 
 def _text(chars: Any) -> str:

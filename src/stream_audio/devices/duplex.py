@@ -37,8 +37,8 @@ class Heard:
         Frames a second.
     input, output, host_api : str
         The devices and their host API.
-    input_latency, output_latency : float
-        Seconds, as the host claims.
+    input_latency, output_latency : float or None
+        Seconds, as the host claims; ``None``: nothing that makes sense.
     overflows, underflows : int
         Callbacks in which the host said that input was lost, or output came too late.
     """
@@ -48,8 +48,8 @@ class Heard:
     input: str
     output: str
     host_api: str
-    input_latency: float
-    output_latency: float
+    input_latency: float | None
+    output_latency: float | None
     overflows: int
     underflows: int
 

@@ -111,6 +111,22 @@ def own_signal() -> Signal | None:
     return getattr(_own, "signal", None)
 
 
+def epoch(clock: Clock) -> float:
+    """Return what ``time.time()`` was at the clock's 0.
+
+    The two are read one after the other, a few times, and the closest pair counts: a thread may
+    be interrupted between them.
+    """
+    closest = math.inf
+    found = 0.0
+    for _ in range(5):
+        before, wall, after = clock.now(), time.time(), clock.now()
+        if after - before < closest:
+            closest = after - before
+            found = wall - (before + after) / 2
+    return found
+
+
 def deadline_ns(seconds: float) -> int:
     """Return a time in seconds as the native clock's nanoseconds."""
     return round(seconds * NANOSECONDS)

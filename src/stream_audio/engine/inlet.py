@@ -57,6 +57,9 @@ class Inlet:
         self._last_stats: SourceStats | None = None
         self._newest: AudioChunk | None = None
         self._last_packets = 0
+        self.session_start = 0.0
+        """Seconds on the session's clock; set before the source starts."""
+        self._start: float | None = None
         rate = source.sample_rate
         self.reader = Reader(
             source.capture, max(1, round(chunk_duration * rate)), freewheel=source.freewheel
@@ -74,6 +77,9 @@ class Inlet:
         for index, row in enumerate(rows, first):
             frame, frames, offset, time_ns, arrival_ns, ring_lost, host_lost, overflows = row
             time = time_ns * 1e-9
+            if self._start is None:
+                began = time - frame / rate - self.session_start
+                self._start = 0.0 if self.source.freewheel else began
             gaps: tuple[Gap, ...] = ()
             if ring_lost or host_lost:
                 gaps = self._gaps(frame, time, ring_lost, host_lost)
@@ -89,6 +95,7 @@ class Inlet:
                     overflows,
                     block.peaks[index],
                     block.squares[index],
+                    _start=self._start,
                 )
             )
             account.captured += frames
@@ -169,6 +176,7 @@ class Inlet:
     def _report(self) -> SourceReport:
         account = self.account
         progress = self.reader.progress
+        drift_ppm, drift_error_ppm = self.reader.drift()
         return SourceReport(
             captured=account.captured,
             lost=account.lost,
@@ -182,6 +190,10 @@ class Inlet:
             ring_highest=progress.ring_highest,
             longest_callback=progress.longest_callback_ns * 1e-9,
             error=self.error,
+            drift_ppm=drift_ppm,
+            drift_error_ppm=drift_error_ppm,
+            latency=self.source.latency,
+            time_quality="adc" if self.reader.times_from_adc else "callback",
             pauses=tuple(account.pauses),
             nonfinite=account.nonfinite,
         )

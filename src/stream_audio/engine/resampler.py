@@ -79,6 +79,7 @@ class Resampler:
         self._position = 0  # of the next chunk that comes out
         self._surplus = 0  # frames still to come out of the stream that precede the span
         self._source = ""
+        self._start = 0.0  # of the source
         self._marks: deque[_Mark] = deque()  # of the chunks that are not wholly behind yet
         self._last_time = -np.inf
         self._gaps: tuple[Gap, ...] = ()  # for the next chunk that comes out
@@ -153,6 +154,7 @@ class Resampler:
             surplus -= len(stream.resample_chunk(zeros[:silence]))
             silence -= min(silence, _ZEROS_AT_A_TIME)
         self._source = chunk.source
+        self._start = chunk._start
         self._gaps += tuple(map(self.scaled, chunk.gaps))
         self._position = self._scaled(chunk.frame)
         self._surplus = surplus
@@ -213,6 +215,7 @@ class Resampler:
             peaks,
             squares,
             source_rate=self._in,
+            _start=self._start,
         )
         self._finished.append(chunk)
         self._position, self._filled = end, 0

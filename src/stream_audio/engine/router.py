@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
 from stream_audio.engine import switch_interval
 from stream_audio.engine.claims import Claims
-from stream_audio.engine.clock import Sleeper, deadline_ns, sit_on
+from stream_audio.engine.clock import Sleeper, deadline_ns, epoch, sit_on
 from stream_audio.engine.converter import Conversion, conversion
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.event_thread import EventThread
@@ -107,10 +106,11 @@ class Router:
         self.config = config
         self.format = audio_format
         self.clock = config.clock
+        self.epoch = epoch(self.clock)
+        self.started_at = 0.0
         self.events = events
         self.done = threading.Event()
         self._loop = loop_of_caller()  # where asynchronous sinks run
-        self._epoch = time.time() - self.clock.now()
         self.crashed: BaseException | None = None
         self.sleeper = Sleeper(self.clock)
         self._spill = SpillThread(self.clock, config.spill_dir)
@@ -241,6 +241,12 @@ class Router:
             zero=self.config.nonfinite == "zero",
         )
 
+    def note_start(self) -> None:
+        """Take this moment for the session's start; the sources start next."""
+        self.started_at = self.clock.now()
+        for inlet in self.inlets.values():
+            inlet.session_start = self.started_at
+
     # ---- the sinks: before the start, or while it runs ----
 
     def open_sink(self, spec: SinkSpec) -> Delivery:
@@ -282,7 +288,7 @@ class Router:
         self._conversions[spec.name] = conversions
         begin = getattr(sink, "start", None)
         if begin is not None:
-            begin(SinkInfo(spec.name, sources, self.send, self._epoch, self.clock.now))
+            begin(SinkInfo(spec.name, sources, self.send, self.epoch, self.clock.now))
         self._sinks_begun.add(spec.name)
         return delivery
 

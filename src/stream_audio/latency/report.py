@@ -189,9 +189,12 @@ def _round_trip(trip: dict[str, Any]) -> Iterator[str]:
             ["frames", *frames, ""],
         ],
     )
-    says = trip["host_says"]
+    says = {
+        side: "nothing" if seconds is None else duration(seconds)
+        for side, seconds in trip["host_says"].items()
+    }
     yield (
-        f"the host says: {duration(says['input'])} in, {duration(says['output'])} out; "
+        f"the host says: {says['input']} in, {says['output']} out; "
         f"gain {trip['gain_db']:.1f} dB{', inverted' if trip['inverted'] else ''}; "
         f"peak {trip['clarity']:.0f} times above the rest"
     )

@@ -119,6 +119,7 @@ class AudioSource:
         level: float = -12.0,
         drift_ppm: float = 0.0,
         jitter: float = 0.0,
+        latency: float | None = None,
         pace: Literal["real_time", "freewheel"] = "real_time",
         faults: Iterable[Fault] = (),
         seed: int = 0,
@@ -148,6 +149,10 @@ class AudioSource:
             How much faster the device's clock runs than the computer's, in parts per million.
         jitter : float
             Each callback is early or late by up to so many seconds, evenly distributed.
+        latency : float, optional
+            Seconds from the converter to the hand-over: a packet's last frame is as old when the
+            callback is due. The device then tells ADC times, as good hosts do; without it, it
+            tells none.
         pace : "real_time" or "freewheel"
             Freewheeling delivers as fast as the ring has room, and loses nothing.
         faults : iterable of Fault
@@ -165,6 +170,7 @@ class AudioSource:
             level=level,
             drift_ppm=drift_ppm,
             jitter=jitter,
+            latency=latency,
             pace=pace,
             faults=_listed(faults),
             seed=seed,

@@ -73,6 +73,8 @@ class OpenSource(Protocol):
     """Exact zeros are no sign of trouble: a monitor of what the computer plays, a file."""
     freewheel: bool
     """Not paced by the clock: it waits for room in the ring instead of losing frames."""
+    latency: float | None
+    """Of input, in seconds, as the host reports it; ``None``: it reports none."""
     description: str
 
     def start(self) -> None:

@@ -139,6 +139,7 @@ class OpenDevice:
         self.channels = capture.channels
         self.own_channels = own_channels
         self.silence_is_normal = is_monitor(device)
+        self.latency = stream.latency
         self.description = f"{device.name}, {device.host_api}"
         self._stream = stream
         self._is_jack = device.host_api_type == JACK

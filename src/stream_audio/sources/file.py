@@ -164,6 +164,7 @@ class OpenFile:
     """An open file, the thread that reads it, and the capture that it goes into."""
 
     silence_is_normal = True
+    latency: float | None = None
 
     def __init__(
         self,

@@ -16,7 +16,8 @@ from stream_audio.sources.base import Opening, OpenSource
 
 SIGNALS = ("sine", "noise", "silence", "counter")  # in the order of sa_signal
 
-_STALL, _LOSE, _LOSE_FLAGGED, _DIE, _HANG = range(5)  # sa_fault_kind
+# sa_fault_kind
+_STALL, _LOSE, _LOSE_FLAGGED, _DIE, _HANG, _ADC_OFF, _ADC_ZERO, _ADC_BACKWARDS = range(8)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,19 @@ class Fault:
         """No callback ever again, and the device claims that it runs."""
         return cls(whole_number("at", at, 0, 2**62), _HANG, 0)
 
+    @classmethod
+    def adc(cls, at: int, error: float | Literal["zero", "backwards"]) -> Fault:
+        """From here on the device's ADC times are wrong; see ``latency`` of the virtual source.
+
+        They are too late by ``error`` seconds (too early if it is negative, right again if it is
+        0.0), or they are zero, or they run backwards.
+        """
+        whole_number("at", at, 0, 2**62)
+        if isinstance(error, str):
+            one_of("error", error, ("zero", "backwards"))
+            return cls(at, _ADC_ZERO if error == "zero" else _ADC_BACKWARDS, 0)
+        return cls(at, _ADC_OFF, deadline_ns(real_number("error", error, -1e6, 1e6)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualSource:
@@ -68,6 +82,7 @@ class VirtualSource:
     level: float
     drift_ppm: float
     jitter: float
+    latency: float | None
     pace: Literal["real_time", "freewheel"]
     faults: tuple[Fault, ...]
     seed: int
@@ -83,6 +98,8 @@ class VirtualSource:
         real_number("level", self.level, -300, 0)
         real_number("drift_ppm", self.drift_ppm, -100_000, 100_000)
         real_number("jitter", self.jitter, 0, 10)
+        if self.latency is not None:
+            real_number("latency", self.latency, 0, 10)
         one_of("pace", self.pace, ("real_time", "freewheel"))
         whole_number("seed", self.seed, 0, 2**64 - 1)
         for fault in self.faults:
@@ -111,6 +128,7 @@ class OpenVirtual:
         self.sample_rate = source.sample_rate
         self.channels = source.channels
         self.own_channels = tuple(range(source.channels))
+        self.latency = source.latency
         self.freewheel = source.pace == "freewheel"
         self.description = f"virtual {source.signal}"
         self._clock = clock  # keeps the native clock alive
@@ -125,6 +143,9 @@ class OpenVirtual:
                 "amplitude": 10 ** (source.level / 20),
                 "frames": source.frames or 0,
                 "jitter_ns": deadline_ns(source.jitter),
+                "latency_ns": (
+                    lib.SA_NO_LATENCY if source.latency is None else deadline_ns(source.latency)
+                ),
                 "seed": source.seed,
                 "channels": source.channels,
                 "period": source.period,

@@ -6,12 +6,12 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-import soundfile
 
 from stream_audio import ConfigError, ConfigTypeError
 from stream_audio.files.bext import check_bext
 from stream_audio.files.create import create
 from stream_audio.files.wav import WavWriter
+from support.readers import by_ffmpeg, by_soundfile, by_sox
 
 RATE = 48_000
 
@@ -50,7 +50,7 @@ def fields_of(path):
     found["umid"] = content[348:412]
     found["loudness"] = struct.unpack_from("<5H", content, 412)
     found["reserved"] = content[422:602]
-    found["history"] = content[602:].decode("ascii")
+    found["history"] = content[602:].rstrip(b"\0").decode("ascii")
     return found, offset + 8 + size
 
 
@@ -96,13 +96,15 @@ def test_users_fields_are_in_it(tmp_path):
     assert end < 4096
 
 
+@pytest.mark.parametrize("history", ["A=PCM", "A=PCM\r\n", "", "even"])
 @pytest.mark.parametrize("rf64", ["auto", "always"])
-def test_others_read_the_file_all_the_same(tmp_path, rf64):
+@pytest.mark.parametrize("read", [by_soundfile, by_sox, by_ffmpeg])
+def test_others_read_the_file_all_the_same(tmp_path, rf64, read, history):
     path = tmp_path / "a.wav"
-    recorded(path, time.time(), rf64=rf64)
-    samples, rate = soundfile.read(path)
+    recorded(path, time.time(), rf64=rf64, bext={"coding_history": history})
+    samples, rate = read(path)
     assert rate == RATE
-    assert np.array_equal(samples, np.full((100, 2), 0.25))
+    assert np.array_equal(samples, np.full((100, 2), 2**13))
 
 
 @pytest.mark.parametrize(

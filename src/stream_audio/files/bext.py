@@ -83,4 +83,6 @@ def bext_chunk(
         *[_NOT_MEASURED] * 5,
     )
     content += history.encode()
-    return struct.pack("<4sI", b"bext", len(content)) + content + bytes(len(content) % 2)
+    # Of even length in itself: libsndfile misses the padding of this chunk in an RF64 file.
+    content += bytes(len(content) % 2)
+    return struct.pack("<4sI", b"bext", len(content)) + content

@@ -12,18 +12,20 @@ _EXTENSIONS = {
     "FLAC": (".flac",), "OGG": (".ogg", ".oga"), "MP3": (".mp3",), "AIFF": (".aiff", ".aif"),
     "CAF": (".caf",), "AU": (".au", ".snd"), "W64": (".w64",), "NIST": (".sph", ".nist"),
     "IRCAM": (".sf",), "PAF": (".paf",), "PVF": (".pvf",), "VOC": (".voc",), "SVX": (".8svx",),
-    "MAT5": (".mat",), "HTK": (".htk",), "SDS": (".sds",), "AVR": (".avr",), "WVE": (".wve",),
+    "MAT5": (".mat",), "HTK": (".htk",), "AVR": (".avr",), "WVE": (".wve",),
     "XI": (".xi",), "RAW": (".raw",),
 }  # fmt: skip
 
-_NOT_WRITTEN = frozenset({"WAV", "WAVEX", "RF64", "SD2"})
-"""Ours is better, or (SD2) it needs a second file beside it."""
+_NOT_WRITTEN = frozenset({"WAV", "WAVEX", "RF64", "SD2", "SDS"})
+"""Ours is better; or it needs a second file beside it (SD2), or its last frames get lost (SDS)."""
 
 _BROKEN = frozenset(
-    {("MP3", "MPEG_LAYER_I"), ("MP3", "MPEG_LAYER_II"), ("AIFF", "DWVW_12")}
-    | {("AIFF", "DWVW_16"), ("AIFF", "DWVW_24")}
+    {("MP3", "MPEG_LAYER_I"), ("MP3", "MPEG_LAYER_II")}  # not written
+    | {("AIFF", "DWVW_12"), ("AIFF", "DWVW_16"), ("AIFF", "DWVW_24")}  # not read again
+    | {("CAF", "ALAC_20"), ("CAF", "ALAC_24"), ("CAF", "ALAC_32")}  # not what was written
+    | {("RAW", "VOX_ADPCM")}  # not an odd number of frames
 )
-"""Listed by libsndfile 1.2.2, but not written, or not read again."""
+"""What libsndfile 1.2.2 lists, and cannot do."""
 
 
 @lru_cache(maxsize=1)

@@ -6,8 +6,6 @@ speaks of. libsndfile takes a file without it for endless. Format: RFC 9639.
 
 from __future__ import annotations
 
-import os
-
 from stream_audio.files.flac_damage import TOTAL_OFFSET, StreamInfo
 from stream_audio.files.libsndfile.output import Output
 
@@ -37,6 +35,6 @@ class FlacOutput(Output):
         """Put the number of frames into STREAMINFO."""
         if self._info is not None and self._stated != self._frames:
             total = self._info.with_total(self._frames)
-            os.pwrite(self._file, total, self._info.offset + TOTAL_OFFSET)
+            self.put(total, self._info.offset + TOTAL_OFFSET)
             self._stated = self._frames
         return self._stated > 0

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from stream_audio.errors import ConfigError
-from stream_audio.files.libsndfile.samples import BITS
+from stream_audio.files.libsndfile.samples import SAMPLE_BITS
 
 _MAX_VORBIS_RATE = 200_000
 """libsndfile 1.2.2 crashes when it closes a Vorbis file with a higher one."""
@@ -18,9 +18,6 @@ _UNBOUNDED = frozenset({"FLAC", "OGG", "MP3", "CAF", "W64", "RAW", "NIST", "PVF"
 _MAX_BYTES = {"AIFF": 2**32 - 2**16, "AU": 2**32 - 2**16}
 _MAX_BYTES_ELSEWHERE = 2**31 - 2**16
 """The sizes of the other formats have 32 bits, which some readers take for signed."""
-
-_MAX_SDS_FRAMES = 2**21 - 1
-"""Its header has 21 bits for them."""
 
 _RATES = (
     *(8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
@@ -83,11 +80,9 @@ def _problem(format: str, subtype: str, sample_rate: int, channels: int) -> str:
 
 def max_frames(format: str, subtype: str, channels: int) -> int:
     """Return how many frames a file can have; ``sys.maxsize`` if there is no limit."""
-    if format == "SDS":
-        return _MAX_SDS_FRAMES
     if format in _UNBOUNDED:
         return sys.maxsize
-    frame_bytes = channels * BITS.get(subtype, 16) // 8
+    frame_bytes = channels * SAMPLE_BITS.get(subtype, 16) // 8
     return _MAX_BYTES.get(format, _MAX_BYTES_ELSEWHERE) // frame_bytes
 
 

@@ -7,7 +7,6 @@ and 13818-3, and the tag that the encoder of Xing introduced.
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 
@@ -56,7 +55,7 @@ class Mp3Output(Output):
         offset = 4 + {(True, True): 17, (True, False): 32, (False, True): 9}.get(
             (mpeg_1, mono), 17
         )
-        os.pwrite(self._file, struct.pack(">4sII", b"Xing", 1, blocks), offset)
+        self.put(struct.pack(">4sII", b"Xing", 1, blocks), offset)
         self._stated = blocks
         return True
 

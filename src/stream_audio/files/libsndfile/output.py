@@ -40,6 +40,7 @@ class Output:
         self._waiting = 0
         self._whole = 0  # where the file could end
         self._frames = 0
+        self._reached = 0  # by the last put, also if it raised
         self._given_up = False
 
     # ---- libsndfile's side ----
@@ -77,15 +78,20 @@ class Output:
     def drain(self) -> None:
         """Put everything on the disk; raises OSError as the system gives it."""
         while self._pieces:
-            offset, run = self._first_run()
-            left = memoryview(b"".join(run))
+            begin, run = self._first_run()
             try:
-                while left:
-                    written = os.pwrite(self._file, left, offset)
-                    offset += written
-                    left = left[written:]
+                self.put(b"".join(run), begin)
             finally:
-                self._strike_out(offset)
+                self._strike_out(self._reached)
+
+    def put(self, data: bytes | bytearray, offset: int) -> None:
+        """Write at a place of the file at once."""
+        self._reached = offset
+        left = memoryview(data)
+        while left:
+            written = os.pwrite(self._file, left, self._reached)
+            self._reached += written
+            left = left[written:]
 
     def _first_run(self) -> tuple[int, list[bytes]]:
         """Return the first pieces that stand one behind the other, and where they begin."""

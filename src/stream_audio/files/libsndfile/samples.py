@@ -19,11 +19,17 @@ from stream_audio.files.writer import Samples
 LOSSY = frozenset({"VORBIS", "OPUS", "MPEG_LAYER_III"})
 """Codecs that are given floats."""
 
-BITS = {
-    "PCM_S8": 8, "PCM_U8": 8, "DPCM_8": 8, "DWVW_12": 12, "ALAC_20": 20, "PCM_24": 24,
-    "ALAC_24": 24, "DWVW_24": 24, "PCM_32": 32, "ALAC_32": 32, "FLOAT": 32, "DOUBLE": 64,
+SAMPLE_BITS = {
+    "PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64,
+    "ULAW": 8, "ALAW": 8,
 }  # fmt: skip
-"""Bits a sample where they are not 16; codecs for speech are given 16, too."""
+"""Bits that a sample takes in the file, where each takes the same."""
+
+_INTEGER_BITS = {
+    "PCM_S8": 8, "PCM_U8": 8, "DPCM_8": 8, "DWVW_12": 12, "PCM_24": 24, "DWVW_24": 24,
+    "PCM_32": 32,
+}  # fmt: skip
+"""Bits of the integers that libsndfile stores; those not named are given 16."""
 
 
 def converter(subtype: str) -> Callable[[Samples], NDArray[Any]]:
@@ -34,7 +40,7 @@ def converter(subtype: str) -> Callable[[Samples], NDArray[Any]]:
         return Encoder("FLOAT").encode
     if subtype == "DOUBLE":
         return _to_double
-    bits = BITS.get(subtype, 16)
+    bits = _INTEGER_BITS.get(subtype, 16)
     if bits in (16, 32):
         return Encoder(f"PCM_{bits}").encode
     if bits == 24:

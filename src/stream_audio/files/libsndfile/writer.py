@@ -14,11 +14,12 @@ import numpy as np
 
 from stream_audio.files.disk import flush_to_disk
 from stream_audio.files.libsndfile.flac_output import FlacOutput
+from stream_audio.files.libsndfile.header_output import PATCHES, HeaderOutput
 from stream_audio.files.libsndfile.limits import check_holds, max_frames, words
 from stream_audio.files.libsndfile.mp3_output import Mp3Output
 from stream_audio.files.libsndfile.ogg_output import OggOutput
 from stream_audio.files.libsndfile.output import Output
-from stream_audio.files.libsndfile.samples import LOSSY, converter
+from stream_audio.files.libsndfile.samples import LOSSY, SAMPLE_BITS, converter
 from stream_audio.files.writer import Encoding, Samples
 
 _AT_ONCE = 4096
@@ -84,7 +85,7 @@ class LibsndfileWriter:
         self._period = encoding.get("fsync", _STATE_PERIOD) * sample_rate
         self._settled = -sys.maxsize  # frames up to which the disk, or the header, knows
         self._max_frames = max_frames(format, subtype, channels)
-        self._output = _output(format, descriptor, sample_rate)
+        self._output = _output(format, subtype, descriptor, sample_rate)
         try:
             check_holds(format, subtype, sample_rate, channels)
             self._sound = _open(self._output, format, subtype, sample_rate, channels, encoding)
@@ -158,7 +159,7 @@ class LibsndfileWriter:
         try:
             for start in range(0, len(data), _AT_ONCE):
                 self._sound.write(data[start : start + _AT_ONCE])
-        except soundfile.SoundFileError as error:
+        except (soundfile.SoundFileError, AssertionError) as error:  # fewer written than given
             raise OSError(errno.EIO, words(error)) from error
         if len(samples):
             self._recent.append((self._accepted, samples))
@@ -214,13 +215,15 @@ def _end(taken: tuple[int, Samples]) -> int:
     return taken[0] + len(taken[1])
 
 
-def _output(format: str, descriptor: int, sample_rate: int) -> Output:
+def _output(format: str, subtype: str, descriptor: int, sample_rate: int) -> Output:
     if format == "FLAC":
         return FlacOutput(descriptor)
     if format == "MP3":
         return Mp3Output(descriptor)
     if format == "OGG":
         return OggOutput(descriptor, sample_rate)
+    if format in PATCHES and subtype in SAMPLE_BITS:
+        return HeaderOutput(descriptor, PATCHES[format])
     return Output(descriptor)
 
 

@@ -91,11 +91,11 @@ class Diagnosis:
     def stays_in_place(self) -> bool:
         """Whether everything that is kept stands where it stood."""
         return all(
-            not isinstance(piece, Kept) or piece.start == offset
-            for offset, piece in self._placed()
+            not isinstance(piece, Kept) or piece.start == offset for offset, piece in self.placed()
         )
 
-    def _placed(self) -> Iterator[tuple[int, Piece]]:
+    def placed(self) -> Iterator[tuple[int, Piece]]:
+        """Yield the pieces, and where each begins in the mended file."""
         offset = 0
         for piece in self.pieces:
             yield offset, piece
@@ -104,14 +104,14 @@ class Diagnosis:
     def patch(self, descriptor: int) -> None:
         """Turn the damaged file into the mended one; only if it stays in place."""
         # The end first: until the header is written, the file is as damaged as before.
-        for offset, piece in reversed(list(self._placed())):
+        for offset, piece in reversed(list(self.placed())):
             if isinstance(piece, bytes):
                 _write_all(descriptor, piece, offset)
         os.ftruncate(descriptor, self.size)
 
     def copy(self, damaged: FileBytes, descriptor: int) -> None:
         """Write the mended file into an empty one."""
-        for offset, piece in self._placed():
+        for offset, piece in self.placed():
             if isinstance(piece, bytes):
                 _write_all(descriptor, piece, offset)
                 continue
@@ -121,6 +121,42 @@ class Diagnosis:
                 if len(data) < count:
                     raise OSError(None, "the file became shorter while it was read")
                 _write_all(descriptor, data, offset + start)
+
+
+class MendedFile:
+    """Reads a damaged file as if it were mended; what soundfile takes for a file."""
+
+    def __init__(self, damaged: FileBytes, diagnosis: Diagnosis) -> None:
+        self._damaged = damaged
+        self._pieces = list(diagnosis.placed())
+        self._size = diagnosis.size
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, as in any file."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def read(self, count: int) -> bytes:
+        """Return so many bytes, or those that there are."""
+        found = []
+        for offset, piece in self._pieces:
+            start = max(self._position - offset, 0)
+            end = min(self._position + count - offset, len(piece))
+            if start >= end:
+                continue
+            if isinstance(piece, Kept):
+                found.append(self._damaged.read(piece.start + start, end - start))
+            else:
+                found.append(piece[start:end])
+        data = b"".join(found)
+        self._position += len(data)
+        return data
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -117,7 +117,7 @@ def _repair(source: Path, descriptor: int, in_place: bool, output: Path | None) 
         raise FileError(f"cannot mend {source}: it is not a regular file")
     file = FileBytes(descriptor)
     try:
-        diagnosis = _examine(file)
+        diagnosis = examine(file)
     except FileError as error:
         raise FileError(f"{source}: {error.message}", hint=error.hint) from None
     target = None
@@ -142,7 +142,8 @@ def _repair(source: Path, descriptor: int, in_place: bool, output: Path | None) 
     )
 
 
-def _examine(file: FileBytes) -> Diagnosis:
+def examine(file: FileBytes) -> Diagnosis:
+    """Find out what is wrong with a WAV or FLAC file; raises FileError if it cannot be mended."""
     start = file.read(0, 12)
     if start[:4] in (b"RIFF", b"RF64", b"BW64") and start[8:] == b"WAVE":
         return examine_wav(file)

@@ -15,6 +15,8 @@ from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
 from stream_audio.engine.clock import Clock
 from stream_audio.errors import ConfigTypeError, FileError
+from stream_audio.files.mending import FileBytes, MendedFile
+from stream_audio.files.repair import examine
 from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.sources.base import Opening, OpenSource
 
@@ -26,6 +28,9 @@ FREEWHEEL_PERIOD = 4096
 
 READ_FRAMES = 16_384
 """About as many are decoded at once. libsndfile seeks at each read, which costs a FLAC block."""
+
+_UNKNOWN = 2**62
+"""Frames, or more, that libsndfile speaks of when a FLAC file does not say how many it has."""
 
 STOP_TIMEOUT = 5.0
 """Seconds that a read may take when the session stops; a network's file system may hang."""
@@ -75,8 +80,8 @@ class SoundReader:
     ----------
     sample_rate, channels : int
         As its header has them.
-    frames : int, optional
-        As its header has them; ``None`` if it does not say (a FLAC stream may not).
+    frames : int
+        As its header has them; in a FLAC file that does not say, as they are counted.
 
     Raises
     ------
@@ -104,19 +109,24 @@ class SoundReader:
             raise
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
-        unknown = self._file.frames >= 2**62
-        self.frames: int | None = None if unknown else self._file.frames
+        self.frames: int = self._file.frames
         self.position = 0
 
     def _open(self, soundfile: Any) -> Any:
         try:
             file = soundfile.SoundFile(self._descriptor, closefd=False)
+            if file.frames >= _UNKNOWN:
+                file.close()
+                damaged = FileBytes(self._descriptor)
+                file = soundfile.SoundFile(MendedFile(damaged, examine(damaged)))
         except self._errors as error:
             raise FileError(
                 f"cannot read {self.path} as a sound file",
                 host_text=_words(error),
                 hint="A damaged WAV or FLAC may be mended: stream_audio.repair(path)",
             ) from error
+        except FileError as error:
+            raise FileError(f"cannot read {self.path}: {error.message}") from error
         if not (1 <= file.channels <= MAX_CHANNELS and 1000 <= file.samplerate <= MAX_SAMPLE_RATE):
             text = f"{file.channels} channels at {file.samplerate} Hz"
             file.close()
@@ -131,9 +141,8 @@ class SoundReader:
         try:
             frames = int(self._file.buffer_read_into(samples.data.cast("B"), "float32"))
         except self._errors as error:
-            length = "" if self.frames is None else f" of {self.frames}"
             raise FileError(
-                f"cannot read {self.path} beyond frame {self.position}{length}",
+                f"cannot read {self.path} beyond frame {self.position} of {self.frames}",
                 host_text=_words(error),
             ) from error
         self.position += frames
@@ -232,7 +241,7 @@ class OpenFile:
                 if sound.position == 0:
                     raise FileError(f"cannot loop {sound.path}: it has no frames")
                 sound.rewind()
-        if sound.frames is not None and sound.position < sound.frames:
+        if sound.position < sound.frames:
             raise FileError(
                 f"{sound.path} ends after {sound.position} frames, "
                 f"but its header speaks of {sound.frames}",

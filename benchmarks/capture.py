@@ -6,7 +6,7 @@
     capture.py --json results/capture.json --markdown > RESULTS.md
 
 stream_audio beside sounddevice, rtmixer and PyAudio, on one JACK server without hardware, 48 kHz
-stereo in periods of 256 frames, under three loads of the same process (loads.py), and the CPU time
+stereo in periods of 256 frames, under three loads of the same process, and the CPU time
 of recording to a WAV file. In each round every contender runs once, in a fresh process, in an
 order that is shuffled anew; figures are medians over the rounds.
 
@@ -49,9 +49,8 @@ from typing import Any
 import machine
 import report
 from analysis import latency_figures, medians
-from contenders import CONTENDERS
+from contenders import CONTENDERS, LOADS
 from cycles import CycleClient, start_server
-from loads import LOADS
 from recorders import RECORDERS
 
 HERE = Path(__file__).parent

@@ -4,7 +4,7 @@ Every contender gives blocks of one period to the same loop, which runs on the m
 ``time.monotonic_ns()`` when it has a block in Python's hands, and does nothing else with it. The
 load starts once the stream runs, and lasts until the loop has caught up with the end of the
 measured time, so that what a contender holds back is measured too. Each contender is written the
-way its documentation shows, with the settings that serve it best.
+way its documentation shows (stream_audio.latency.peers), with the settings that serve it best.
 
 Those named ``-asyncio`` give their blocks to the same loop as an ``async for``: stream_audio's
 channel, and the recipe that sounddevice's documentation shows for ``asyncio``.
@@ -23,25 +23,29 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 from cycles import CHANNELS, COUNTER_FRAMES, DEVICE, PERIOD, RATE
-from loads import Load
 from numpy.typing import NDArray
+
+from stream_audio.latency import peers
+from stream_audio.latency.loads import Load
 
 WARM_UP_NS = 300_000_000
 SETTLE_NS = 300_000_000
 PATIENCE_NS = 10_000_000_000
 """How long a contender may lag behind before what it still owes counts as lost."""
 
-SHORT_SWITCH_INTERVAL = 0.0005
-PORTAUDIO_DEVICE = f"{DEVICE}, JACK Audio Connection Kit"
-RTMIXER_RING_FRAMES = 1 << 20
-RTMIXER_POLL_SECONDS = 0.001
+LOADS = ("none", "gil-python", "gil-c")
+"""Of stream_audio.latency.loads."""
 
-Samples = NDArray[np.float32]
+SHORT_SWITCH_INTERVAL = 0.0005
+WANTED = peers.Wanted(DEVICE, "JACK Audio Connection Kit", RATE, CHANNELS, PERIOD)
+
+Samples = peers.Samples
 
 
 @dataclass(slots=True)
@@ -72,14 +76,8 @@ def frame_numbers(samples: Samples) -> NDArray[np.int64]:
 def stream_audio(
     switch_interval: float | None = None, *, asynchronous: bool = False
 ) -> Iterator[Feed]:
-    from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio, StreamConfig
-
-    channel = ChannelSink()
-    builder = StreamAudio.builder().add_source("cycles", AudioSource.device(DEVICE))
-    config = StreamConfig(chunk_duration=PERIOD / RATE, switch_interval=switch_interval)
-    with builder.format(FormatPreset.NATIVE).add_sink(channel).config(config).start():
-        blocks = aiter(channel) if asynchronous else iter(channel)
-        yield Feed(blocks, lambda chunk: chunk.data, notes=stream_audio_notes)
+    with peers.stream_audio(WANTED, switch_interval, asynchronous=asynchronous) as feed:
+        yield Feed(feed.blocks, feed.samples, notes=stream_audio_notes)
 
 
 def stream_audio_notes(chunks: list[Any]) -> dict[str, Any]:
@@ -110,27 +108,12 @@ def stream_audio_notes(chunks: list[Any]) -> dict[str, Any]:
     }
 
 
-def stream_settings() -> dict[str, Any]:
-    return {
-        "device": PORTAUDIO_DEVICE,
-        "samplerate": RATE,
-        "channels": CHANNELS,
-        "blocksize": PERIOD,
-        "latency": "low",
-    }
-
-
 @contextmanager
-def sounddevice_callback() -> Iterator[Feed]:
-    import sounddevice
-
-    queue: SimpleQueue[Samples] = SimpleQueue()
-
-    def callback(data: Samples, frames: int, time: Any, status: Any) -> None:
-        queue.put(data.copy())
-
-    with sounddevice.InputStream(**stream_settings(), dtype="float32", callback=callback):
-        yield Feed(_endless(queue.get))
+def peer(name: str) -> Iterator[Feed]:
+    """Open another library's stream, as the latency script does."""
+    _, open_stream = peers.PEERS[name]
+    with open_stream(WANTED) as feed:
+        yield Feed(feed.blocks, feed.samples)
 
 
 @contextmanager
@@ -147,61 +130,8 @@ def sounddevice_asyncio() -> Iterator[Feed]:
         while True:
             yield await queue.get()
 
-    with sounddevice.InputStream(**stream_settings(), dtype="float32", callback=callback):
+    with sounddevice.InputStream(**WANTED.sounddevice(), dtype="float32", callback=callback):
         yield Feed(blocks())
-
-
-@contextmanager
-def sounddevice_read() -> Iterator[Feed]:
-    import sounddevice
-
-    with sounddevice.InputStream(**stream_settings(), dtype="float32") as stream:
-        yield Feed(_endless(lambda: stream.read(PERIOD)[0]))
-
-
-@contextmanager
-def rtmixer() -> Iterator[Feed]:
-    """Poll, and read all there is in one call: fewer turns for the GIL than block by block."""
-    import rtmixer
-
-    frame_bytes = CHANNELS * 4
-    block_bytes = PERIOD * frame_bytes
-    ring = rtmixer.RingBuffer(frame_bytes, RTMIXER_RING_FRAMES)
-    taken = memoryview(bytearray(RTMIXER_RING_FRAMES * frame_bytes))
-
-    def blocks() -> Iterator[bytes]:
-        while True:
-            size = ring.readinto(taken) * frame_bytes
-            for start in range(0, size, block_bytes):
-                yield bytes(taken[start : start + block_bytes])
-            time.sleep(RTMIXER_POLL_SECONDS)
-
-    with rtmixer.Recorder(**stream_settings()) as recorder:
-        recorder.record_ringbuffer(ring)
-        yield Feed(blocks(), _from_bytes)
-
-
-@contextmanager
-def pyaudio_read() -> Iterator[Feed]:
-    import pyaudio
-
-    host = pyaudio.PyAudio()
-    devices = map(host.get_device_info_by_index, range(host.get_device_count()))
-    index = next(device["index"] for device in devices if device["name"] == DEVICE)
-    stream = host.open(
-        RATE,
-        CHANNELS,
-        pyaudio.paFloat32,
-        input=True,
-        input_device_index=index,
-        frames_per_buffer=PERIOD,
-    )
-    try:
-        read = stream.read
-        yield Feed(_endless(lambda: read(PERIOD, exception_on_overflow=False)), _from_bytes)
-    finally:
-        stream.close()
-        host.terminate()
 
 
 @contextmanager
@@ -229,29 +159,17 @@ def floor(switch_interval: float | None = None) -> Iterator[Feed]:
     thread = threading.Thread(target=wake)
     thread.start()
     try:
-        yield Feed(_endless(queue.get), last_frame=lambda due: due * RATE // 10**9)
+        yield Feed(peers.endless(queue.get), last_frame=lambda due: due * RATE // 10**9)
     finally:
         stopping.set()
         thread.join()
 
 
-def _endless(get: Callable[[], Any]) -> Iterator[Any]:
-    while True:
-        yield get()
-
-
-def _from_bytes(block: bytes) -> Samples:
-    return np.frombuffer(block, np.float32).reshape(-1, CHANNELS)
-
-
 CONTENDERS: dict[str, Callable[[], AbstractContextManager[Feed]]] = {
     "stream_audio": stream_audio,
     "stream_audio-asyncio": lambda: stream_audio(asynchronous=True),
-    "sounddevice-callback": sounddevice_callback,
     "sounddevice-asyncio": sounddevice_asyncio,
-    "sounddevice-read": sounddevice_read,
-    "rtmixer": rtmixer,
-    "pyaudio-read": pyaudio_read,
+    **{name: partial(peer, name) for name in peers.PEERS if name != peers.OURS},
     "floor": floor,
     "stream_audio-switch": lambda: stream_audio(SHORT_SWITCH_INTERVAL),
     "floor-switch": lambda: floor(SHORT_SWITCH_INTERVAL),

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("stream-audio", "sounddevice", "rtmixer", "PyAudio", "soundfile", "numpy", "cffi")
+from stream_audio.latency import machine
+from stream_audio.latency.peers import PEER_PACKAGES
+
+PACKAGES = (*machine.PACKAGES, *PEER_PACKAGES, "soundfile")
 
 
 def describe() -> dict[str, Any]:
     """Return the machine and the versions of all that takes part."""
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "kernel": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+    return machine.describe(PACKAGES) | {
         "jack": _first_line("jackd", "--version"),
         "portaudio": _portaudio_version(),
-        "versions": {name: _version(name) for name in PACKAGES},
     }
 
 
@@ -59,21 +53,6 @@ def _system_seconds() -> tuple[float, float]:
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
     ticks = os.sysconf("SC_CLK_TCK")
     return (user + nice + system + irq + softirq) / ticks, steal / ticks
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), "?")
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _portaudio_version() -> str:

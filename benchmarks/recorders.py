@@ -23,8 +23,10 @@ from queue import SimpleQueue
 from typing import Any
 
 import soundfile
-from contenders import RTMIXER_RING_FRAMES, stream_settings
+from contenders import WANTED
 from cycles import CHANNELS, DEVICE, RATE
+
+from stream_audio.latency.peers import RTMIXER_RING_FRAMES
 
 WARM_UP_SECONDS = 0.5
 READ_FRAMES = RATE // 10
@@ -57,7 +59,7 @@ def sounddevice_callback(path: Path) -> Iterator[None]:
 
     with (
         _thread(write, lambda: queue.put(None)),
-        sounddevice.InputStream(**stream_settings(), dtype="float32", callback=callback),
+        sounddevice.InputStream(**WANTED.sounddevice(), dtype="float32", callback=callback),
     ):
         yield
 
@@ -74,7 +76,7 @@ def sounddevice_read(path: Path) -> Iterator[None]:
                 file.write(stream.read(READ_FRAMES)[0])
 
     with (
-        sounddevice.InputStream(**stream_settings(), dtype="float32") as stream,
+        sounddevice.InputStream(**WANTED.sounddevice(), dtype="float32") as stream,
         _thread(write, stopping.set),
     ):
         yield
@@ -95,7 +97,7 @@ def rtmixer(path: Path) -> Iterator[None]:
                 file.write(taken[: ring.readinto(taken)])
 
     with (
-        rtmixer.Recorder(**stream_settings()) as recorder,
+        rtmixer.Recorder(**WANTED.sounddevice()) as recorder,
         _thread(write, stopping.set),
     ):
         recorder.record_ringbuffer(ring)
@@ -106,7 +108,7 @@ def rtmixer(path: Path) -> Iterator[None]:
 def bare_callback(path: Path) -> Iterator[None]:
     import rtmixer
 
-    with rtmixer.Recorder(**stream_settings()):
+    with rtmixer.Recorder(**WANTED.sounddevice()):
         yield
 
 

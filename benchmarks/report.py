@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from analysis import PERCENTILES
-from loads import DESCRIPTIONS
 from recorders import BARE
+
+from stream_audio.latency.loads import LOADS
 
 Medians = dict[str, dict[str, Any]]
 """By load, by contender."""
@@ -22,8 +23,8 @@ def tables(results: dict[str, Any]) -> str:
     medians: Medians = results["medians"]
     parts = []
     for load, contenders in medians.items():
-        if load in DESCRIPTIONS:
-            parts.append(f"### {load}: {DESCRIPTIONS[load]}\n\n{_latency_table(contenders)}")
+        if load in LOADS:
+            parts.append(f"### {load}: {LOADS[load].description}\n\n{_latency_table(contenders)}")
     if own := _own_table(medians):
         parts.append(f"### stream_audio: inside, and its own report\n\n{own}")
     if recording := medians.get("recording"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,7 @@ def play_and_listen(
     output: str | None = None,
     sample_rate: int | None = None,
     period: int = 0,
+    latency: Literal["low", "high"] | float = "low",
     go_on: Callable[[float], bool] = lambda heard: True,
 ) -> Heard:
     """Play a signal again and again, on every channel of a device, and keep what comes back.
@@ -81,6 +83,8 @@ def play_and_listen(
         Hz; ``None``: the input's default.
     period : int
         Frames a callback; 0: the host's own.
+    latency : "low", "high" or float
+        What the host is asked for, for input and output each; a number is in seconds.
     go_on : callable
         Asked about every 50 ms with the seconds heard so far; False ends it early.
 
@@ -101,9 +105,17 @@ def play_and_listen(
             inputs=min(2, source.max_input_channels),
             outputs=min(2, target.max_output_channels),
         )
-        latencies = (source.low_latency, target.low_output_latency)
+        latencies = {
+            "low": (source.low_latency, target.low_output_latency),
+            "high": (source.high_latency, target.high_output_latency),
+        }
         stream = generation.open_round_trip(
-            source, target, trip, sample_rate=rate, period=period, latencies=latencies
+            source,
+            target,
+            trip,
+            sample_rate=rate,
+            period=period,
+            latencies=latencies[latency] if isinstance(latency, str) else (latency, latency),
         )
         try:
             _run(stream, trip, rate, seconds, go_on)
@@ -166,7 +178,7 @@ def _run(
             elif now - moved > STANDSTILL_SECONDS:
                 raise DeviceError(
                     f"no callback came for {STANDSTILL_SECONDS:g} s",
-                    hint="The device or its server may be gone",
+                    hint="The device or its server may be gone, or needs a higher latency",
                 )
             if not go_on(heard / rate):
                 break

@@ -52,6 +52,13 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "the host's; JACK has its own)",
     )
     what.add_argument(
+        "--latency",
+        type=_latency,
+        default="low",
+        metavar="LATENCY",
+        help='what a device is asked for: "low", the default, "high", or seconds',
+    )
+    what.add_argument(
         "--chunk",
         type=_list_of(_whole(0, 10_000_000)),
         metavar="FRAMES",
@@ -225,6 +232,10 @@ def _real(low: float, high: float) -> Callable[[str], float]:
         return number
 
     return check
+
+
+def _latency(text: str) -> str | float:
+    return text if text in ("low", "high") else _real(0, 10)(text)
 
 
 def _plot(text: str) -> Path:

@@ -68,15 +68,17 @@ class Wanted:
 
 @dataclass(slots=True)
 class Feed:
-    """An open stream: its blocks without end, and how to look into one afterwards."""
+    """An open stream: its blocks, an iterator without end, and how to look into one afterwards."""
 
-    blocks: Iterator[Any]
+    blocks: Any
     samples: Callable[[Any], Samples] = lambda block: block
 
 
 @contextmanager
-def stream_audio(wanted: Wanted, switch_interval: float | None = None) -> Iterator[Feed]:
-    """Iterate over a channel."""
+def stream_audio(
+    wanted: Wanted, switch_interval: float | None = None, *, asynchronous: bool = False
+) -> Iterator[Feed]:
+    """Iterate over a channel; ``asynchronous``: with ``async for``."""
     from stream_audio import ChannelSink, FormatPreset, StreamAudio, StreamConfig
 
     channel = ChannelSink()
@@ -85,7 +87,8 @@ def stream_audio(wanted: Wanted, switch_interval: float | None = None) -> Iterat
     chunk_duration = wanted.period / wanted.sample_rate
     config = StreamConfig(chunk_duration=chunk_duration, switch_interval=switch_interval)
     with builder.add_sink(channel).config(config).start():
-        yield Feed(iter(channel), lambda chunk: chunk.data)
+        blocks = aiter(channel) if asynchronous else iter(channel)
+        yield Feed(blocks, lambda chunk: chunk.data)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,6 +173,7 @@ def measure_round_trip(
     output: str | None,
     sample_rate: int | None,
     period: int,
+    latency: Literal["low", "high"] | float = "low",
     level: float = LEVEL_DBFS,
     go_on: Callable[[float], bool],
 ) -> dict[str, Any]:
@@ -192,6 +193,7 @@ def measure_round_trip(
         output=output,
         sample_rate=sample_rate,
         period=period,
+        latency=latency,
         go_on=go_on,
     )
     return round_trip_figures(heard, signal)

@@ -133,6 +133,7 @@ class Script:
             "sample_rate": options.rate,
             "channels": options.channels,
             "period": period or None,
+            "latency": options.latency,
         }
         if options.device == "default":
             device = AudioSource.default_device(**settings)
@@ -209,6 +210,7 @@ class Script:
             output=options.output,
             sample_rate=options.rate,
             period=options.periods[0],
+            latency=options.latency,
             level=options.level,
             go_on=self._go_on("round trip…"),
         )
@@ -243,6 +245,6 @@ def _true_rate(part: Measured) -> float:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     names = ("device", "output", "consumers", "load", "duration", "delay", "switch_interval")
-    more = ("soak", "sweep", "compare", "round_trip", "rate", "channels")
+    more = ("soak", "sweep", "compare", "round_trip", "rate", "channels", "latency")
     settings = {name: getattr(options, name) for name in (*names, *more)}
     return settings | {"periods": options.periods, "chunks": options.chunks}

@@ -3,7 +3,7 @@
     capture.py                                    everything, some fifteen minutes
     capture.py --rounds 1 --seconds 1             a quick look
     capture.py --loads gil-python --contenders stream_audio rtmixer
-    capture.py --json results/capture.json --markdown > RESULTS.md
+    capture.py --keep                             into RESULTS.md and results/capture.json
 
 stream_audio beside sounddevice, rtmixer and PyAudio, on one JACK server without hardware, 48 kHz
 stereo in periods of 256 frames, under three loads of the same process, and the CPU time
@@ -52,8 +52,10 @@ from analysis import latency_figures, medians
 from contenders import CONTENDERS, LOADS
 from cycles import CycleClient, start_server
 from recorders import RECORDERS
+from results import keep
 
 HERE = Path(__file__).parent
+TITLE = "Captured audio on its way to Python"
 RECORDING = "recording"
 ONLY_UNDER_PYTHON_LOAD = {"stream_audio-switch", "floor-switch"}
 TIMEOUT_SECONDS = 60.0
@@ -188,8 +190,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.5, help="measured in each run")
     parser.add_argument("--loads", nargs="+", choices=loads, default=loads, metavar="LOAD")
     parser.add_argument("--contenders", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--markdown", action="store_true", help="print a report in Markdown")
+    parser.add_argument(
+        "--keep", action="store_true", help="write the figures into results/ and RESULTS.md"
+    )
     parser.epilog = f"LOAD: {', '.join(loads)}. NAME: {', '.join(names)}."
     return parser.parse_args()
 
@@ -210,9 +213,9 @@ def main() -> None:
     with _ended_by_ctrl_c():
         benchmark.run()
     results = benchmark.results()
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
-    print(report.document(results) if options.markdown else report.tables(results))
+    if options.keep:
+        keep("capture", TITLE, report.document(results), results)
+    print(report.tables(results))
     sys.exit(1 if benchmark.failures else 0)
 
 

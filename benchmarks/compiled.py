@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import statistics
 import subprocess
 import sys
@@ -14,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import machine
+from results import keep
 
 HERE = Path(__file__).parent
 CSRC = HERE.parent / "csrc"
-RESULTS = HERE / "RESULTS.md"
 
 sys.path.insert(0, str(HERE.parent / "tests"))
 
@@ -114,23 +112,9 @@ def tell(
     text = "\n\n".join([f"Written by {command}. {where}.", *paragraphs])
     print(f"## {title}\n\n{text}")
     if wanted.keep:
-        kept = {"machine": told | busy, "rounds": wanted.rounds, **figures}
-        (HERE / "results" / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
-        keep_section(title, text)
+        keep(name, title, text, {"machine": told | busy, "rounds": wanted.rounds, **figures})
 
 
 def _compiler() -> str:
     done = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[0]
-
-
-def keep_section(title: str, text: str, path: Path = RESULTS) -> None:
-    """Put a section into the results in the place of its last version, or at the end."""
-    page = path.read_text() if path.exists() else ""
-    section = f"## {title}\n\n{text.strip()}\n"
-    pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-    if pattern.search(page):
-        page = pattern.sub(lambda _: f"{section}\n", page)
-    else:
-        page = f"{page.rstrip()}\n\n{section}"
-    path.write_text(page.strip() + "\n")

@@ -39,13 +39,11 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def document(results: dict[str, Any]) -> str:
-    """Return the page that is kept beside the benchmark."""
+    """Return the section that is kept beside the benchmark."""
     return "\n\n".join(
         [
-            "# Captured audio on its way to Python",
-            "Written by `benchmarks/capture.py --json benchmarks/results/capture.json --markdown "
-            "> benchmarks/RESULTS.md`; `scripts/bench` sets up what it needs. How it measures "
-            "stands at the top of `capture.py`.",
+            "Written by `scripts/bench --keep`; how it measures stands at the top of "
+            "`capture.py`.",
             _machine(results["machine"], results["repeated"]),
             "Latencies in ms, from the start of the JACK cycle that made a block's last frame to "
             "the consumer, blocks of 256 frames at 48 kHz (5.3 ms); each figure is the median "
@@ -176,7 +174,7 @@ def _verdicts(medians: Medians) -> Iterator[str]:
             "no loss that stream_audio reports is its own doing",
             f"causes of loss: {', '.join(sorted(causes)) or 'none'}",
         )
-    idle = medians.get("idle", {})
+    idle = medians.get("none", {})
     if {"stream_audio-asyncio", "sounddevice-asyncio"} <= idle.keys():
         for key in ("p50", "p99"):
             ours, theirs = (

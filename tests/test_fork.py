@@ -22,7 +22,8 @@ def start(path, **handlers):
     source = s.AudioSource.virtual("counter", channels=1)
     config = s.StreamConfig(chunk_duration=0.01)
     building = s.StreamAudio.builder().config(config).add_source("mic", source)
-    building.add_sink(channel).add_sink(s.FileSink(path, subtype="FLOAT"))
+    file = s.FileSink(path, subtype="FLOAT")
+    building.add_sink(channel).add_sink(file, format=s.FormatPreset.NATIVE)
     session = building.on_event(lambda event: None).start()
     assert channel.get(timeout=60) is not None
     return session, channel

@@ -173,7 +173,8 @@ import stream_audio as s
 channel = s.ChannelSink()
 source = s.AudioSource.virtual("counter", channels=1)
 builder = s.StreamAudio.builder().add_source("mic", source).add_sink(channel)
-session = builder.add_sink(s.FileSink(sys.argv[1], subtype="FLOAT")).start()
+file = s.FileSink(sys.argv[1], subtype="FLOAT")
+session = builder.add_sink(file, format=s.FormatPreset.NATIVE).start()
 for _ in range(3):
     channel.get(timeout=60)
 if sys.argv[2] == "raise":
@@ -221,6 +222,7 @@ source = s.AudioSource.virtual("counter", channels=1)
 config = s.StreamConfig(chunk_duration=0.01)
 sink = s.FileSink(sys.argv[1], subtype="FLOAT")
 builder = s.StreamAudio.builder().config(config).add_source("mic", source).add_sink(sink)
+builder.format(s.FormatPreset.NATIVE)
 with builder.start() as session:
     print("recording", flush=True)
     session.wait()
@@ -281,6 +283,7 @@ source = s.AudioSource.virtual("counter", channels=1)
 config = s.StreamConfig(chunk_duration=0.005)
 sink = s.FileSink(sys.argv[1], subtype="FLOAT")
 builder = s.StreamAudio.builder().config(config).add_source("mic", source).add_sink(sink)
+builder.format(s.FormatPreset.NATIVE)
 try:
     with builder.start() as session:
         pass
@@ -573,6 +576,7 @@ def test_a_session_ends_by_itself_when_its_sources_have(tmp_path):
     paths = {"a": tmp_path / "a.wav", "b": tmp_path / "b.wav"}
     channel, events = ChannelSink(), []
     building = StreamAudio.builder().config(SMALL).on_event(events.append)
+    building.format(FormatPreset.NATIVE)
     for name, path in paths.items():
         building.add_source(name, counter(4800 if name == "a" else 14_400))
         building.add_sink(float_file(path), sources=name)

@@ -8,6 +8,8 @@ frames.
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +32,21 @@ if TYPE_CHECKING:
     import soxr
 
 _ZEROS_AT_A_TIME = 4096
+
+_resamplers: weakref.WeakSet[Resampler] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """Free the streams in a forked child, where the router's thread that uses them is gone.
+
+    It would keep them for good, and soxr's binding complains of that when the child exits.
+    """
+    for resampler in _resamplers:
+        resampler.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 @dataclass
@@ -86,6 +103,7 @@ class Resampler:
         self._open = np.empty((0, channels), np.float32)  # the chunk that is being filled,
         self._filled = 0  # so far
         self._finished: list[AudioChunk] = []
+        _resamplers.add(self)
 
     def convert(self, chunk: AudioChunk) -> list[AudioChunk]:
         """Take the source's next chunk and return those that are finished."""
@@ -133,6 +151,10 @@ class Resampler:
         """Return a gap of the source as it stands in what comes out."""
         first = self._scaled(gap.frame)
         return replace(gap, frame=first, frames=self._scaled(gap.end) - first)
+
+    def abandon(self) -> None:
+        """Free the stream; nothing may be converted any more."""
+        self._stream = None
 
     def _hand_over(self) -> list[AudioChunk]:
         finished, self._finished = self._finished, []

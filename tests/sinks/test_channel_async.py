@@ -130,6 +130,30 @@ def test_a_cancelled_wait_takes_no_chunk_even_if_one_has_just_come(loop):
     assert run_on(loop, main()).frame == 0
 
 
+@pytest.mark.parametrize("what", ["write", "stop"])
+def test_what_comes_after_the_reader_looked_and_before_it_waits_is_not_missed(
+    loop, what, monkeypatch
+):
+    async def main():
+        channel = ChannelSink()
+        take = channel._queue.take
+
+        def take_then_more():
+            taken = take()
+            monkeypatch.setattr(channel._queue, "take", take)
+            if what == "write":
+                channel.write(chunk(0))
+            else:
+                channel.stop()
+            return taken
+
+        monkeypatch.setattr(channel._queue, "take", take_then_more)
+        return await channel.aget()
+
+    read = run_on(loop, main())
+    assert (None if read is None else read.frame) == (0 if what == "write" else None)
+
+
 def test_a_wait_can_time_out_and_be_repeated(loop):
     async def main():
         channel = ChannelSink()
@@ -254,6 +278,7 @@ def test_while_a_loop_is_blocked_one_call_waits_for_it_however_much_comes(loop):
 
         in_thread(produce).join()  # which blocks the loop
         assert [channel.unread for channel in channels] == [4000] * 10
+        assert len(waker._ready) == 10
         assert [(await task).frame for task in tasks] == [0] * 10
         assert len(calls) == 1
 

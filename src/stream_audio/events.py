@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stream_audio.gap import Gap
@@ -43,16 +43,40 @@ class SessionStopped(StreamEvent):
 class GapDetected(StreamEvent):
     """Frames are missing.
 
+    Ten a second at most for each source, sink and cause: what comes sooner is told by one event
+    later. ``chunk.gaps`` and the report have every gap by itself.
+
     Attributes
     ----------
     gap : Gap
-        Which, and why.
+        Which, and why; the first one if there are several.
     sink : str
         The one sink that misses them; empty if the source lost them, for all sinks.
+    count : int
+        How many gaps this event tells of.
+    further_frames : int
+        Frames that are missing in those after the first.
     """
 
     gap: Gap
     sink: str = ""
+    count: int = 1
+    further_frames: int = 0
+
+    @property
+    def frames(self) -> int:
+        """All the frames that this event tells of."""
+        return self.gap.frames + self.further_frames
+
+    def merged_with(self, later: GapDetected) -> GapDetected:
+        """Return one event for both; ``later`` is of the same source, sink and cause."""
+        joined = self.gap.joined(later.gap) if self.count == 1 else None
+        if joined is not None:
+            return replace(
+                self, gap=joined, count=later.count, further_frames=later.further_frames
+            )
+        count = self.count + later.count
+        return replace(self, count=count, further_frames=self.further_frames + later.frames)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,17 @@ class Session:
             A sink is asynchronous, and this is the thread of its event loop.
         StreamAudioError
             The session ended because of a fault of this library.
+        BaseException
+            What the first sink that failed had raised, if
+            ``StreamConfig(raise_on_sink_failure=True)``.
         """
+        report = self._stop(timeout)
+        self._raise_sink_failure()
+        return report
+
+    close = stop
+
+    def _stop(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
         check_process()
         real_number("timeout", timeout, 0, 1e6)
         if self.running:
@@ -105,7 +115,13 @@ class Session:
             ) from self._router.crashed
         return self.report()
 
-    close = stop
+    def _raise_sink_failure(self) -> None:
+        failure = self._router.first_failure
+        if failure is not None and self._router.config.raise_on_sink_failure and not self.running:
+            note = f"It was raised by the sink {failure.sink}."
+            if note not in getattr(failure.error, "__notes__", ()):
+                failure.error.add_note(note)
+            raise failure.error
 
     async def aclose(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
         """:meth:`stop` for ``async`` code: the event loop goes on meanwhile.
@@ -113,11 +129,16 @@ class Session:
         A task that is cancelled here still waits until all is stopped, ``timeout`` at most. Called
         by a sink's own coroutine it returns at once, and the session ends when that comes back.
         """
+        report = await self._aclose(timeout)
+        self._raise_sink_failure()
+        return report
+
+    async def _aclose(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
         if called_by_one_of(self._sinks()):
             self._finalizer.detach()
             self._router.request_stop(timeout)
             return self.report()
-        return await in_thread(lambda: self.stop(timeout))
+        return await in_thread(lambda: self._stop(timeout))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the session has ended by itself; True if it has.
@@ -126,11 +147,18 @@ class Session:
         ----------
         timeout : float, optional
             Seconds at most; ``None``: as long as it takes.
+
+        Raises
+        ------
+        BaseException
+            As :meth:`stop`, for a sink that failed.
         """
         check_process()
         if timeout is not None:
             real_number("timeout", timeout, 0, 1e9)
-        return self._router.done.wait(timeout)
+        ended = self._router.done.wait(timeout)
+        self._raise_sink_failure()
+        return ended
 
     def report(self) -> SessionReport:
         """Where every frame went; while the session runs, where it stands."""
@@ -304,7 +332,9 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         if in_loading_process():  # in a forked child there is nothing to stop
-            self.stop()
+            self._stop()
+            if exception is None:
+                self._raise_sink_failure()
 
     async def __aenter__(self) -> Session:
         return self
@@ -316,7 +346,9 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         if in_loading_process():
-            await self.aclose()
+            await self._aclose()
+            if exception is None:
+                self._raise_sink_failure()
 
     def _sinks(self) -> list[object]:
         return [delivery.sink for delivery in self._router.deliveries.values()]

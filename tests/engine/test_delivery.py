@@ -82,7 +82,7 @@ class Setup:
             self.events.append,
             self.seat.set,
             backlog=backlog,
-            inflow=Inflow(RATE * FRAME_BYTES, cannot_wait),
+            inflow=Inflow(("mic",), cannot_wait, RATE * FRAME_BYTES),
             spill=self.spill,
         )
 

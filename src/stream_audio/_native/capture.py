@@ -106,6 +106,7 @@ class Reader:
         self._freewheel = freewheel
         self._chunk_frames = chunk_frames
         self._channels = capture.channels
+        self._freewheel = freewheel
         # A second of audio, so that an allocation is rare, and small enough to keep one chunk of.
         self._block_chunks = max(1, round(capture.sample_rate / chunk_frames))
         self.block = self._lend(0)
@@ -129,7 +130,8 @@ class Reader:
         native = self.native
         room = native.block.capacity_frames - native.used_frames
         if self.progress.waiting or (not native.chunk_open and room < self._chunk_frames):
-            self._lend(self.progress.waiting)
+            # What waits by itself is taken a block at a time: backlogs then hold it up in time.
+            self._lend(0 if self._freewheel else self.progress.waiting)
         return block, first, rows
 
     def callback_durations(self) -> Histogram:

@@ -37,10 +37,12 @@ class Delivery(abc.ABC):
     ----------
     error : BaseException or None
         What the sink raised last when it failed.
-    failed_at : float
-        When it failed first; infinite if it did not.
     detached : bool
         Whether it was given up.
+    closed : bool
+        Whether no chunk will follow.
+    sources : tuple of str
+        The ids of those whose chunks it gets.
     backlog : ChunkQueue or None
         What waits for the sink; ``None`` if the sink keeps that to itself.
     """
@@ -53,20 +55,22 @@ class Delivery(abc.ABC):
         config: StreamConfig,
         on_failure: OnFailure,
         send: Callable[[StreamEvent], None],
-        queue: ChunkQueue | None,
+        sources: tuple[str, ...],
         bytes_per_second: float,
+        backlog: ChunkQueue | None,
     ) -> None:
         self.name = name
         self.sink = sink
         self.account = account
         self.error: BaseException | None = None
-        self.failed_at = math.inf
         self.detached = False
+        self.closed = False
         self._config = config
         self._clock = config.clock
         self._on_failure = on_failure
         self._send = send
-        self.backlog = queue
+        self.sources = sources
+        self.backlog = backlog
         self._bytes_per_second = bytes_per_second
         self._write_times = Durations()
         self._retried = 0
@@ -78,7 +82,8 @@ class Delivery(abc.ABC):
     @property
     def full(self) -> bool:
         """Whether its sources have to wait."""
-        return self.backlog is not None and self.backlog.full and not self.detached
+        gets_more = not (self.closed or self.detached)
+        return self.backlog is not None and self.backlog.full and gets_more
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -139,7 +144,6 @@ class Delivery(abc.ABC):
 
     def _fail(self, error: BaseException) -> None:
         self.error = error
-        self.failed_at = min(self.failed_at, self._clock.now())
         self.detached = self._on_failure == "detach"
         _log.error("sink %s failed: %s", self.name, error)
         self._send(SinkFailed(self._clock.now(), self.name, error, self.detached))
@@ -231,6 +235,7 @@ class DirectDelivery(Delivery):
             self._taken_back(dropped)
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
+        self.closed = True
         self._stop_sink()
         if self.backlog is not None:
             self._taken_back(self.backlog.dropped())

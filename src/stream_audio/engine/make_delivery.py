@@ -24,14 +24,17 @@ class Inflow:
 
     Attributes
     ----------
+    sources : tuple of str
+        Their ids.
+    cannot_wait : tuple of str
+        Those of them that go on whatever happens: devices.
     bytes_per_second : float
         Of samples, as the sink gets them.
-    cannot_wait : tuple of str
-        The sources that go on whatever happens: devices.
     """
 
-    bytes_per_second: float
+    sources: tuple[str, ...]
     cannot_wait: tuple[str, ...]
+    bytes_per_second: float
 
 
 def make_delivery(
@@ -57,7 +60,7 @@ def make_delivery(
         The backlog does not suit the sink or its sources.
     """
     rate = inflow.bytes_per_second
-    settings = (name, sink, account, config, on_failure, send)
+    settings = (name, sink, account, config, on_failure, send, inflow.sources, rate)
 
     def queue(given: Backlog, default: WhenFull) -> ChunkQueue:
         policy = given.when_full or (default if inflow.cannot_wait else "block")
@@ -78,7 +81,7 @@ def make_delivery(
 
     if getattr(sink, "blocking", True):
         own_queue = queue(backlog or config.backlog, "spill")
-        return WorkerDelivery(*settings, own_queue, rate, wake)
+        return WorkerDelivery(*settings, own_queue, wake)
 
     # A channel keeps what its consumer has not read yet in a queue of ours.
     use_queue = getattr(sink, "use_queue", None)
@@ -88,12 +91,12 @@ def make_delivery(
     if use_queue is not None:
         channel_queue = queue(given or backlog or config.backlog, "drop_oldest")
         if use_queue(channel_queue):
-            return DirectDelivery(*settings, channel_queue, rate)
+            return DirectDelivery(*settings, channel_queue)
     if backlog is not None:
         raise ConfigError(
             f"nothing ever waits in the session for sink {name}", hint="Leave the backlog out"
         )
-    return DirectDelivery(*settings, None, rate)
+    return DirectDelivery(*settings, None)
 
 
 def _check_that_they_can_wait(name: str, inflow: Inflow) -> None:

@@ -36,6 +36,7 @@ from stream_audio.events import (
     GapDetected,
     SessionStarted,
     SessionStopped,
+    SinkFailed,
     SourceEnded,
     SourceLost,
     SourceStalled,
@@ -112,6 +113,7 @@ class Router:
         self.done = threading.Event()
         self._loop = loop_of_caller()  # where asynchronous sinks run
         self.crashed: BaseException | None = None
+        self.first_failure: SinkFailed | None = None
         self.sleeper = Sleeper(self.clock)
         self._spill = SpillThread(self.clock, config.spill_dir)
         self._removed: dict[str, SinkReport] = {}
@@ -208,6 +210,8 @@ class Router:
 
     def send(self, event: StreamEvent) -> None:
         """Tell the user, if there is a handler."""
+        if self.first_failure is None and isinstance(event, SinkFailed):
+            self.first_failure = event
         if self.events is not None:
             self.events.send(event)
 
@@ -279,8 +283,9 @@ class Router:
             self.sleeper.set,
             backlog=spec.backlog,
             inflow=Inflow(
-                sum(source.bytes_per_second for source in sources),
+                tuple(inlet.name for inlet in inlets),
                 tuple(inlet.name for inlet in inlets if not inlet.source.freewheel),
+                sum(source.bytes_per_second for source in sources),
             ),
             spill=self._spill,
         )
@@ -390,33 +395,52 @@ class Router:
             self._refuse_commands()
             for command in self._commands:  # only after a crash is there one left
                 command.over.set()
+            self._spill.close()
             self.sleeper.close()
             self._claims.give_all_back()
             self.done.set()
-            self.send(SessionStopped(self.clock.now(), self.report().balanced))
+            problems = self.report().problems
+            for problem in problems:
+                _log.error("the report does not balance: %s", problem)
+            self.send(SessionStopped(self.clock.now(), not problems))
             if self.events is not None:
                 self.events.close()
 
-    def _move_until(self, stop: Callable[[], bool]) -> None:
-        """Move chunks until told to stop, or every source has ended."""
+    def _move_until(self, stop: Callable[[], bool], *, hold: bool = True) -> None:
+        """Move chunks until told to stop, or every source has ended.
+
+        With ``hold``, a source whose sinks have no room is not read, so that it waits.
+        """
         inlets = [inlet for inlet in self.inlets.values() if not inlet.finished]
-        readers = reader_array([inlet.reader for inlet in inlets])
+        moving: list[Inlet] = []
+        readers = reader_array([])
         next_look = self.clock.now() + LOOK_INTERVAL
         while inlets and not stop():
+            held = self._held() if hold else ()
+            free = [inlet for inlet in inlets if inlet.name not in held]
+            if free != moving:
+                moving = free
+                readers = reader_array([inlet.reader for inlet in moving])
             wake_at = min([next_look, *(each.give_up_at for each in self._leaving)])
-            wait_and_read(readers, len(inlets), self.sleeper.native, deadline_ns(wake_at))
+            wait_and_read(readers, len(moving), self.sleeper.native, deadline_ns(wake_at))
             if self._commands:
                 self._run_commands()
             if self._leaving:
                 self._see_off()
-            ended = [inlet for inlet in inlets if self._turn(inlet)]
+            ended = [inlet for inlet in moving if self._turn(inlet)]
             if ended:
                 inlets = [inlet for inlet in inlets if inlet not in ended]
-                readers = reader_array([inlet.reader for inlet in inlets])
             now = self.clock.now()
+            if self.events is not None:
+                self.events.tick(now)
             if now >= next_look:
                 next_look = now + LOOK_INTERVAL
                 self._look_after(inlets, now)
+
+    def _held(self) -> set[str]:
+        """Return the sources that have to wait for a backlog."""
+        full = (delivery for delivery in self.deliveries.values() if delivery.full)
+        return {source for delivery in full for source in delivery.sources}
 
     def _turn(self, inlet: Inlet) -> bool:
         """Hand on what the last read finished; True if nothing will follow."""
@@ -497,7 +521,7 @@ class Router:
         """Stop the devices, drain the rings, deliver the tails, close everything."""
         for inlet in self.inlets.values():
             inlet.stop()
-        self._move_until(lambda: False)
+        self._move_until(lambda: False, hold=False)
         self._refuse_commands()
         self._run_commands()  # the last ones
         self._close_deliveries()

@@ -31,14 +31,16 @@ class WorkerDelivery(Delivery):
         config: StreamConfig,
         on_failure: OnFailure,
         send: Callable[[StreamEvent], None],
-        queue: ChunkQueue,
+        sources: tuple[str, ...],
         bytes_per_second: float,
+        backlog: ChunkQueue,
         when_done: Callable[[], None],
     ) -> None:
-        super().__init__(name, sink, account, config, on_failure, send, queue, bytes_per_second)
-        self._queue: ChunkQueue = queue
+        super().__init__(
+            name, sink, account, config, on_failure, send, sources, bytes_per_second, backlog
+        )
+        self.backlog: ChunkQueue = backlog
         self._arrived = self._clock.signal()
-        self._closing = False
         self._done = False
         self._when_done = when_done
         # Guards the step from "held" to "delivered" against being abandoned meanwhile.
@@ -77,7 +79,7 @@ class WorkerDelivery(Delivery):
     @property
     def pending(self) -> int:
         """Frames in the queue, with the chunk that the worker holds."""
-        return self._queue.frames
+        return self.backlog.frames
 
     @property
     def _account_is_closed(self) -> bool:
@@ -87,17 +89,17 @@ class WorkerDelivery(Delivery):
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
         self.account.offered += chunk.frames
-        dropped = self._queue.put(chunk)
+        dropped = self.backlog.put(chunk)
         if dropped:
             self._drop(dropped)
         self._arrived.set()
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
-        if not self._closing:
+        if not self.closed:
             self._late = late
         if not drain:
-            self._drop(self._queue.drop_all(late, held=False))
-        self._closing = True
+            self._drop(self.backlog.drop_all(late, held=False))
+        self.closed = True
         self._arrived.set()
 
     def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:  # noqa: D102
@@ -107,15 +109,15 @@ class WorkerDelivery(Delivery):
             if not self._done and not self._abandoned:
                 self._abandon()
             # The router may have put one more while the worker was giving the sink up.
-            self._drop(self._queue.drop_all(GapCause.SINK_FAILED))
-            self._drop(self._queue.dropped())
+            self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
+            self._drop(self.backlog.dropped())
         self.account.stopped = True
 
     def _abandon(self) -> None:
         """Leave the worker to its fate: what it holds, and what waits for it, is dropped."""
         self._abandoned = True
         self._arrived.set()  # should it sleep between two tries
-        self._drop(self._queue.drop_all(self._late))
+        self._drop(self.backlog.drop_all(self._late))
         if self.error is None:
             self._on_failure = "detach"
             self._fail(SinkError(f"sink {self.name} did not finish in time", retryable=False))
@@ -130,7 +132,7 @@ class WorkerDelivery(Delivery):
         sit_on(self._arrived)
         try:
             while not self.detached and not self._abandoned:
-                closing = self._closing  # asked before taking: what was put before is then seen
+                closing = self.closed  # asked before taking: what was put before is then seen
                 if self._take_one():
                     continue
                 if closing or self._abandoned:
@@ -146,20 +148,20 @@ class WorkerDelivery(Delivery):
             self._arrived.close()
 
     def _take_one(self) -> bool:
-        chunk = self._queue.hold()  # which may have to read it from disk
+        chunk = self.backlog.hold()  # which may have to read it from disk
         if chunk is None:
             return False
         chunk = self._skipped.give_to(chunk)
         error = self._write(chunk)
         with self._hand_over:
-            if not self._queue.release():
+            if not self.backlog.release():
                 return False  # dropped meanwhile
             if error is None:
                 self.account.delivered += chunk.frames
                 return True
             self._give_up(chunk, error)
             if self.detached:
-                self._drop(self._queue.drop_all(GapCause.SINK_FAILED))
+                self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
         return True
 
     def _write(self, chunk: AudioChunk) -> BaseException | None:

@@ -175,10 +175,12 @@ class Router:
 
     def report(self) -> SessionReport:
         """Where every frame went, or stands now."""
+        return self._report(running=not self.done.is_set())
+
+    def _report(self, *, running: bool) -> SessionReport:
         sources = {name: inlet.report() for name, inlet in self.inlets.items()}
         deliveries = self.deliveries  # replaced, never changed
         sinks = dict(self._removed) | {name: each.report() for name, each in deliveries.items()}
-        running = not self.done.is_set()
         # While it runs, the figures of several threads need not be of the same moment.
         problems = [] if running else self._old_problems + self.ledger.problems()
         if self.crashed is not None:
@@ -398,10 +400,10 @@ class Router:
             self._spill.close()
             self.sleeper.close()
             self._claims.give_all_back()
-            self.done.set()
-            problems = self.report().problems
+            problems = self._report(running=False).problems
             for problem in problems:
                 _log.error("the report does not balance: %s", problem)
+            self.done.set()
             self.send(SessionStopped(self.clock.now(), not problems))
             if self.events is not None:
                 self.events.close()

@@ -113,6 +113,22 @@ def test_a_sink_that_is_removed_gets_what_waits_and_is_stopped(running):
     assert running.session.report().sinks["Slow"] == report
 
 
+def test_a_sink_may_be_removed_without_what_waits_for_it(running):
+    sink = CallbackSink(lambda chunk: running.clock.sleep(0.3))
+    handle = running.session.add_sink(sink, sources="mic")
+    running.clock.advance(1.05)
+    pending = handle.report().pending
+    remover = threading.Thread(target=handle.remove, kwargs={"drain": False})
+    remover.start()
+    while handle.attached:
+        pass
+    running.clock.advance(1.0)  # for the chunk that it is at
+    remover.join(GIVE_UP)
+    report = handle.report()
+    assert {gap.cause for gap in report.gaps} == {GapCause.REMOVED}
+    assert report.dropped == pending - 4800
+
+
 def test_a_stuck_sink_that_is_removed_is_given_up_and_counted(running):
 
     class Stuck:

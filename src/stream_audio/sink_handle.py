@@ -38,17 +38,19 @@ class SinkHandle:
         """Whether it gets chunks: neither removed, nor given up, nor the session stopped."""
         return not self._delivery.detached and self._router.is_connected(self._delivery)
 
-    def remove(self, timeout: float = 5.0) -> SinkReport:
+    def remove(self, drain: bool = True, timeout: float = 5.0) -> SinkReport:
         """Take the sink out of the session and stop it; the other sinks notice nothing.
 
-        It gets what waits for it first. Does nothing to a sink that was removed before, or whose
+        Does nothing to a sink that was removed before, or whose
         session has stopped. Called by the sink itself it returns at once, and the sink is stopped
         when it comes back.
 
         Parameters
         ----------
+        drain : bool
+            Whether it gets what waits for it first; otherwise that is dropped and counted.
         timeout : float
-            Seconds of the session's clock for what waits; the rest is dropped and counted.
+            Seconds of the session's clock until what is not delivered is dropped and counted.
 
         Returns
         -------
@@ -63,7 +65,7 @@ class SinkHandle:
         check_process()
         real_number("timeout", timeout, 0, 1e6)
         refuse_to_wait_for((self._delivery.sink,), "await asyncio.to_thread(handle.remove)")
-        self._router.remove_sink(self._delivery, timeout)
+        self._router.remove_sink(self._delivery, timeout, drain=drain)
         return self.report()
 
     def report(self) -> SinkReport:

@@ -88,8 +88,9 @@ class Command:
 class Leaving:
     """A sink that was taken out of a running session, until its backlog is dealt with."""
 
-    def __init__(self, delivery: Delivery, give_up_at: float) -> None:
+    def __init__(self, delivery: Delivery, give_up_at: float, *, drain: bool) -> None:
         self.delivery = delivery
+        self.drain = drain
         self.give_up_at = give_up_at
         self.gone = threading.Event()
 
@@ -327,9 +328,9 @@ class Router:
             and all(leaving.delivery is not delivery for leaving in self._leaving)
         )
 
-    def remove_sink(self, delivery: Delivery, timeout: float) -> None:
+    def remove_sink(self, delivery: Delivery, timeout: float, *, drain: bool) -> None:
         """Take a sink out while it runs, and wait until it is done, unless that waits for us."""
-        leaving = Leaving(delivery, self.clock.now() + timeout)
+        leaving = Leaving(delivery, self.clock.now() + timeout, drain=drain)
         if not self.do(lambda: self._disconnect(leaving)):
             return
         current = threading.current_thread()
@@ -343,7 +344,7 @@ class Router:
             return
         for name in self._conversions.pop(delivery.name):
             self._routings[name].remove(delivery)
-        delivery.close(GapCause.REMOVED)
+        delivery.close(GapCause.REMOVED, drain=leaving.drain)
         self._leaving.append(leaving)
         self._see_off()
 

@@ -40,3 +40,21 @@ def to_float32(samples: Samples) -> NDArray[np.float32]:
         return samples.astype(np.float32, copy=False)
     full_scale = -float(np.iinfo(samples.dtype).min)
     return (samples / full_scale).astype(np.float32)
+
+
+def round_into(samples: NDArray[np.float32], bits: int, out: NDArray[Any]) -> None:
+    """Round floats to 16, 24 or 32 bits, without dither, into memory of the caller's.
+
+    Parameters
+    ----------
+    samples : ndarray of float32
+        Contiguous.
+    bits : int
+        16, 24 or 32.
+    out : ndarray of int16 or, for 24 and 32 bits, of int32, of which the upper bits are used
+        Contiguous, of the same size.
+    """
+    if bits == 16:
+        native.to_int16(samples, out)
+    else:
+        native.to_int32(samples, bits, out)

@@ -43,7 +43,8 @@ def by_sox(path: Path) -> tuple[Samples, int]:
         timeout=GIVE_UP,
         check=True,
     )
-    assert decoded.stderr == b""
+    complaints = [line for line in decoded.stderr.splitlines() if b"in output file" not in line]
+    assert complaints == []
     # Sun's header, of 32-bit numbers: magic, where the samples begin, size, type, rate, channels.
     header = np.frombuffer(decoded.stdout[:24], ">u4")
     samples = np.frombuffer(decoded.stdout[header[1] :], ">i4").reshape(-1, header[5])

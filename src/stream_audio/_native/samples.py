@@ -73,9 +73,12 @@ def pick(samples: NDArray[np.float32], channels: NDArray[np.uint32]) -> NDArray[
     return out
 
 
-def to_int16(samples: NDArray[np.float32]) -> tuple[NDArray[np.int16], int]:
-    """Return the nearest 16-bit integers, and how many samples were clipped."""
-    out = np.empty(samples.shape, np.int16)
+def to_int16(
+    samples: NDArray[np.float32], out: NDArray[np.int16] | None = None
+) -> tuple[NDArray[np.int16], int]:
+    """Return the nearest 16-bit integers, in ``out`` if given, and how many were clipped."""
+    if out is None:
+        out = np.empty(samples.shape, np.int16)
     return out, _to_int16(samples.ctypes.data, samples.size, out.ctypes.data)
 
 
@@ -100,7 +103,13 @@ def to_int16_dithered(
     return out, _to_int16_dithered(data, size, out.ctypes.data, first % 2**64, seed)
 
 
-def to_int32(samples: NDArray[np.float32], bits: int) -> tuple[NDArray[np.int32], int]:
-    """Return integers whose upper ``bits`` (24 or 32) are used, and how many were clipped."""
-    out = np.empty(samples.shape, np.int32)
+def to_int32(
+    samples: NDArray[np.float32], bits: int, out: NDArray[np.int32] | None = None
+) -> tuple[NDArray[np.int32], int]:
+    """Return integers whose upper ``bits`` (24 or 32) are used, and how many were clipped.
+
+    In ``out`` if given.
+    """
+    if out is None:
+        out = np.empty(samples.shape, np.int32)
     return out, _to_int32(samples.ctypes.data, samples.size, bits, out.ctypes.data)

@@ -1,102 +1,94 @@
 """Samples into the bytes of a PCM file, without an allocation a chunk.
 
-The one place where the writers of this package turn sample types into each other. Full scale of a
-float is ±1.0, that of an integer its whole range; an integer ``v`` of ``bits`` bits stands for
-``v / 2**(bits - 1)``. Widening is exact, narrowing rounds to the nearest and clips; NaN becomes 0.
+Full scale of a float is ±1.0, that of an integer its whole range (see :mod:`stream_audio.pcm`).
+Widening is exact, narrowing rounds to the nearest and clips; NaN becomes 0. Integers are written
+as this machine has them, which is little-endian as the files are.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio.files.writer import Samples
+from stream_audio.pcm import round_into
 
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4}
 """Bytes of one sample of each type, by its libsndfile name."""
+
+_DTYPES = {"PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32", "FLOAT": "float32"}
+"""What the samples are before they are bytes; of 24 bits, the upper three bytes of an int32."""
 
 
 class Encoder:
     """Encodes chunk after chunk into the same memory."""
 
     def __init__(self, subtype: str) -> None:
-        self._float = subtype == "FLOAT"
+        if sys.byteorder != "little":
+            raise NotImplementedError("sound files are written on little-endian machines only")
         self._bits = 8 * SAMPLE_BYTES[subtype]
-        self._same = np.dtype({"PCM_16": "<i2", "PCM_32": "<i4", "FLOAT": "<f4"}.get(subtype, "V"))
-        self._memory: dict[str, NDArray[Any]] = {}
+        self._dtype = np.dtype(_DTYPES[subtype])
+        self._packed = subtype == "PCM_24"
+        self._memory = np.empty((3, 0), np.int32)
+        self._make_room((0,))
 
     def encode(self, samples: Samples) -> NDArray[Any]:
         """Return the samples' bytes as a contiguous array, which the next call overwrites.
 
         It is ``samples`` itself if that is what stands in the file already.
         """
-        if samples.dtype == self._same:
-            if samples.flags.c_contiguous:
-                return samples
-            same = self._room(samples, self._same.str)
-            np.copyto(same, samples)
-            return same
-        if self._float:
-            return self._to_float(samples)
-        if samples.dtype.kind == "f":
-            integers = self._from_float(samples)
+        data: NDArray[Any] = np.ascontiguousarray(samples)
+        if data.dtype == self._dtype and not self._packed:
+            return data
+        if data.shape != self._shape:
+            self._make_room(data.shape)
+        if self._dtype.kind == "f":
+            scale = np.float64(2.0 ** (1 - 8 * data.dtype.itemsize))
+            np.multiply(data, scale, out=self._out, casting="same_kind")
+        elif data.dtype.kind == "f":
+            round_into(data, self._bits, self._out)
         else:
-            integers = self._from_integers(samples)
-        if self._bits == 32:
-            return integers
-        if self._bits == 16:
-            narrow = self._room(samples, "<i2")
-            np.copyto(narrow, integers, casting="unsafe")
-            return narrow
-        packed = self._room(samples, "u1", 3)
-        four = integers.view(np.uint8).reshape(*samples.shape, 4)
-        for byte in range(3):
-            packed[..., byte] = four[..., byte]
-        return packed
+            self._from_integers(data)
+        return self._pack() if self._packed else self._out
 
-    def _room(self, samples: Samples, dtype: str, *more: int) -> NDArray[Any]:
-        """Return an array of the samples' shape in memory that is kept for the next chunk."""
-        shape = (*samples.shape, *more)
-        count = samples.size * (more[0] if more else 1)
-        memory = self._memory.get(dtype)
-        if memory is None or memory.size < count:
-            memory = self._memory[dtype] = np.empty(count, dtype)
-        return memory[:count].reshape(shape)
+    def _make_room(self, shape: tuple[int, ...]) -> None:
+        """Lay arrays of that shape over memory that is kept, and grows when it must."""
+        size = math.prod(shape)
+        if size > self._memory.shape[1]:
+            self._memory = np.empty((3, size), np.int32)
+        out, wide, packed = self._memory
+        self._shape = shape
+        self._out: NDArray[Any] = out.view(self._dtype)[:size].reshape(shape)
+        self._wide = wide[:size].reshape(shape)
+        self._upper = self._wide.view(np.int16).reshape(*shape, 2)[..., 1]
+        four = self._out.view(np.uint8).reshape(*shape, self._dtype.itemsize)
+        self._bytes = packed.view(np.uint8)[: 3 * size].reshape(*shape, 3)
+        # Three long runs are four times as fast as many of three bytes.
+        planes = range(3) if self._packed else ()
+        self._planes = [(self._bytes[..., i], four[..., i + 1]) for i in planes]
 
-    def _to_float(self, samples: Samples) -> NDArray[Any]:
-        floats = self._room(samples, "<f4")
-        scale = 2.0 ** (1 - 8 * samples.dtype.itemsize)
-        np.multiply(samples, np.float64(scale), out=floats, casting="same_kind")
-        return floats
-
-    def _from_float(self, samples: Samples) -> NDArray[Any]:
-        # A float32 holds the largest integer of 24 bits, not that of 32.
-        scaled = self._room(samples, "f8" if self._bits == 32 else "f4")
-        scale = 2.0 ** (self._bits - 1)
-        # Clipped first: scaled, what is far beyond full scale would overflow.
-        np.clip(samples, -1, 1, out=scaled)
-        scaled *= scale
-        np.rint(scaled, out=scaled)
-        np.minimum(scaled, scale - 1, out=scaled)
-        # A NaN has no integer; what the cast makes of it depends on the machine.
-        if np.isnan(scaled.sum()):
-            scaled[np.isnan(scaled)] = 0
-        integers = self._room(samples, "<i4")
-        np.copyto(integers, scaled, casting="unsafe")
-        return integers
-
-    def _from_integers(self, samples: Samples) -> NDArray[Any]:
-        integers = self._room(samples, "<i4")
-        np.copyto(integers, samples)
-        wider = self._bits - 8 * samples.dtype.itemsize
-        if wider > 0:
-            integers <<= wider
-        elif wider < 0:
+    def _from_integers(self, samples: Samples) -> None:
+        wide = self._wide if self._bits == 16 else self._out
+        np.copyto(wide, samples)
+        if samples.dtype.itemsize == 2:
+            wide <<= 16
+        elif self._bits < 32:
             # To the nearest, halves upwards, without overflowing on the way.
-            integers >>= -wider - 1
-            integers += 1
-            integers >>= 1
-            np.minimum(integers, 2 ** (self._bits - 1) - 1, out=integers)
-        return integers
+            narrower = 32 - self._bits
+            wide >>= narrower - 1
+            wide += 1
+            wide >>= 1
+            np.minimum(wide, 2 ** (self._bits - 1) - 1, out=wide)
+            wide <<= narrower
+        if self._bits == 16:
+            np.copyto(self._out, self._upper)
+
+    def _pack(self) -> NDArray[Any]:
+        """Leave the lowest of four bytes out."""
+        for to, byte in self._planes:
+            np.copyto(to, byte)
+        return self._bytes

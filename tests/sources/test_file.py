@@ -13,6 +13,7 @@ import soundfile
 import stream_audio
 from stream_audio import (
     AudioSource,
+    Backlog,
     ChannelSink,
     ConfigError,
     ConfigTypeError,
@@ -59,7 +60,7 @@ def decoded(path):
 
 def play(source, **config):
     """Run a session with one source to its end; returns the samples and the report."""
-    channel = ChannelSink(limit_bytes=2**31)
+    channel = ChannelSink(backlog=Backlog(2**31))
     builder = StreamAudio.builder().add_source("file", source).format(FormatPreset.NATIVE)
     session = builder.add_sink(channel).config(StreamConfig(**config)).start()
     with session:
@@ -93,7 +94,7 @@ def test_a_loop_is_exact_to_the_frame(tmp_path, name):
     rate = FORMATS[name][2]
     frames = 3 * len(once) + 1001
     source = AudioSource.file(path, pace="freewheel", loop=True)
-    channel = ChannelSink(limit_bytes=2**31)
+    channel = ChannelSink(backlog=Backlog(2**31))
     builder = StreamAudio.builder().add_source("file", source).format(FormatPreset.NATIVE)
     with builder.add_sink(channel).duration(frames / rate).start() as session:
         samples = np.concatenate([chunk.data for chunk in channel])
@@ -134,7 +135,7 @@ def test_a_source_can_be_played_again(tmp_path):
 def test_two_sessions_may_play_one_file_at_a_time(tmp_path):
     path = make(tmp_path / "a.flac")
     builder = StreamAudio.builder().format(FormatPreset.NATIVE)
-    channels = [ChannelSink(limit_bytes=2**30) for _ in "ab"]
+    channels = [ChannelSink(backlog=Backlog(2**30)) for _ in "ab"]
     for name, channel in zip("ab", channels, strict=True):
         builder.add_source(name, AudioSource.file(path, pace="freewheel"))
         builder.add_sink(channel, sources=name)
@@ -149,7 +150,7 @@ def test_two_sessions_may_play_one_file_at_a_time(tmp_path):
 
 def test_in_real_time_each_chunk_comes_when_it_would_have_been_captured(tmp_path):
     path = make(tmp_path / "a.wav", 3.0)
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     builder = StreamAudio.builder().add_source("file", AudioSource.file(path))
     builder.format(FormatPreset.NATIVE).add_sink(channel)
     with builder.config(StreamConfig(clock=VirtualClock())).start():
@@ -194,6 +195,29 @@ def test_a_small_ring_and_a_slow_sink_lose_nothing_of_a_freewheeling_file(tmp_pa
     np.testing.assert_array_equal(np.concatenate(sink.pieces), decoded(path))
 
 
+def test_a_slow_sink_of_its_own_thread_holds_the_file_up_and_loses_nothing(tmp_path):
+    class Slow:
+        def __init__(self, clock):
+            self.clock = clock
+            self.pieces = []
+
+        def write(self, chunk):
+            self.clock.sleep(0.2)
+            self.pieces.append(chunk.data)
+
+    path = make(tmp_path / "a.flac", 20.0)
+    clock = VirtualClock()
+    sink = Slow(clock)
+    source = AudioSource.file(path, pace="freewheel")
+    builder = StreamAudio.builder().add_source("file", source).format(FormatPreset.NATIVE)
+    builder.add_sink(sink, backlog=Backlog("300 ms")).config(StreamConfig(clock=clock))
+    with builder.start() as session:
+        assert session.wait(GIVE_UP)
+    assert session.report().balanced
+    assert session.report().sinks["Slow"].dropped == 0
+    np.testing.assert_array_equal(np.concatenate(sink.pieces), decoded(path))
+
+
 def test_a_file_in_real_time_waits_for_room_too(tmp_path):
     path = make(tmp_path / "a.wav", 1.0)
     samples, report = play(
@@ -207,7 +231,7 @@ def test_virtual_runs_are_the_same_to_the_nanosecond(tmp_path):
     path = make(tmp_path / "a.mp3")
 
     def run():
-        channel = ChannelSink(limit_bytes=2**30)
+        channel = ChannelSink(backlog=Backlog(2**30))
         builder = StreamAudio.builder().add_source("file", AudioSource.file(path))
         builder.format(FormatPreset.NATIVE).add_sink(channel)
         with builder.config(StreamConfig(clock=VirtualClock())).start():
@@ -219,7 +243,7 @@ def test_virtual_runs_are_the_same_to_the_nanosecond(tmp_path):
 def test_a_stop_in_the_middle_keeps_what_was_played(tmp_path):
     path = make(tmp_path / "a.wav", 20.0)
     clock = VirtualClock(auto=False)
-    channel = ChannelSink(limit_bytes=2**30)
+    channel = ChannelSink(backlog=Backlog(2**30))
     builder = StreamAudio.builder().add_source("file", AudioSource.file(path))
     builder.format(FormatPreset.NATIVE).add_sink(channel)
     with builder.config(StreamConfig(clock=clock)).start() as session:

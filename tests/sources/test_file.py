@@ -195,7 +195,10 @@ def test_a_small_ring_and_a_slow_sink_lose_nothing_of_a_freewheeling_file(tmp_pa
     np.testing.assert_array_equal(np.concatenate(sink.pieces), decoded(path))
 
 
-def test_a_slow_sink_of_its_own_thread_holds_the_file_up_and_loses_nothing(tmp_path):
+@pytest.mark.parametrize("limit", ["300 ms", "32 MiB"])
+def test_a_slow_sink_of_its_own_thread_holds_the_file_up_and_loses_nothing(tmp_path, limit):
+    """However long it takes for what waits at the end: nobody has asked for a stop."""
+
     class Slow:
         def __init__(self, clock):
             self.clock = clock
@@ -210,7 +213,7 @@ def test_a_slow_sink_of_its_own_thread_holds_the_file_up_and_loses_nothing(tmp_p
     sink = Slow(clock)
     source = AudioSource.file(path, pace="freewheel")
     builder = StreamAudio.builder().add_source("file", source).format(FormatPreset.NATIVE)
-    builder.add_sink(sink, backlog=Backlog("300 ms")).config(StreamConfig(clock=clock))
+    builder.add_sink(sink, backlog=Backlog(limit)).config(StreamConfig(clock=clock))
     with builder.start() as session:
         assert session.wait(GIVE_UP)
     assert session.report().balanced

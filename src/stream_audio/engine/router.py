@@ -527,19 +527,25 @@ class Router:
         self._move_until(lambda: False, hold=False)
         self._refuse_commands()
         self._run_commands()  # the last ones
-        self._close_deliveries()
+        # Sources that wait for their sinks lose nothing at their end either.
+        all_wait = all(inlet.source.freewheel for inlet in self.inlets.values())
+        self._close_deliveries(patient=all_wait and not self._stop_requested)
         for inlet in self.inlets.values():
             inlet.close()
 
-    def _close_deliveries(self) -> None:
-        self._give_up_at = min(self._give_up_at, self.clock.now() + self._stop_timeout)
+    def _close_deliveries(self, *, patient: bool = False) -> None:
+        if not patient:
+            self._give_up_at = min(self._give_up_at, self.clock.now() + self._stop_timeout)
         for delivery in self.deliveries.values():
             if all(leaving.delivery is not delivery for leaving in self._leaving):
                 delivery.close()
         for delivery in self.deliveries.values():
             # A stop that is asked for meanwhile may have less patience.
-            delivery.wait(lambda: self._give_up_at - self.clock.now(), self.sleeper.wait)
+            delivery.wait(self._patience_left, self.sleeper.wait)
         self._see_off()
+
+    def _patience_left(self) -> float:
+        return min(self._give_up_at - self.clock.now(), 3600.0)
 
     def _finish_after_crash(self) -> None:
         steps: list[Callable[[], object]] = [inlet.stop for inlet in self.inlets.values()]

@@ -58,6 +58,7 @@ from stream_audio.sinks.file import FileSink
 from stream_audio.sinks.trigger import TriggerSink
 from stream_audio.sources.audio_source import AudioSource
 from stream_audio.stats import MemoryUse, SessionStats, SinkStats, SourceStats
+from stream_audio.transcoding import transcode
 
 __all__ = [
     "AmbiguousDeviceError",
@@ -131,4 +132,5 @@ __all__ = [
     "open",
     "record",
     "repair",
+    "transcode",
 ]

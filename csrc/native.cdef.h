@@ -122,6 +122,15 @@ void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t
 int64_t sa_timeline_time_of(const sa_timeline *timeline, double position);
 int64_t sa_timeline_hand_over_of(const sa_timeline *timeline, double position);
 
+/* pace.h */
+#define SA_PACE_PACKETS ...
+typedef struct {
+    uint64_t packets;
+    ...;
+} sa_pace;
+void sa_pace_note(sa_pace *pace, int64_t end, int64_t entry_ns);
+int64_t sa_pace_due(const sa_pace *pace, int64_t end, double frame_ns);
+
 /* reader.h */
 #define SA_CHUNK_COLUMNS ...
 typedef struct {

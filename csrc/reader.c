@@ -114,6 +114,7 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
         progress->ring_lost += packet->lost_before;
         progress->host_lost += host_lost;
     }
+    sa_pace_note(&reader->pace, reader->packet_position + packet->frames, packet->entry_ns);
     progress->packets++;
     progress->last_entry_ns = packet->entry_ns;
     sa_histogram_record(&reader->callbacks, packet->duration_ns);
@@ -241,8 +242,7 @@ void sa_reader_read(sa_reader *reader) {
     }
 }
 
-/* When the packet that finishes the chunk should arrive; reckoned from the loop, which has the
- * jitter filtered out, so one early or late packet does not shift it. */
+/* When to look for the packet that finishes the chunk. */
 static int64_t next_due(const sa_reader *reader, int64_t now) {
     if (reader->freewheel) {
         return now + FREEWHEEL_LOOK_NS;
@@ -255,7 +255,7 @@ static int64_t next_due(const sa_reader *reader, int64_t now) {
     int64_t loop_frame = reader->timeline.loop_frame;
     int64_t missing = smaller(reader->chunk_frames - have, reader->limit - loop_frame);
     int64_t end = loop_frame + (missing + period - 1) / period * period;
-    int64_t due = sa_timeline_hand_over_of(&reader->timeline, (double)end);
+    int64_t due = sa_pace_due(&reader->pace, end, reader->timeline.frame_ns);
     due += (int64_t)((double)reader->chunk_frames * reader->timeline.frame_ns) / CHUNK_PARTS_LATE -
            LEAD_NS;
     if (due > now) {

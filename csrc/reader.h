@@ -8,6 +8,7 @@
 #include "capture.h"
 #include "gaps.h"
 #include "histogram.h"
+#include "pace.h"
 #include "timeline.h"
 
 /* One chunk, a row of int64 columns (so that Python gets all rows of a turn in one go). */
@@ -73,6 +74,7 @@ typedef struct {
     int64_t pending_ring_lost; /* losses that the next chunk will tell of */
     int64_t pending_host_lost;
 
+    sa_pace pace;           /* for the wait */
     sa_histogram callbacks; /* how long each took, ns */
 } sa_reader;
 

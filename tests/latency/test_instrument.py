@@ -121,6 +121,13 @@ def test_known_jitter_of_a_device_is_found():
     assert error["p90"] == pytest.approx(0.0027, rel=WITHIN)
 
 
+def test_jitter_of_a_device_hardly_delays_its_chunks():
+    """The router looks from when the quickest callbacks come, not from when they should."""
+    found = measured(["router"], chunks=8000, jitter=0.003, warm_up=10.0)
+    assert found["callback_to"]["router"]["p50"] < 0.0003
+    assert found["callback_to"]["router"]["p90"] < 0.001
+
+
 def test_a_device_that_stalls_shows_in_the_period_not_in_the_latency():
     found = measured(["router"], faults=[Fault.stall(at=100 * PERIOD, seconds=0.5)])
     assert found["period_jitter"]["max"] == pytest.approx(0.5, rel=WITHIN)

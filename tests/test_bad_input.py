@@ -45,6 +45,16 @@ tone = virtual("sine", frames=4800, pace="freewheel")
 endless = virtual("silence", channels=1)
 
 
+class WithPreference:
+    """A sink that asks for a type of sample."""
+
+    def __init__(self, dtype):
+        self.preferred_dtype = dtype
+
+    def write(self, chunk):
+        pass
+
+
 def builder(source=tone):
     return StreamAudio.builder().add_source("mic", source)
 
@@ -173,6 +183,10 @@ SETTINGS = [
     (lambda: builder().add_sink(object()), ConfigTypeError, "no method write(chunk)"),
     (lambda: builder().add_sink("a.wav"), ConfigTypeError, "Use FileSink"),
     (lambda: builder().add_sink(None), ConfigTypeError, "not a sink"),
+    (lambda: builder().add_sink(WithPreference("int8")), ConfigError, "preferred_dtype"),
+    (lambda: builder().add_sink(WithPreference(16)), ConfigTypeError, "preferred_dtype"),
+    (lambda: builder().add_sink(ChannelSink(), format=16_000), ConfigTypeError, "FormatPreset"),
+    (lambda: builder().add_sink(ChannelSink(), format="wav"), ConfigTypeError, "not 'wav'"),
     (lambda: builder().add_sink(ChannelSink(), sources=()), ConfigError, "must not be empty"),
     (lambda: builder().add_sink(ChannelSink(), sources=1), ConfigTypeError, "sources"),
     (lambda: builder().add_sink(ChannelSink(), sources=[["mic"]]), ConfigTypeError, "sources"),

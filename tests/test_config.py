@@ -86,6 +86,15 @@ def test_the_clock_is_one():
         StreamConfig(clock=0.0)
 
 
+def test_there_are_two_ways_with_samples_that_are_no_numbers():
+    for policy in ("pass", "zero"):
+        assert StreamConfig(nonfinite=policy).nonfinite == policy
+    with pytest.raises(ConfigError, match="nonfinite must be one of pass, zero; not 'drop'"):
+        StreamConfig(nonfinite="drop")
+    with pytest.raises(ConfigTypeError, match="nonfinite"):
+        StreamConfig(nonfinite=0.0)
+
+
 def test_it_cannot_be_changed():
     config = StreamConfig()
     with pytest.raises(dataclasses.FrozenInstanceError):

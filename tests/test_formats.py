@@ -1,5 +1,6 @@
 """Formats of a session: what each sink gets, whatever the source has and goes through."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -36,6 +37,7 @@ from stream_audio.testing import Fault, VirtualClock
 from support.signals import decibels, joined, noise, rms, tone
 
 RATE = 48_000
+GUIDE = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
 NATIVE = FormatPreset.NATIVE
 
 
@@ -103,6 +105,20 @@ class OpenPushed:
 
     def close(self):
         self.capture.close()
+
+
+def test_what_the_guide_shows_works(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        AudioSource, "default_device", lambda: AudioSource.virtual(pace="freewheel")
+    )
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    variables = {}
+    exec(compile(code, GUIDE.name, "exec"), variables)
+    assert variables["frames"] == 2 * 16_000
+    assert soundfile.info("take.wav").samplerate == RATE
+    left = soundfile.info("left.wav")
+    assert (left.samplerate, left.channels, left.frames) == (44_100, 1, 88_200)
 
 
 # ---- what a sink gets ----

@@ -149,7 +149,7 @@ class AudioChunk:
     def is_finite(self) -> bool:
         """Whether no sample is infinite or not a number."""
         assert self._squares is not None
-        return math.isfinite(self._squares.sum())
+        return math.isfinite(sum(self._squares.tolist()))
 
     def to_pcm16(self) -> bytes:
         """Little-endian signed 16-bit samples, interleaved; rounded without dither, clipped."""

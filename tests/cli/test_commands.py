@@ -183,6 +183,29 @@ def test_missing_frames_have_an_exit_code_of_their_own(fault, words, tmp_path):
     assert soundfile.info(path).frames > 9000
 
 
+SILENT = """
+import sys
+import stream_audio
+from stream_audio.cli import main
+
+virtual = stream_audio.AudioSource.virtual
+def silent(*arguments, **settings):
+    return virtual("silence", pace="freewheel", frames=240_000)
+stream_audio.AudioSource.virtual = staticmethod(silent)
+sys.argv[0] = "stream-audio"
+main()
+"""
+
+
+def test_a_muted_microphone_is_told_while_it_records(tmp_path):
+    command = [sys.executable, "-c", SILENT]
+    result = record(tmp_path / "take.wav", "-d", 5, command=command)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (told,) = [line for line in result.stderr.splitlines() if "silence" in line]
+    assert told.startswith("nothing but exact silence for 3 s. ")
+    assert "right device" in told
+
+
 # ---- signals ----
 
 

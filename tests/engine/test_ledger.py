@@ -7,7 +7,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from stream_audio import Gap, GapCause, Pause
-from stream_audio.engine.ledger import Ledger, RouteAccount, SinkAccount, SourceAccount
+from stream_audio.engine.ledger import (
+    ConversionAccount,
+    Ledger,
+    RouteAccount,
+    SinkAccount,
+    SourceAccount,
+)
 
 # A loaded machine is slow, which is no failure.
 seeded = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -194,6 +200,29 @@ def test_a_route_of_one_rate_offers_each_frame(rate, spans):
             route.extend(position, frames)
             position += frames
     assert route.offered == sum(sum(chunks) for _, chunks in spans)
+
+
+def test_a_conversion_must_make_or_lose_what_its_spans_come_to():
+    account = ConversionAccount(48_000, 16_000, made=1600)
+    account.extend(0, 4800)
+    account.extend(9600, 4800)
+    (problem,) = account.problems("conversion of mic")
+    assert problem == (
+        "conversion of mic, 48000 to 16000 Hz: made 1600 + lost 0, but the spans that were "
+        "converted come to 3200"
+    )
+    account.lost = 1600
+    assert account.problems("conversion of mic") == []
+
+
+def test_a_conversion_that_was_wrong_is_not_forgotten_with_its_end():
+    ledger = Ledger()
+    right, wrong = ConversionAccount(48_000, 16_000), ConversionAccount(48_000, 16_000, made=1)
+    for account in (right, wrong):
+        ledger.open_conversion("mic", account)
+        ledger.close_conversion(account)
+    (problem,) = ledger.problems()
+    assert "made 1" in problem
 
 
 def test_a_route_that_carried_nothing_offers_nothing():

@@ -23,7 +23,7 @@ class Watched:
         self.chunks = []
         settings = {"silence_is_normal": False, "zero": False} | settings
         own = range(channels) if own is None else own
-        self.watch = SignalWatch("mic", self.account, own, **settings)
+        self.watch = SignalWatch("mic", self.account, channels, own, **settings)
 
     def hear(self, samples):
         samples = np.asarray(samples, np.float32)

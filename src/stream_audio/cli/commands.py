@@ -26,9 +26,11 @@ from stream_audio import (
     AudioFormat,
     AudioSource,
     DeviceNotFoundError,
+    DigitalSilence,
     FileSink,
     Session,
     StreamAudioError,
+    StreamEvent,
 )
 from stream_audio.cli.meter import LevelMeter, make_progress
 from stream_audio.report import SessionReport
@@ -139,6 +141,7 @@ def record(
             .format(AudioFormat(rate, channels))
             .add_sink(FileSink(out, subtype=subtype, overwrite=overwrite))
             .add_sink(meter, name="meter")
+            .on_event(_warn)
         )
         if duration is not None:
             builder.duration(duration)
@@ -176,6 +179,17 @@ def repair(
         print(json.dumps(report.to_dict()))
     else:
         _out.print(str(report), highlight=False, soft_wrap=True, markup=False)
+
+
+def _warn(event: StreamEvent) -> None:
+    """Tell what a user can mend while the recording runs."""
+    if isinstance(event, DigitalSilence):
+        _err.print(
+            f"nothing but exact silence for {event.seconds:.0f} s. {event.hint}",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _source(device: str | None, *, fallback_virtual: bool) -> Source:

@@ -243,6 +243,7 @@ class Router:
         self._watches[inlet.name] = SignalWatch(
             inlet.name,
             inlet.account,
+            inlet.source.channels,
             inlet.source.own_channels,
             silence_is_normal=inlet.source.silence_is_normal,
             zero=self.config.nonfinite == "zero",

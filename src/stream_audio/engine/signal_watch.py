@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +32,7 @@ _HINTS = {
 
 
 class SignalWatch:
-    """Looks at each chunk of one source, at the cost of one sum over its channels' levels.
+    """Looks at each chunk of one source, at the cost of two sums over its channels' levels.
 
     Parameters
     ----------
@@ -41,6 +40,8 @@ class SignalWatch:
         The source's id.
     account : SourceAccount
         Where samples that are no finite numbers are counted.
+    channels : int
+        Of each chunk.
     own : sequence of int
         The channels that make up the source; silence of the others does not count.
     silence_is_normal : bool
@@ -53,6 +54,7 @@ class SignalWatch:
         self,
         source: str,
         account: SourceAccount,
+        channels: int,
         own: Sequence[int],
         *,
         silence_is_normal: bool,
@@ -60,7 +62,8 @@ class SignalWatch:
     ) -> None:
         self._source = source
         self._account = account
-        self._own = list(own)
+        self._own = tuple(own)
+        self._all = self._own == tuple(range(channels))
         self._silence_is_normal = silence_is_normal
         self._zero = zero
         self._silent_frames = 0
@@ -70,12 +73,11 @@ class SignalWatch:
 
     def look(self, chunk: AudioChunk, now: float) -> tuple[AudioChunk, list[StreamEvent]]:
         """Return the chunk, cleaned if that is wanted, and what there is to tell."""
-        assert chunk._squares is not None
-        if not math.isfinite(chunk._squares.sum()):
+        if not chunk.is_finite:
             chunk = self._count(chunk)
         assert chunk._squares is not None
-        squares = chunk._squares[self._own]
-        energy = float(squares.sum())
+        squares = chunk._squares.tolist()  # for so few, numpy takes longer
+        energy = sum(squares) if self._all else sum(squares[i] for i in self._own)
         events: list[StreamEvent] = []
         if not self._silence_is_normal:
             if energy == 0.0:
@@ -111,8 +113,7 @@ class SignalWatch:
 
     def _loud(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
         assert chunk._peaks is not None
-        peaks = chunk._peaks[self._own]
-        self._clipped.update(self._own[i] for i in np.flatnonzero(peaks >= FULL_SCALE))
+        self._clipped.update(i for i in self._own if chunk._peaks[i] >= FULL_SCALE)
         if not self._clipped or chunk.frame < self._next_clipping:
             return []
         channels, self._clipped = tuple(sorted(self._clipped)), set()

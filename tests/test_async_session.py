@@ -596,6 +596,41 @@ def test_an_async_sink_can_be_added_and_removed_while_the_session_runs(loop):
     run_on(loop, main())
 
 
+def test_a_stuck_async_sink_is_cancelled_when_it_is_given_up(loop):
+    class Stuck:
+        cancelled = False
+
+        async def write(self, chunk):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+
+    async def main():
+        sink = Stuck()
+        channel = ChannelSink()
+        # On real time: virtual time stands still while a sink is busy.
+        source, clock = counter(RATE, pace="freewheel"), StreamConfig().clock
+        async with builder_of(source, sink, channel, clock=clock) as session:
+            chunks = await _all_of_a_second(channel)
+            report = await session.aclose(timeout=0)
+        while not sink.cancelled:
+            await asyncio.sleep(0)
+        assert report.balanced
+        assert report.sinks["Stuck"].delivered == 0
+        assert check_counts(chunks, 0) == RATE
+
+    async def _all_of_a_second(channel):
+        chunks = []
+        while not chunks or chunks[-1].end < RATE:
+            chunks.append(await channel.aget())  # the session waits for the other one
+        return chunks
+
+    run_on(loop, main())
+    assert left_behind() == []
+
+
 def test_what_would_wait_for_its_own_loop_is_refused(loop):
     async def main():
         with pytest.raises(SessionStateError, match="event loop") as caught:

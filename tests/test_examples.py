@@ -242,7 +242,8 @@ def test_meeting_records_each_side_pauses_and_keeps_what_was_just_said(tmp_path)
         mark, _ = soundfile.read(folder / f"mark-1-{side}.wav", dtype="int16")
         whole, _ = soundfile.read(folder / f"{side}.wav", dtype="int16")
         assert len(mark) >= 48_000 * 9 // 10
-        np.testing.assert_allclose(mark, whole[: len(mark)], atol=1)
+        # Both are rounded to 16 bits on their own, the recording with dither.
+        np.testing.assert_allclose(mark, whole[: len(mark)], atol=3)
 
 
 def wait_for_server(client):

@@ -16,6 +16,7 @@ from stream_audio.engine.ledger import SinkAccount
 from stream_audio.errors import SinkError
 from stream_audio.events import StreamEvent
 from stream_audio.gap import GapCause
+from stream_audio.sinks.loop_sink import LoopSink
 
 _log = logging.getLogger("stream_audio")
 
@@ -117,6 +118,8 @@ class WorkerDelivery(Delivery):
         """Leave the worker to its fate: what it holds, and what waits for it, is dropped."""
         self._abandoned = True
         self._arrived.set()  # should it sleep between two tries
+        if isinstance(self.sink, LoopSink):
+            self.sink.abandon()
         self._drop(self.backlog.drop_all(self._late))
         if self.error is None:
             self._on_failure = "detach"

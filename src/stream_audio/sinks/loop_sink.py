@@ -13,6 +13,7 @@ from stream_audio.event_loop import loop_of_caller, running_loop
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Future
 
     from stream_audio.sinks.base import SinkInfo
 
@@ -60,6 +61,7 @@ class LoopSink:
     def __init__(self, sink: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.as_given = sink
         self._loop = loop
+        self._under_way: Future[Any] | None = None
 
     @property
     def unread(self) -> int:
@@ -82,6 +84,11 @@ class LoopSink:
     def discard(self) -> object:
         """Undo the start of a sink that never got a chunk."""
         return self._call("discard" if hasattr(self.as_given, "discard") else "stop")
+
+    def abandon(self) -> None:
+        """Cancel the call that is under way: nobody waits for it any more; on any thread."""
+        if self._under_way is not None:
+            self._under_way.cancel()
 
     def waits_for_caller(self) -> bool:
         """Whether the calling thread is that of the loop, so that a call could never end."""
@@ -109,6 +116,7 @@ class LoopSink:
         context.run(_called.set, self)
         try:
             called = context.run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
+            self._under_way = called
         except RuntimeError as error:
             coroutine.close()
             raise self._loop_is_gone() from error

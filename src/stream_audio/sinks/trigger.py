@@ -96,6 +96,13 @@ class TriggerSink:
         return str(getattr(self._given, "name", None) or type(self).__name__)
 
     @property
+    def preferred_dtype(self) -> str:
+        """The type of samples that the inner sink asks for."""
+        if self._makes_sinks:
+            return "float32"
+        return str(getattr(self._given, "preferred_dtype", "float32"))
+
+    @property
     def unread(self) -> int:
         """Of an inner channel: frames that wait to be read."""
         return int(getattr(self.inner, "unread", 0))

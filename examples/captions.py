@@ -2,7 +2,7 @@
 
 pip install pocketsphinx                     its model for English comes with it
 python examples/captions.py
-python examples/captions.py --file talk.wav  without a microphone; 16 kHz, mono
+python examples/captions.py --file talk.wav  without a microphone
 """
 
 import argparse

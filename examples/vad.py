@@ -2,7 +2,7 @@
 
 pip install webrtcvad-wheels
 python examples/vad.py
-python examples/vad.py --file talk.wav       without a microphone; 16 kHz, mono
+python examples/vad.py --file talk.wav       without a microphone
 """
 
 import argparse

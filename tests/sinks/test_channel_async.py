@@ -19,6 +19,7 @@ from stream_audio import (
     SourceInfo,
 )
 from stream_audio.event_loop import LoopWaker, waker_of
+from stream_audio.sinks.queue_target import queue_target
 from support.chunks import make_chunk
 from support.loops import GIVE_UP, LOOPS, run_on
 
@@ -349,9 +350,9 @@ def test_aget_outside_an_event_loop_is_refused(loop):
 # ---- an asyncio.Queue instead ----
 
 
-def filled_queue(maxsize, frames, **settings):
+def filled_queue(maxsize, frames):
     target = asyncio.Queue(maxsize)
-    channel = ChannelSink(target, **settings)
+    channel = ChannelSink(target)
     channel.start(INFO)
     return target, channel, [gap for frame in range(frames) for gap in channel.write(chunk(frame))]
 
@@ -421,15 +422,17 @@ def test_the_end_waits_for_room_in_an_asyncio_queue(loop):
     assert run_on(loop, main()) == [0, 1]
 
 
-def test_a_closed_loop_leaves_the_channel_to_drop_its_oldest(loop):
+def test_a_closed_loop_leaves_what_waits_for_it_to_drop_its_oldest(loop):
     async def main():
-        return filled_queue(0, 0, backlog=Backlog(3 * 4))[1]
+        target = queue_target(asyncio.Queue(), 3 * 4)
+        target.start()
+        return target
 
-    channel = run_on(loop, main())
-    dropped = [gap for frame in range(5) for gap in channel.write(chunk(frame))]
+    target = run_on(loop, main())
+    dropped = [gap for frame in range(5) for gap in target.put(chunk(frame))]
     assert dropped == [lost(0, 1), lost(1, 1)]
-    assert channel.unread == 3
-    assert channel.stop() == ()
+    assert target.unread == 3
+    assert target.close() == ()
 
 
 def test_an_asyncio_queue_needs_an_event_loop(loop):

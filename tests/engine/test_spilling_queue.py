@@ -2,6 +2,9 @@
 
 import errno
 import os
+import random
+import sys
+import threading
 import weakref
 
 import numpy as np
@@ -204,6 +207,62 @@ def test_the_report_knows_the_most_that_ever_waited(setup):
     setup.taken()
     setup.put(2, 60)
     assert setup.queue.highest_bytes == 240
+
+
+@pytest.fixture
+def eager_switching():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_three_threads_lose_no_frame_between_them(setup, eager_switching):
+    """One puts, one takes now and then, one spills; the disk fills for a while."""
+    queue = setup.queue
+    count = 10_000
+    put_all, dropped = threading.Event(), []
+
+    def put():
+        for i in range(count):
+            if i == count // 2:
+                setup.fault = OSError(errno.ENOSPC, "No space left on device")
+            dropped.extend(queue.put(chunk(10 * i)))
+        put_all.set()
+
+    def spill():
+        while not put_all.is_set() or (queue.memory_bytes > 160 and not queue._failed):
+            queue.spill_step()
+
+    threads = [threading.Thread(target=put), threading.Thread(target=spill)]
+    for thread in threads:
+        thread.start()
+    told = in_gaps = 0
+    pauses = random.Random(1)
+    while True:
+        finished = put_all.is_set()
+        one = queue.take()
+        if one is None:
+            if finished and not queue.frames:
+                break
+            continue
+        for gap in one.gaps:
+            assert (gap.frame, gap.cause) == (told, GapCause.BACKLOG_FULL)
+            told = gap.end
+            in_gaps += gap.frames
+        assert one.frame == told
+        np.testing.assert_array_equal(one.data, chunk(one.frame).data)
+        told = one.end
+        if pauses.random() < 0.01:
+            put_all.wait(0.002)  # falls behind
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert told == 10 * count
+    dropped += queue.dropped()
+    assert in_gaps == sum(gap.frames for gap in dropped)
+    assert (queue.frames, queue.bytes, queue.disk_bytes) == (0, 0, 0)
+    assert setup.opened > 0
 
 
 # ---- the file ----

@@ -35,16 +35,24 @@ sa_clock *sa_clock_real(void) {
     return &real_clock;
 }
 
-int64_t sa_clock_boot_now(const sa_clock *clock) {
+int64_t sa_clock_suspended(const sa_clock *clock) {
     if (clock->is_virtual) {
-        return sa_clock_now(clock);
+        return atomic_load_explicit(&clock->virtual_suspended_ns, memory_order_relaxed);
     }
 #ifdef CLOCK_BOOTTIME
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    /* Three readings without a break between them, or the break would count as suspended. */
+    static const int64_t at_once_ns = 1000 * 1000;
+    int64_t before;
+    int64_t after;
+    struct timespec boot;
+    do {
+        before = sa_clock_now(clock);
+        clock_gettime(CLOCK_BOOTTIME, &boot);
+        after = sa_clock_now(clock);
+    } while (after - before > at_once_ns);
+    return (int64_t)boot.tv_sec * 1000000000 + boot.tv_nsec - before;
 #else
-    return sa_clock_now(clock);
+    return 0;
 #endif
 }
 
@@ -152,6 +160,7 @@ sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns) {
     }
     clock->head.is_virtual = true;
     atomic_init(&clock->head.virtual_now_ns, start_ns);
+    atomic_init(&clock->head.virtual_suspended_ns, 0);
     clock->limit_ns = limit_ns;
     pthread_mutex_init(&clock->mutex, NULL);
     monotonic_cond_init(&clock->idle);
@@ -180,6 +189,10 @@ bool sa_virtual_clock_run_until(sa_clock *head, int64_t limit_ns, int64_t timeou
     }
     pthread_mutex_unlock(&clock->mutex);
     return arrived;
+}
+
+void sa_virtual_clock_suspend(sa_clock *clock, int64_t span_ns) {
+    atomic_fetch_add(&clock->virtual_suspended_ns, span_ns);
 }
 
 sa_sleeper *sa_sleeper_create(sa_clock *clock) {

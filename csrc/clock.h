@@ -25,6 +25,7 @@ typedef struct sa_sleeper sa_sleeper;
 struct sa_clock {
     bool is_virtual;
     _Atomic int64_t virtual_now_ns;
+    _Atomic int64_t virtual_suspended_ns;
 };
 
 /* Now, in ns. On the audio thread's path: one vDSO call, or one atomic load on a virtual clock. */
@@ -40,8 +41,9 @@ static inline int64_t sa_clock_now(const sa_clock *clock) {
 /* The process's real clock; never destroyed. */
 sa_clock *sa_clock_real(void);
 
-/* Like sa_clock_now, but counting the time the machine was suspended, where the system tells. */
-int64_t sa_clock_boot_now(const sa_clock *clock);
+/* For how many ns the machine was suspended so far, while sa_clock_now stood still. Linux tells;
+ * elsewhere it is 0 (on macOS sa_clock_now itself runs on). */
+int64_t sa_clock_suspended(const sa_clock *clock);
 
 /* A virtual clock that starts at `start_ns` and may run freely up to `limit_ns`. */
 sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns);
@@ -51,6 +53,9 @@ void sa_virtual_clock_destroy(sa_clock *clock);
  * all its threads sleep again, or false after `timeout_ns` of real time (a thread is stuck outside
  * the clock). */
 bool sa_virtual_clock_run_until(sa_clock *clock, int64_t limit_ns, int64_t timeout_ns);
+
+/* Suspends the virtual machine for so long, in no time. */
+void sa_virtual_clock_suspend(sa_clock *clock, int64_t span_ns);
 
 sa_sleeper *sa_sleeper_create(sa_clock *clock);
 void sa_sleeper_destroy(sa_sleeper *sleeper);

@@ -1,13 +1,70 @@
 #include "gaps.h"
 
-void sa_gaps_init(sa_gaps *gaps, sa_capture *capture, int64_t hold_ns) {
-    *gaps = (sa_gaps){.capture = capture, .hold_ns = hold_ns};
+#include <math.h>
+
+void sa_gaps_init(sa_gaps *gaps, sa_capture *capture, bool paced, int64_t hold_ns) {
+    *gaps = (sa_gaps){.capture = capture, .paced = paced, .hold_ns = hold_ns};
+    sa_lateness_init(&gaps->lateness, capture, hold_ns);
 }
 
-/* The packet's host frame, unwrapped next to that of the last judged packet: 32 bits wrap after a
- * day at 48 kHz; their signed difference does not. */
+static int64_t frames_in(const sa_gaps *gaps, int64_t span_ns) {
+    return llround((double)span_ns * 1e-9 * gaps->capture->sample_rate);
+}
+
+/* ---- the machine's sleep ---- */
+
+/* The packet after the longest pause since `since_ns` is the first after the sleep; if the pause
+ * lasts still, it is the next to come. */
+static int64_t first_entry_after_sleep(sa_gaps *gaps, int64_t since_ns, int64_t now_ns) {
+    sa_ring *packets = &gaps->capture->packets;
+    int64_t before = gaps->last_ns;
+    int64_t longest = 0;
+    int64_t found = now_ns;
+    uint64_t waiting = sa_ring_available(packets, UINT64_MAX);
+    for (uint64_t i = 0; i < waiting; i++) {
+        const sa_packet *packet = sa_ring_peek(packets, i);
+        if (packet->entry_ns > since_ns && packet->entry_ns - before > longest) {
+            longest = packet->entry_ns - before;
+            found = packet->entry_ns;
+        }
+        before = packet->entry_ns;
+    }
+    return now_ns - before > longest ? now_ns : found;
+}
+
+void sa_gaps_look(sa_gaps *gaps, int64_t now_ns, int64_t suspended_ns, int64_t due_ns) {
+    int64_t since_ns = gaps->standstill.looked_ns;
+    int64_t slept_ns = sa_standstill_look(&gaps->standstill, now_ns, suspended_ns, due_ns);
+    if (slept_ns > 0 && gaps->started && gaps->paced) {
+        gaps->slept_ns += slept_ns;
+        gaps->woke_ns = first_entry_after_sleep(gaps, since_ns, now_ns);
+    }
+}
+
+/* Adds what the machine slept through before the packet, if the host has not counted it. */
+static void add_sleep(sa_gaps *gaps, const sa_packet *packet, sa_verdict *verdict) {
+    if (gaps->slept_ns == 0 || packet->entry_ns < gaps->woke_ns) {
+        return;
+    }
+    int64_t slept = frames_in(gaps, gaps->slept_ns);
+    gaps->slept_ns = 0;
+    verdict->suspended = true;
+    if (!gaps->capture->counted_by_host || verdict->lost < slept) {
+        verdict->lost += slept;
+        gaps->residual -= slept; /* the host's count knows nothing of them */
+    }
+}
+
+/* ---- hosts that count frames ---- */
+
+/* The packet's host frame: of those with its 32 bits (which wrap after a day at 48 kHz) the one
+ * that is next to where the count should be by now. */
 static int64_t unwrapped(const sa_gaps *gaps, const sa_packet *packet) {
-    return gaps->host_frame + (int32_t)(packet->host_frame - (uint32_t)gaps->host_frame);
+    int64_t near = gaps->host_frame;
+    if (gaps->paced) {
+        near += frames_in(gaps, packet->entry_ns - gaps->last_ns);
+    }
+    return near + (int32_t)(packet->host_frame - (uint32_t)near);
 }
 
 /* Frames by which the host's count is ahead of what is accounted for; negative: behind. */
@@ -25,38 +82,88 @@ static void settle_residual(sa_gaps *gaps, const sa_packet *packet) {
     }
 }
 
-int64_t sa_gaps_judge(sa_gaps *gaps, bool finished) {
-    sa_capture *capture = gaps->capture;
-    sa_ring *packets = &capture->packets;
+static bool judge_by_count(sa_gaps *gaps, bool give_up, sa_verdict *verdict) {
+    sa_ring *packets = &gaps->capture->packets;
     const sa_packet *packet = sa_ring_peek(packets, 0);
-    if (!capture->counted_by_host) {
-        return 0;
-    }
-    if (!gaps->started) {
-        gaps->host_frame = packet->host_frame;
-        gaps->residual = gaps->host_frame - packet->position;
-        gaps->started = true;
-        return 0;
-    }
     settle_residual(gaps, packet);
-    bool decide = finished || sa_clock_now(capture->clock) - packet->entry_ns > gaps->hold_ns;
     int64_t lost = frames_ahead(gaps, packet);
-    for (uint64_t ahead = 1; lost > 0; ahead++) {
-        if (sa_ring_available(packets, ahead + 1) <= ahead) {
-            if (!decide) {
-                return SA_UNDECIDED;
+    for (uint64_t i = 1; lost > 0; i++) {
+        if (sa_ring_available(packets, i + 1) <= i) {
+            if (!give_up) {
+                return false;
             }
             break;
         }
         /* While a burst makes the lateness good, it falls from packet to packet. */
-        int64_t next = frames_ahead(gaps, sa_ring_peek(packets, ahead));
+        int64_t next = frames_ahead(gaps, sa_ring_peek(packets, i));
         if (next >= lost) {
             break;
         }
         lost = next;
     }
-    lost = lost > 0 ? lost : 0;
+    verdict->lost = lost > 0 ? lost : 0;
+    gaps->ahead = frames_ahead(gaps, packet) - verdict->lost;
     gaps->host_frame = unwrapped(gaps, packet);
-    gaps->lost += lost;
-    return lost;
+    return true;
+}
+
+/* ---- all ---- */
+
+/* The process stood still since the last packet: nothing can be read from how long this one has
+ * waited before. */
+static int64_t waited_ns(const sa_gaps *gaps, const sa_packet *packet) {
+    int64_t since_ns = packet->entry_ns;
+    if (gaps->standstill.until_ns > since_ns) {
+        since_ns = gaps->standstill.until_ns;
+    }
+    return sa_clock_now(gaps->capture->clock) - since_ns;
+}
+
+static bool judge_by_clock(sa_gaps *gaps, bool finished, int64_t waited, sa_verdict *verdict) {
+    sa_ring *packets = &gaps->capture->packets;
+    const sa_packet *packet = sa_ring_peek(packets, 0);
+    bool expected = sa_standstill_explains(&gaps->standstill, gaps->last_ns, packet->entry_ns, 0);
+    int64_t lost = sa_lateness_judge(&gaps->lateness, packets, finished, waited, expected);
+    if (lost == SA_UNDECIDED) {
+        return false;
+    }
+    verdict->lost = lost;
+    return true;
+}
+
+bool sa_gaps_judge(sa_gaps *gaps, bool finished, sa_verdict *verdict) {
+    sa_capture *capture = gaps->capture;
+    const sa_packet *packet = sa_ring_peek(&capture->packets, 0);
+    *verdict = (sa_verdict){0};
+    if (!gaps->started) {
+        gaps->started = true;
+        gaps->last_ns = packet->entry_ns;
+        gaps->host_frame = packet->host_frame;
+        gaps->residual = gaps->host_frame - packet->position;
+    }
+    int64_t waited = waited_ns(gaps, packet);
+    bool decided = true;
+    if (capture->counted_by_host) {
+        decided = judge_by_count(gaps, finished || waited > gaps->hold_ns, verdict);
+    } else if (gaps->paced) {
+        decided = judge_by_clock(gaps, finished, waited, verdict);
+    }
+    if (!decided) {
+        return false;
+    }
+    int64_t lost_ns = llround((double)verdict->lost / capture->sample_rate * 1e9);
+    verdict->suspended =
+        lost_ns > 0 && gaps->paced &&
+        sa_standstill_explains(&gaps->standstill, gaps->last_ns, packet->entry_ns, lost_ns);
+    add_sleep(gaps, packet, verdict);
+    gaps->lost += verdict->lost;
+    gaps->last_ns = packet->entry_ns;
+    return true;
+}
+
+int64_t sa_gaps_unexplained(const sa_gaps *gaps) {
+    if (gaps->capture->counted_by_host) {
+        return gaps->ahead;
+    }
+    return sa_lateness_unexplained(&gaps->lateness);
 }

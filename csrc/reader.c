@@ -33,7 +33,7 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
     reader->limit = INT64_MAX;
     reader->last_time_ns = INT64_MIN;
     reader->freewheel = freewheel;
-    sa_gaps_init(&reader->gaps, capture, hold_ns);
+    sa_gaps_init(&reader->gaps, capture, !freewheel, hold_ns);
     sa_timeline_init(&reader->timeline, capture->sample_rate, capture->host_latency_ns);
     return reader;
 }
@@ -88,9 +88,11 @@ static bool open_chunk(sa_reader *reader) {
     set_time(reader, row);
     row[SA_CHUNK_RING_LOST] = reader->pending_ring_lost;
     row[SA_CHUNK_HOST_LOST] = reader->pending_host_lost;
+    row[SA_CHUNK_SUSPENDED] = reader->pending_suspended;
     row[SA_CHUNK_OVERFLOWS] = 0;
     reader->pending_ring_lost = 0;
     reader->pending_host_lost = 0;
+    reader->pending_suspended = 0;
     reader->chunk_open = true;
     return true;
 }
@@ -98,8 +100,8 @@ static bool open_chunk(sa_reader *reader) {
 /* Judges the packet at the head and moves the timeline on; false: later packets must tell. */
 static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     sa_progress *progress = &reader->progress;
-    int64_t host_lost = sa_gaps_judge(&reader->gaps, finished);
-    if (host_lost == SA_UNDECIDED) {
+    sa_verdict verdict;
+    if (!sa_gaps_judge(&reader->gaps, finished, &verdict)) {
         return false;
     }
     reader->packet_judged = true;
@@ -107,14 +109,19 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     reader->packet_position = packet->position + reader->gaps.lost;
     sa_timeline_advance(&reader->timeline, packet, reader->packet_position);
 
-    if (packet->lost_before > 0 || host_lost > 0) {
+    if (packet->lost_before > 0 || verdict.lost > 0) {
         close_chunk(reader); /* a chunk is contiguous */
+        int64_t suspended = verdict.suspended ? verdict.lost : 0;
+        int64_t host_lost = verdict.lost - suspended;
         reader->pending_ring_lost += packet->lost_before;
         reader->pending_host_lost += host_lost;
+        reader->pending_suspended += suspended;
         progress->ring_lost += packet->lost_before;
         progress->host_lost += host_lost;
+        progress->suspended += suspended;
     }
     sa_pace_note(&reader->pace, reader->packet_position + packet->frames, packet->entry_ns);
+    progress->unexplained = sa_gaps_unexplained(&reader->gaps);
     progress->packets++;
     progress->last_entry_ns = packet->entry_ns;
     sa_histogram_record(&reader->callbacks, packet->duration_ns);
@@ -180,16 +187,20 @@ static void finish(sa_reader *reader) {
     int64_t unrecorded = sa_capture_count(reader->capture).unrecorded_loss;
     progress->ring_lost -= reader->pending_ring_lost;
     progress->host_lost -= reader->pending_host_lost;
+    progress->suspended -= reader->pending_suspended;
 
     int64_t room = reader->limit - progress->position;
     int64_t ring_lost = smaller(reader->pending_ring_lost, room);
     int64_t host_lost = smaller(reader->pending_host_lost, room - ring_lost);
-    ring_lost += smaller(unrecorded, room - ring_lost - host_lost);
+    int64_t suspended = smaller(reader->pending_suspended, room - ring_lost - host_lost);
+    ring_lost += smaller(unrecorded, room - ring_lost - host_lost - suspended);
     progress->trailing_ring_lost = ring_lost;
     progress->trailing_host_lost = host_lost;
+    progress->trailing_suspended = suspended;
     progress->ring_lost += ring_lost;
     progress->host_lost += host_lost;
-    progress->position += ring_lost + host_lost;
+    progress->suspended += suspended;
+    progress->position += ring_lost + host_lost + suspended;
     progress->finished = true;
 }
 
@@ -276,11 +287,15 @@ static bool unread(const sa_reader *reader) {
 bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                       int64_t deadline_ns) {
     const sa_clock *clock = sa_sleeper_clock(sleeper);
+    int64_t due = SA_NEVER; /* the caller was busy: nobody knows when it was to be back */
     for (;;) {
         bool ready = false;
+        int64_t came_by = sa_clock_now(clock);
+        int64_t suspended = sa_clock_suspended(clock);
         for (size_t i = 0; i < count; i++) {
             int64_t rows = readers[i]->progress.rows;
             bool finished = readers[i]->progress.finished;
+            sa_gaps_look(&readers[i]->gaps, came_by, suspended, due);
             sa_reader_read(readers[i]);
             const sa_progress *progress = &readers[i]->progress;
             ready |= progress->rows > rows || progress->waiting > 0 ||
@@ -294,13 +309,14 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
         bool arrived = false;
         for (size_t i = 0; i < count; i++) {
             if (!readers[i]->progress.finished) {
-                int64_t due = next_due(readers[i], now);
-                until = due < until ? due : until;
+                int64_t next = next_due(readers[i], now);
+                until = next < until ? next : until;
                 /* The due time was reckoned from the packets read; one that came since would
                  * make the sleep a period too long. */
                 arrived |= unread(readers[i]);
             }
         }
+        due = arrived ? now : until;
         if (!arrived && sa_sleeper_sleep(sleeper, until)) {
             return true;
         }

@@ -20,6 +20,7 @@ enum {
     SA_CHUNK_ARRIVAL_NS, /* entry time of the callback that brought the last frame */
     SA_CHUNK_RING_LOST,  /* frames before it that did not fit into the ring */
     SA_CHUNK_HOST_LOST,  /* frames before it (after those) that the host lost */
+    SA_CHUNK_SUSPENDED,  /* frames before it (after those) missed while all stood still here */
     SA_CHUNK_OVERFLOWS,  /* packets in it that carried the host's overflow flag */
     SA_CHUNK_COLUMNS
 };
@@ -42,8 +43,11 @@ typedef struct {
     int64_t captured;  /* frames read so far */
     int64_t ring_lost; /* frames known not to have fitted, so far */
     int64_t host_lost; /* frames known to have been lost by the host, so far */
+    int64_t suspended; /* frames known to have been missed while all stood still, so far */
     int64_t trailing_ring_lost; /* of those, after the last chunk; known when finished */
     int64_t trailing_host_lost;
+    int64_t trailing_suspended;
+    int64_t unexplained;   /* frames by which it is behind its clock, without a gap; or ahead */
     int64_t position;      /* end of the last packet, every loss counted in */
     int64_t overflows;     /* packets with the host's overflow flag, so far */
     int64_t packets;       /* packets read so far */
@@ -73,6 +77,7 @@ typedef struct {
     int64_t packet_position;
     int64_t pending_ring_lost; /* losses that the next chunk will tell of */
     int64_t pending_host_lost;
+    int64_t pending_suspended;
 
     sa_pace pace;           /* for the wait */
     sa_histogram callbacks; /* how long each took, ns */

@@ -82,6 +82,9 @@ class SourceReport:
     time_quality : "adc" or "callback"
         What ``chunk.time`` means: the time at the converter, as the host tells it, or that of
         the hand-over to the callback less the packet's length.
+    unexplained_frames : int
+        Frames by which the source is behind its clock without a gap that says so, because it cannot
+        be told from jitter yet; negative: ahead of it, for frames that were given up came after all.
     """
 
     captured: int
@@ -102,6 +105,7 @@ class SourceReport:
     drift_error_ppm: float | None = None
     latency: float | None = None
     time_quality: TimeQuality = "callback"
+    unexplained_frames: int = 0
 
     @property
     def seconds(self) -> float:

@@ -19,8 +19,8 @@ HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
 
 CAPTURE = (
-    *("adc", "capture", "clock", "drift", "gaps", "levels"),
-    *("reader", "realtime", "ring", "timeline"),
+    *("adc", "capture", "clock", "drift", "gaps", "lateness", "levels"),
+    *("reader", "realtime", "ring", "standstill", "timeline"),
 )
 PROGRAMS = {  # and what of the core each needs
     "ring_hammer": ("ring",),

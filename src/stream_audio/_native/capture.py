@@ -21,6 +21,7 @@ from stream_audio.histogram import Histogram
     ARRIVAL_NS,
     RING_LOST,
     HOST_LOST,
+    SUSPENDED,
     OVERFLOWS,
 ) = range(lib.SA_CHUNK_COLUMNS)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+from collections.abc import Sequence
 
 from stream_audio._native.capture import Reader
 from stream_audio.chunk import AudioChunk
@@ -16,6 +18,9 @@ from stream_audio.sources.base import OpenSource
 from stream_audio.stats import SourceStats
 
 _log = logging.getLogger("stream_audio")
+
+CAUSES = (GapCause.RING_FULL, GapCause.HOST_OVERFLOW, GapCause.SUSPENDED)
+"""Why a source loses frames, in the order in which the reader tells how many."""
 
 
 class Inlet:
@@ -60,6 +65,7 @@ class Inlet:
         self.session_start = 0.0
         """Seconds on the session's clock; set before the source starts."""
         self._start: float | None = None
+        self._last_end = -math.inf
         rate = source.sample_rate
         self.reader = Reader(
             source.capture, max(1, round(chunk_duration * rate)), freewheel=source.freewheel
@@ -75,14 +81,14 @@ class Inlet:
         rate = self.source.sample_rate
         chunks = []
         for index, row in enumerate(rows, first):
-            frame, frames, offset, time_ns, arrival_ns, ring_lost, host_lost, overflows = row
+            frame, frames, offset, time_ns, arrival_ns, *lost, overflows = row
             time = time_ns * 1e-9
             if self._start is None:
                 began = time - frame / rate - self.session_start
                 self._start = 0.0 if self.source.freewheel else began
             gaps: tuple[Gap, ...] = ()
-            if ring_lost or host_lost:
-                gaps = self._gaps(frame, time, ring_lost, host_lost)
+            if any(lost):
+                gaps = self._gaps(frame, time, lost)
             chunks.append(
                 AudioChunk(
                     self.name,
@@ -100,20 +106,22 @@ class Inlet:
             )
             account.captured += frames
             account.position = frame + frames
+            self._last_end = time + frames / rate
         if chunks:
             self._newest = chunks[-1]
         return chunks
 
-    def _gaps(self, end: int, time: float, ring_lost: int, host_lost: int) -> tuple[Gap, ...]:
-        """Enter and return what is missing before the frame ``end``, captured at ``time``."""
-        start = end - ring_lost - host_lost
+    def _gaps(self, end: int, time: float, lost: Sequence[int]) -> tuple[Gap, ...]:
+        """Enter and return what is missing before the frame ``end``, captured at ``time``.
+
+        ``lost`` has a number of frames for each of ``CAUSES``.
+        """
+        start = end - sum(lost)
         gaps = []
-        for frames, cause in (
-            (ring_lost, GapCause.RING_FULL),
-            (host_lost, GapCause.HOST_OVERFLOW),
-        ):
+        for frames, cause in zip(lost, CAUSES, strict=True):
             if frames:
-                began = time - (end - start) / self.source.sample_rate
+                # While a machine sleeps, frames pass and its clock stands.
+                began = max(time - (end - start) / self.source.sample_rate, self._last_end)
                 gaps.append(Gap(self.name, start, frames, cause, began))
                 self.account.lose(gaps[-1])
                 start += frames
@@ -123,10 +131,13 @@ class Inlet:
         """After the last chunk: enter what no chunk follows, and the audio thread's own count."""
         progress = self.reader.progress
         gaps: tuple[Gap, ...] = ()
-        ring_lost, host_lost = progress.trailing_ring_lost, progress.trailing_host_lost
-        if ring_lost or host_lost:
-            time = progress.last_entry_ns * 1e-9
-            gaps = self._gaps(progress.position, time, ring_lost, host_lost)
+        lost = (
+            progress.trailing_ring_lost,
+            progress.trailing_host_lost,
+            progress.trailing_suspended,
+        )
+        if any(lost):
+            gaps = self._gaps(progress.position, progress.last_entry_ns * 1e-9, lost)
         self.account.position = progress.position
         self.finished = True
         # A limited source leaves frames behind in the ring.
@@ -196,6 +207,7 @@ class Inlet:
             time_quality="adc" if self.reader.times_from_adc else "callback",
             pauses=tuple(account.pauses),
             nonfinite=account.nonfinite,
+            unexplained_frames=progress.unexplained,
         )
 
     def _stats(self) -> SourceStats:

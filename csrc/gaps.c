@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "overwritten.h"
+
 void sa_gaps_init(sa_gaps *gaps, sa_capture *capture, bool paced, int64_t hold_ns) {
     *gaps = (sa_gaps){.capture = capture, .paced = paced, .hold_ns = hold_ns};
     sa_lateness_init(&gaps->lateness, capture, hold_ns);
@@ -82,11 +84,22 @@ static void settle_residual(sa_gaps *gaps, const sa_packet *packet) {
     }
 }
 
+/* Whether a second packet waits that has the first one's count. */
+static bool called_again_at_once(sa_ring *packets) {
+    if (sa_ring_available(packets, 2) < 2) {
+        return false;
+    }
+    const sa_packet *first = sa_ring_peek(packets, 0);
+    const sa_packet *second = sa_ring_peek(packets, 1);
+    return second->host_frame == first->host_frame && second->lost_before == 0;
+}
+
 static bool judge_by_count(sa_gaps *gaps, bool give_up, sa_verdict *verdict) {
     sa_ring *packets = &gaps->capture->packets;
     const sa_packet *packet = sa_ring_peek(packets, 0);
     settle_residual(gaps, packet);
-    int64_t lost = frames_ahead(gaps, packet);
+    int64_t ahead = frames_ahead(gaps, packet);
+    int64_t lost = ahead;
     for (uint64_t i = 1; lost > 0; i++) {
         if (sa_ring_available(packets, i + 1) <= i) {
             if (!give_up) {
@@ -101,8 +114,16 @@ static bool judge_by_count(sa_gaps *gaps, bool give_up, sa_verdict *verdict) {
         }
         lost = next;
     }
-    verdict->lost = lost > 0 ? lost : 0;
-    gaps->ahead = frames_ahead(gaps, packet) - verdict->lost;
+    lost = lost > 0 ? lost : 0;
+    if (gaps->paced && ahead > lost && called_again_at_once(packets)) {
+        bool third = sa_ring_available(packets, 3) >= 3;
+        if (!third && !give_up) {
+            return false;
+        }
+        verdict->overwritten = sa_overwritten(gaps->capture, third);
+    }
+    verdict->lost = lost;
+    gaps->behind = ahead < 0 ? -ahead : 0;
     gaps->host_frame = unwrapped(gaps, packet);
     return true;
 }
@@ -163,7 +184,7 @@ bool sa_gaps_judge(sa_gaps *gaps, bool finished, sa_verdict *verdict) {
 
 int64_t sa_gaps_unexplained(const sa_gaps *gaps) {
     if (gaps->capture->counted_by_host) {
-        return gaps->ahead;
+        return -gaps->behind;
     }
     return sa_lateness_unexplained(&gaps->lateness);
 }

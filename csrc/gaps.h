@@ -6,7 +6,8 @@
  *     host frame - (record position + frames already found lost)
  * rises by exactly what was lost, and stays. A callback that is so late that it reads the count of
  * the next period raises it too, but the packets after it make that good; so a rise is believed
- * once the next packet confirms it.
+ * once the next packet confirms it. (A late one that is followed by a loss cannot be told from
+ * one after it: the gap may then be placed a period early.)
  *
  * Other hosts: see lateness.h.
  *
@@ -22,15 +23,16 @@
 
 /* What is known of a packet. */
 typedef struct {
-    int64_t lost;   /* frames missing just before it */
-    bool suspended; /* because this process or the machine stood still */
+    int64_t lost;     /* frames missing just before it */
+    bool suspended;   /* because this process or the machine stood still */
+    bool overwritten; /* its own frames are lost: those that it holds come with the next one */
 } sa_verdict;
 
 typedef struct {
     sa_capture *capture;
     bool paced;      /* the clock paces the source: time tells something of it */
     int64_t hold_ns; /* a packet waits for so long for later ones to tell */
-    int64_t lost;    /* frames found lost so far */
+    int64_t lost;    /* frames found lost so far that no packet came for */
     sa_standstill standstill;
 
     bool started;
@@ -39,7 +41,7 @@ typedef struct {
     /* Hosts that count frames. */
     int64_t residual;   /* of the packets so far */
     int64_t host_frame; /* of the last judged packet, unwrapped */
-    int64_t ahead;      /* of the count, at that packet; negative: too much was found lost */
+    int64_t behind;     /* so much too many were found lost at that packet */
 
     /* Other hosts. */
     sa_lateness lateness;

@@ -147,6 +147,7 @@ typedef struct {
     int64_t waiting;
     bool finished;
     int64_t captured;
+    int64_t overwritten;
     int64_t ring_lost;
     int64_t host_lost;
     int64_t suspended;

@@ -97,6 +97,16 @@ static bool open_chunk(sa_reader *reader) {
     return true;
 }
 
+/* Passes over the frames of the packet, which were never the ones it stands for. */
+static void discard(sa_reader *reader, const sa_packet *packet) {
+    close_chunk(reader);
+    sa_ring_skip(&reader->capture->frames, packet->frames);
+    reader->packet_taken = packet->frames;
+    reader->pending_host_lost += packet->frames;
+    reader->progress.host_lost += packet->frames;
+    reader->progress.overwritten += packet->frames;
+}
+
 /* Judges the packet at the head and moves the timeline on; false: later packets must tell. */
 static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     sa_progress *progress = &reader->progress;
@@ -121,6 +131,9 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
         progress->suspended += suspended;
     }
     sa_pace_note(&reader->pace, reader->packet_position + packet->frames, packet->entry_ns);
+    if (verdict.overwritten) {
+        discard(reader, packet);
+    }
     progress->unexplained = sa_gaps_unexplained(&reader->gaps);
     progress->packets++;
     progress->last_entry_ns = packet->entry_ns;
@@ -210,8 +223,8 @@ static void note_fill(sa_reader *reader) {
     reader->progress.ring_fill = 0;
     if (waiting > 0) {
         const sa_packet *newest = sa_ring_peek(packets, waiting - 1);
-        reader->progress.ring_fill =
-            newest->stored_before + newest->frames - reader->progress.captured;
+        reader->progress.ring_fill = newest->stored_before + newest->frames -
+                                     reader->progress.captured - reader->progress.overwritten;
     }
     if (reader->progress.ring_fill > reader->progress.ring_highest) {
         reader->progress.ring_highest = reader->progress.ring_fill;

@@ -37,13 +37,15 @@ typedef struct {
 
 /* What the reader knows after a read; the caller reads it between calls. */
 typedef struct {
-    int64_t rows;      /* finished chunks in the lent block */
-    int64_t waiting;   /* frames in the ring that await a new block, at least; 0: block not full */
-    bool finished;     /* all that was pushed has been read, the last short chunk too */
-    int64_t captured;  /* frames read so far */
-    int64_t ring_lost; /* frames known not to have fitted, so far */
-    int64_t host_lost; /* frames known to have been lost by the host, so far */
-    int64_t suspended; /* frames known to have been missed while all stood still, so far */
+    int64_t rows;     /* finished chunks in the lent block */
+    int64_t waiting;  /* frames in the ring that await a new block, at least; 0: block not full */
+    bool finished;    /* all that was pushed has been read, the last short chunk too */
+    int64_t captured; /* frames read so far */
+    int64_t overwritten; /* frames in the ring that were not those of their packet, so far; they
+                          * are lost by the host */
+    int64_t ring_lost;   /* frames known not to have fitted, so far */
+    int64_t host_lost;   /* frames known to have been lost by the host, so far */
+    int64_t suspended;   /* frames known to have been missed while all stood still, so far */
     int64_t trailing_ring_lost; /* of those, after the last chunk; known when finished */
     int64_t trailing_host_lost;
     int64_t trailing_suspended;

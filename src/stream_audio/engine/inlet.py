@@ -143,7 +143,9 @@ class Inlet:
         # A limited source leaves frames behind in the ring.
         account = self.account
         came_out = account.captured + account.paused + account.synthetic
-        account.stored = came_out if self._limited else self.source.capture.stored
+        account.stored = came_out
+        if not self._limited:
+            account.stored = self.source.capture.stored - progress.overwritten
         return gaps
 
     def packets_came(self) -> bool:

@@ -84,7 +84,7 @@ def cpu_seconds(write: Write, path: Path, subtype: str, chunks: Chunks) -> float
 
 
 def check(folder: Path, subtype: str, chunks: Chunks) -> None:
-    """Fail unless both wrote the same, to a step: what lies between two integers goes either way."""
+    """Fail unless both wrote the same, to a step: between two integers either is right."""
     found = {}
     for name, write in WRITERS.items():
         write(folder / name, subtype, chunks[:10])

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from stream_audio.files import wav
 from stream_audio.files.create import IfExists, create
 from stream_audio.files.wav import WavWriter
+from support.readers import by_ffmpeg, by_soundfile, by_sox
 
 RATE = 8000
 BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4}
@@ -725,3 +726,24 @@ def test_silence_after_a_write_that_failed_holds_nothing_of_it(tmp_path, disk, m
     writer.close()
     assert not read(path)[:100].any()
     assert read(path)[100:].tobytes() == noise(1).tobytes()
+
+
+# ---- other readers ----
+
+
+@pytest.mark.parametrize("rf64", ["auto", "always"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 8, 64])
+@pytest.mark.parametrize("subtype", BYTES)
+def test_other_readers_agree_on_every_sample(tmp_path, subtype, channels, rf64):
+    path = tmp_path / "a.wav"
+    samples = noise(1001, channels, "PCM_24")
+    writer = written(path, subtype, channels, rf64=rf64, sample_rate=44_100)
+    writer.write(samples[:500])
+    writer.write(samples[500:], silence_before=7)
+    writer.close()
+    ours, rate = by_soundfile(path)
+    assert (ours.shape, rate) == ((1008, channels), 44_100)
+    for reader in (by_sox, by_ffmpeg):
+        theirs, rate = reader(path)
+        assert rate == 44_100
+        assert np.array_equal(theirs, ours), reader

@@ -806,6 +806,36 @@ def test_flac_in_parts_is_exact_to_the_frame(tmp_path):
     assert np.array_equal(np.concatenate(parts), read(tmp_path / "whole.wav"))
 
 
+@pytest.mark.parametrize(
+    ("name", "room"),
+    [(name, room) for name in ("a.flac", "a.aiff") for room in (20_000, 150_000, 333_333)]
+    + [("a.ogg", 20_000)],
+)
+def test_a_fallback_goes_on_without_a_missing_frame(tmp_path, monkeypatch, name, room):
+    """What the encoder held when the disk was full is in the other file."""
+    first = tmp_path / name
+    other = tmp_path / f"other{first.suffix}"
+
+    def full(file, data, offset):
+        if os.readlink(f"/proc/self/fd/{file}") == str(first) and offset + len(data) > room:
+            if offset >= room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data = bytes(data[: room - offset])
+        return pwrite(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    source = AudioSource.virtual("noise", frames=5 * RATE, pace="freewheel", seed=2)
+    sinks = [FileSink(tmp_path / "whole.wav"), FileSink(first, fallback=other)]
+    with stream_audio.open(source, sinks=sinks, format=FormatPreset.NATIVE) as session:
+        session.wait()
+    assert session.report().balanced
+    assert not any(sink.error for sink in session.report().sinks.values())
+    parts = [read(first), read(other)]
+    assert sum(map(len, parts)) == 5 * RATE
+    if name != "a.ogg":
+        assert np.array_equal(np.concatenate(parts), read(tmp_path / "whole.wav"))
+
+
 # ---- the list ----
 
 

@@ -24,7 +24,7 @@ from stream_audio.files.encoder import SAMPLE_BYTES
 from stream_audio.files.names import Names
 from stream_audio.files.part import Part, PlacedGap, remove_old
 from stream_audio.files.rotation import Rotation
-from stream_audio.files.writer import Container, Encoding
+from stream_audio.files.writer import Container, Encoding, Samples
 from stream_audio.gap import Gap
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Recording:
         self._ahead: Part | None = None
         self._fell_back = False
         self._half_done: tuple[AudioChunk, int] | None = None
+        self._carried: list[Samples] = []  # for the next file, before all else
         self._close_error: OSError | None = None
         self._ledger_is_due = False
         self._unlooked = 0
@@ -163,7 +164,11 @@ class Recording:
             room = self._room(time)
         part = self.part
         if part.frames == 0:
-            self._begin(part, time, chunk.frame + offset)
+            carried = sum(len(samples) for samples in self._carried)
+            self._begin(part, time - carried / self._rate, chunk.frame + offset - carried)
+            while self._carried:
+                part.writer.write(self._carried[0])
+                del self._carried[0]
         count = min(chunk.frames - offset, room)
         silent = max(0, min(-offset, count))
         first = max(0, offset)
@@ -274,6 +279,8 @@ class Recording:
         except OSError as error:
             _log.error("cannot complete %s: %s", part.file.path, error)
             self._close_error = self._close_error or error
+            # What an encoder still held goes into the next file.
+            self._carried += part.writer.unsaved
         self._frames_before += part.saved_frames
         if part.removed:
             return

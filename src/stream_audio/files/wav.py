@@ -93,6 +93,11 @@ class WavWriter:
         """Bytes of the file so far."""
         return self._header_bytes + self._data_bytes
 
+    @property
+    def unsaved(self) -> tuple[Samples, ...]:
+        """Nothing: what could not be written was not taken."""
+        return ()
+
     def room(self, size: int = sys.maxsize) -> int:
         """Return how many frames can be appended before the file has more than ``size`` bytes."""
         if self._rf64 == "never":

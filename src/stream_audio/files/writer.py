@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict
 
@@ -49,6 +49,10 @@ class SoundFileWriter(Protocol):
 
     def close(self) -> None:
         """Complete the file and close the descriptor, also when completing it fails."""
+
+    @property
+    def unsaved(self) -> Sequence[Samples]:
+        """What was written but is not in the file, after :meth:`close` has failed."""
 
 
 class Encoding(TypedDict, total=False):

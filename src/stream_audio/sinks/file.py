@@ -56,9 +56,10 @@ _HINTS = {
 class FileSink:
     """Writes one source to a sound file, or to one after the other.
 
-    A WAV file can be opened at any moment: its header is brought up to date about once a second,
-    so that a crash loses the last second at most. Past 4 GiB it becomes RF64. A gap is filled with
-    silence, so that the file's time is real time.
+    WAV, FLAC, MP3, AIFF, CAF and AU files can be opened at any moment: their headers are brought
+    up to date about once a second, so that a crash loses the last second at most; for others see
+    :func:`stream_audio.formats`. Past 4 GiB a WAV file becomes RF64. A gap is filled with silence,
+    so that the file's time is real time.
 
     If the file cannot be written any more (the disk is full, the file was removed) the sink fails,
     once, with a :class:`~stream_audio.FileSinkError`, and what is in the file is valid; or it goes
@@ -102,7 +103,10 @@ class FileSink:
         Settings of the container. WAV: ``rf64="auto"``, ``"never"`` (go on in another file at
         4 GiB) or ``"always"``; ``bext=True`` or a dict with any of ``description``,
         ``originator``, ``originator_reference`` and ``coding_history`` for a broadcast file with
-        its date and time reference; ``fsync=seconds`` to lose no more than that in a power cut.
+        its date and time reference. FLAC: ``compression_level=0`` (fastest) to ``1`` (smallest).
+        Ogg and MP3: ``quality=0`` (smallest) to ``1`` (best); MP3: ``bitrate_mode="constant"``,
+        ``"average"`` or ``"variable"``. All: ``fsync=seconds`` to lose no more than that in a
+        power cut. See :func:`stream_audio.formats`.
 
     Raises
     ------

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from stream_audio._checks import one_of
 from stream_audio.errors import ConfigError, ConfigTypeError
-from stream_audio.files import wav
-from stream_audio.files.writer import Container, Encoding, SoundFileWriter
-
-
-def _open_rf64(
-    descriptor: int, sample_rate: int, channels: int, subtype: str, encoding: Encoding
-) -> SoundFileWriter:
-    always: Encoding = {**encoding, "rf64": "always"}
-    return wav.WavWriter(descriptor, sample_rate, channels, subtype, always)
-
-
-_RF64 = replace(
-    wav.CONTAINER,
-    name="RF64",
-    extensions=(".rf64",),
-    encoding=wav.CONTAINER.encoding - {"rf64"},
-    open=_open_rf64,
-)
+from stream_audio.files.wav_codecs import RF64, WAV
+from stream_audio.files.writer import Container, Encoding
 
 
 def all_containers() -> tuple[Container, ...]:
     """Every container that can be written, ours first; loads soundfile."""
     from stream_audio.files.libsndfile.containers import containers
 
-    return (wav.CONTAINER, _RF64, *containers())
+    return (WAV, RF64, *containers())
 
 
 def find_container(path: Path, name: str | None) -> Container:
@@ -52,8 +35,8 @@ def find_container(path: Path, name: str | None) -> Container:
     if name is not None and not isinstance(name, str):
         raise ConfigTypeError(f"format must be a string, not {name!r}")
     # Asked first, as it does without soundfile.
-    if _fits(wav.CONTAINER, path, name):
-        return wav.CONTAINER
+    if _fits(WAV, path, name):
+        return WAV
     containers = all_containers()
     for container in containers:
         if _fits(container, path, name):

@@ -1,4 +1,4 @@
-"""AIFF, AU and CAF files that can be opened at any moment, even if the process is killed.
+"""AIFF, AU, CAF and WAV files that can be opened at any moment, even if the process is killed.
 
 libsndfile writes how long they are at the end; until then readers find nothing in them. Here it is
 written about once a second, behind the audio. Formats: Audio Interchange File Format 1.3 and
@@ -72,5 +72,23 @@ def _patch_caf(header: bytearray, size: int, frames: int) -> None:
         start += 12 + length
 
 
-PATCHES: dict[str, Patch] = {"AIFF": _patch_aiff, "AU": _patch_au, "CAF": _patch_caf}
+def _patch_wav(header: bytearray, size: int, frames: int) -> None:
+    struct.pack_into("<I", header, 4, size - 8)
+    start = 12
+    while start + 8 <= len(header):
+        name, length = struct.unpack_from("<4sI", header, start)
+        if name == b"fact" and start + 12 <= len(header):
+            struct.pack_into("<I", header, start + 8, frames)
+        elif name == b"data":
+            struct.pack_into("<I", header, start + 4, size - start - 8)
+            break
+        start += 8 + length + length % 2
+
+
+PATCHES: dict[str, Patch] = {
+    "AIFF": _patch_aiff,
+    "AU": _patch_au,
+    "CAF": _patch_caf,
+    "WAV": _patch_wav,
+}
 """By libsndfile's name of the format."""

@@ -400,3 +400,23 @@ def test_repair_of_what_is_no_sound_file_fails(tmp_path):
     assert result.returncode == 1
     assert "neither a WAV nor a FLAC" in result.stderr
     assert result.stdout == ""
+
+
+# ---- formats ----
+
+
+def test_formats_for_people_and_for_programs():
+    people = run("formats")
+    assert people.returncode == 0, people.stderr
+    for word in ("FLAC", ".opus", "MPEG_LAYER_III", "only read"):
+        assert word in people.stdout
+    listed = json.loads(run("formats", "--json").stdout)
+    assert [form["name"] for form in listed] == [form.name for form in stream_audio.formats()]
+
+
+def test_the_ending_of_the_file_decides_its_format(tmp_path):
+    for name, expected in (("a.flac", ("FLAC", "PCM_16")), ("a.ogg", ("OGG", "VORBIS"))):
+        result = record(tmp_path / name, "--duration", 0.1)
+        assert result.returncode == 0, result.stderr
+        info = soundfile.info(tmp_path / name)
+        assert (info.format, info.subtype) == expected

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -110,7 +111,7 @@ def latency(context: typer.Context) -> None:
 
 @app.command()
 def record(
-    out: Annotated[Path, typer.Argument(help="The .wav file to write.")],
+    out: Annotated[Path, typer.Argument(help="The file to write; its ending decides the format.")],
     duration: Annotated[
         float | None, typer.Option("-d", "--duration", help="Seconds; without it, until Ctrl-C.")
     ] = None,
@@ -123,7 +124,9 @@ def record(
         typer.Option("-c", "--channels", help="Channels of the file; the device's, at most 2."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Name of the input device.")] = None,
-    subtype: Annotated[str, typer.Option(help="PCM_16, PCM_24 or FLOAT.")] = "PCM_16",
+    subtype: Annotated[
+        str | None, typer.Option(help="PCM_16, PCM_24, FLOAT …; see `stream-audio formats`.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     fallback_virtual: Annotated[
         bool,
@@ -159,6 +162,28 @@ def record(
     missing |= any(sink.dropped for sink in report.sinks.values())
     if missing:
         raise typer.Exit(FRAMES_MISSING)
+
+
+@app.command()
+def formats(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """List the formats of sound files that can be written and read."""
+    found = stream_audio.formats()
+    if as_json:
+        print(json.dumps([asdict(form) for form in found]))
+        return
+    table = Table("name", "endings", "subtypes", "killed", "description", box=None)
+    for form in found:
+        table.add_row(
+            form.name,
+            " ".join(form.extensions),
+            " ".join(form.subtypes) or "only read",
+            form.after_kill if form.written else "",
+            escape(form.description),
+        )
+    _out.print(table)
+    _out.print("killed: what a reader finds when the writer was killed", style="dim")
 
 
 @app.command()

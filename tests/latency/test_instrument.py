@@ -161,6 +161,12 @@ def test_what_a_source_delivers_is_found_by_looking_at_it():
     assert look_at(source, VirtualClock()) == Format(44_100, 3, 441)
 
 
+def test_periods_that_are_lost_do_not_make_the_others_longer():
+    faults = [Fault.lose(at=n * PERIOD, periods=2) for n in (4, 8, 12)]
+    source = AudioSource.virtual("noise", period=PERIOD, faults=faults)
+    assert look_at(source, VirtualClock()) == Format(RATE, 2, PERIOD)
+
+
 def test_the_user_may_end_a_measurement_early():
     source = AudioSource.virtual("silence", period=PERIOD)
     setup = Setup(

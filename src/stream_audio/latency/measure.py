@@ -241,13 +241,14 @@ class _First:
     seconds = 0.25
 
     def __init__(self) -> None:
-        self.sample_rate = self.channels = 0
+        self.sample_rate = self.channels = self._frames = 0
         self.ends: dict[float, int] = {}
-        """When a callback came, and the frame that it ended with."""
+        """When a callback came, and how many frames had come with it, lost ones left out."""
 
     def write(self, chunk: AudioChunk) -> None:
         self.sample_rate, self.channels = chunk.sample_rate, chunk.channels
-        self.ends[chunk.arrival] = chunk.end
+        self._frames += chunk.frames
+        self.ends[chunk.arrival] = self._frames
 
     @property
     def seen_enough(self) -> bool:

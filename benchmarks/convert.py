@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from math import gcd
 from typing import Any
 
@@ -207,7 +208,9 @@ def main() -> None:
         "second of audio, the median of the rounds and its ratio to the first; the ratio of "
         "signal to noise of a tone of 997 Hz, and of one that comes at 44.1 kHz; the level of a "
         "tone of 6.5 kHz; and what is left of one of 11 kHz, which folds to 5 kHz. (From 48 to 16 "
-        "the linear way takes every third sample: a low tone alone does not mind.)",
+        "the linear way takes every third sample: a low tone alone does not mind.) With "
+        + ", ".join(f"{name} {version(name)}" for name in ("soxr", "scipy", "numpy"))
+        + ".",
         table(["", "CPU ms/s", "SNR dB", "from 44.1", "6.5 kHz dB", "alias dB"], rows),
         "\n".join(
             [

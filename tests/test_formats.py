@@ -77,6 +77,7 @@ class OpenPushed:
 
     freewheel = True
     silence_is_normal = False
+    latency = None
     description = "samples"
 
     def __init__(self, source, opening):
@@ -422,13 +423,14 @@ def test_time_is_that_of_the_capture_whatever_the_resampler_holds_back():
         chunks[name] = big_channel()
         builder.add_sink(chunks[name], format=wanted, name=name)
     with builder.start():
-        times = {
-            name: [(chunk.source_frame, chunk.time) for chunk in channel]
-            for name, channel in chunks.items()
-        }
-    native = np.array(times["native"])
+        told = {name: list(channel) for name, channel in chunks.items()}
+    start = told["native"][0].timestamp
+    assert start > 0
+    native = np.array([(chunk.frame, chunk.time) for chunk in told["native"]])
     for name in ("speech", "odd"):
-        frames, captured = np.array(times[name]).T
+        for chunk in told[name]:
+            assert chunk.timestamp == pytest.approx(start + chunk.frame / chunk.sample_rate)
+        frames, captured = np.array([(chunk.source_frame, chunk.time) for chunk in told[name]]).T
         # A chunk's place is told to the frame, its time between frames.
         expected = np.interp(frames, *native.T)
         np.testing.assert_allclose(captured[:-1], expected[:-1], atol=2e-4)

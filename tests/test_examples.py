@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from support.processes import require_program
 
@@ -161,6 +162,16 @@ def test_captions_shows_what_is_said(tmp_path, spoken):
     assert [line.split(" s  ")[1] for line in lines] == list(SENTENCES)
     times = [float(line.split(" s  ")[0]) for line in lines]
     assert 1 < times[0] < times[1] < 8
+
+
+def test_captions_take_whatever_a_microphone_has(tmp_path, spoken):
+    """48 kHz stereo; the session's format makes of it what the recogniser takes."""
+    path, _ = spoken
+    samples, _ = soundfile.read(path)
+    studio = soxr.resample(np.repeat(samples[:, None], 2, axis=1), RECOGNISED_RATE, 48_000)
+    soundfile.write(tmp_path / "studio.wav", studio, 48_000)
+    output = run_on_file("captions.py", tmp_path / "studio.wav", cwd=tmp_path)
+    assert [line.split(" s  ")[1] for line in output.splitlines()] == list(SENTENCES)
 
 
 def test_captions_of_silence_are_empty(tmp_path):

@@ -261,7 +261,7 @@ def test_a_stuck_sink_that_blocks_is_given_up_when_the_stop_has_no_more_time():
     assert other.end == report.sources["mic"].captured
 
 
-@pytest.mark.parametrize("way", ["fails", "is removed"])
+@pytest.mark.parametrize("way", ["fails", "is removed", "is removed at once"])
 def test_a_sink_that_blocks_and_leaves_lets_the_others_go_on(way):
     clock = VirtualClock()
 
@@ -275,8 +275,8 @@ def test_a_sink_that_blocks_and_leaves_lets_the_others_go_on(way):
     building = builder(freewheel(60), clock=clock, ring_duration=1.0, retries=0).add_sink(other)
     with building.start() as session:
         handle = session.add_sink(Leaves(), name="bad", backlog=Backlog("1 s", "block"))
-        if way == "is removed":
-            handle.remove(timeout=1.0)
+        if way != "fails":
+            handle.remove(drain=way == "is removed", timeout=1.0)
         ended(session)
     assert other.end == 60 * RATE
 
@@ -386,6 +386,10 @@ def test_a_folder_that_will_not_do_is_refused_at_the_start(tmp_path):
 # ---- the first failure, raised ----
 
 
+def has_failed(session):
+    assert session._router.done.wait(GIVE_UP)  # session.wait would raise
+
+
 def failing(error):
     def write(chunk):
         raise error
@@ -412,7 +416,8 @@ def test_the_first_sink_that_failed_can_be_raised():
 def test_it_is_raised_by_the_end_of_the_with_block_but_not_in_place_of_another_error():
     def run(what):
         building = builder(counter(1), raise_on_sink_failure=True, retries=0)
-        with building.add_sink(failing(OSError("from the sink"))).start():
+        with building.add_sink(failing(OSError("from the sink"))).start() as session:
+            has_failed(session)
             if what is not None:
                 raise what
 
@@ -425,7 +430,8 @@ def test_it_is_raised_by_the_end_of_the_with_block_but_not_in_place_of_another_e
 def test_in_async_code_likewise():
     async def run(what):
         building = builder(counter(1), raise_on_sink_failure=True, retries=0)
-        async with building.add_sink(failing(OSError("from the sink"))):
+        async with building.add_sink(failing(OSError("from the sink"))) as session:
+            has_failed(session)
             if what is not None:
                 raise what
 

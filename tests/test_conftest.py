@@ -17,7 +17,7 @@ import pytest
 from stream_audio import AudioSource, ChannelSink, StreamAudio
 
 def run(error):
-    tone = AudioSource.virtual("sine", frames=4800, pace="freewheel")
+    tone = AudioSource.virtual("sine", sample_rate=16000, frames=4800, pace="freewheel")
     with StreamAudio.builder().add_source("mic", tone).add_sink(ChannelSink()).start() as session:
         session.wait(60)
         session._router.ledger.sinks["ChannelSink"].delivered -= error

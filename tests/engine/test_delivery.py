@@ -18,6 +18,7 @@ from stream_audio import (
     GapDetected,
     SinkError,
     SinkFailed,
+    SpillFailed,
     StreamConfig,
 )
 from stream_audio.engine.delivery import DirectDelivery
@@ -557,6 +558,101 @@ def test_the_worker_of_a_sink_that_was_abandoned_between_two_tries_ends():
     setup.stop(timeout=0.25)
     setup.seat.wait(1000)
     end_of(setup)
+
+
+def test_a_sink_that_did_not_finish_in_time_is_told_as_failed():
+    sink = Gated()
+    setup = Setup(sink, real_time=True, name="late", on_failure="skip").start().offer(chunk(0))
+    assert sink.entered.wait(GIVE_UP)
+    setup.stop(timeout=0.01)
+    (failed,) = failures(setup)
+    assert (failed.sink, failed.detached) == ("late", True)
+    assert failed.error is setup.delivery.error
+    sink.gate.set()
+    end_of(setup)
+
+
+# ---- removed ----
+
+
+def test_a_sink_that_is_closed_without_draining_keeps_what_it_holds_alone():
+    sink = Gated()
+    setup = Setup(sink).start().offer(chunk(0))
+    assert sink.entered.wait(GIVE_UP)
+    setup.offer(chunk(10), chunk(20))
+    setup.delivery.close(GapCause.REMOVED, drain=False)
+    assert setup.account.gaps == [lost(10, 20, GapCause.REMOVED)]
+    assert setup.delivery.pending == 10
+    sink.gate.set()
+    report = setup.stop()
+    assert sink.frames == [0]
+    assert sink.stops == 1
+    assert (report.delivered, report.dropped, report.error) == (10, 20, "")
+    assert balanced(setup)
+
+
+def test_a_sink_that_is_removed_and_stuck_loses_that_too():
+    sink = Gated()
+    setup = Setup(sink, real_time=True).start().offer(chunk(0), chunk(10))
+    assert sink.entered.wait(GIVE_UP)
+    setup.delivery.close(GapCause.REMOVED)
+    report = setup.stop(timeout=0.01)
+    assert report.gaps == (lost(0, 20, GapCause.REMOVED),)
+    assert balanced(setup)
+    sink.gate.set()
+    end_of(setup)
+
+
+def test_what_a_channel_holds_can_be_read_after_it_was_removed():
+    channel = ChannelSink()
+    setup = Setup(channel).offer(chunk(0), chunk(10))
+    setup.delivery.close(GapCause.REMOVED, drain=False)
+    assert setup.delivery.report().delivered == 20
+    assert [one.frame for one in channel] == [0, 10]
+
+
+# ---- spilled ----
+
+
+def test_what_a_sink_left_on_disk_is_in_its_figures_and_comes_back(tmp_path):
+    sink = Gated()
+    backlog = Backlog(40 * FRAME_BYTES, "spill")
+    setup = Setup(sink, backlog=backlog, spill_dir=tmp_path).start().offer(chunk(0))
+    assert sink.entered.wait(GIVE_UP)
+    setup.offer(*(chunk(10 * i) for i in range(1, 8)))
+    with_disk = setup.delivery.stats()
+    while not with_disk.spilled_bytes:  # the thread that spills works beside us
+        with_disk = setup.delivery.stats()
+    assert with_disk.backlog_seconds == pytest.approx(70 / RATE)
+    assert with_disk.pending == 80
+    sink.gate.set()
+    report = setup.stop()
+    setup.spill.close()
+    assert sink.frames == [10 * i for i in range(8)]
+    assert (report.delivered, report.dropped) == (80, 0)
+    after = setup.delivery.stats()
+    assert (after.spilled_bytes, after.backlog_bytes, after.backlog_seconds) == (0, 0, 0.0)
+    assert after.backlog_highest_seconds == with_disk.backlog_seconds
+    assert balanced(setup)
+
+
+def test_a_disk_that_fails_is_told_and_no_failure_of_the_sink(tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    sink = Gated()
+    backlog = Backlog(40 * FRAME_BYTES, "spill")
+    setup = Setup(sink, backlog=backlog, spill_dir=folder).start().offer(chunk(0))
+    folder.rmdir()
+    assert sink.entered.wait(GIVE_UP)
+    setup.offer(*(chunk(10 * i) for i in range(1, 20)))
+    sink.gate.set()
+    report = setup.stop()
+    setup.spill.close()
+    (told,) = (event for event in setup.events if isinstance(event, SpillFailed))
+    assert "No such file" in str(told.error)
+    assert report.error == ""
+    assert report.delivered + report.dropped == 200
+    assert balanced(setup)
 
 
 # ---- written to directly ----

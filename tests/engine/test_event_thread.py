@@ -11,6 +11,7 @@ from stream_audio import (
     AudioSource,
     Backlog,
     CallbackSink,
+    FormatPreset,
     Gap,
     GapCause,
     GapDetected,
@@ -205,6 +206,7 @@ def test_a_session_tells_of_a_slow_sink_ten_times_a_second():
     )
     config = StreamConfig(clock=clock, chunk_duration=0.02)
     events = []
+    builder.format(FormatPreset.NATIVE)
     with builder.config(config).on_event(events.append).start() as session:
         assert session.wait(GIVE_UP)
     told = [event for event in events if isinstance(event, GapDetected)]

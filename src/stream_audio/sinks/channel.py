@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from stream_audio.sinks.base import SinkInfo
 
-DEFAULT_LIMIT = 32 * 1024 * 1024
-
 MONOPOLY = 0.01
 """Seconds that a reader which never has to wait may keep its event loop to itself."""
 
@@ -56,8 +54,8 @@ class ChannelSink:
         be read itself. An ``asyncio.Queue`` is filled on the event loop that starts the session.
     backlog : Backlog, optional
         How much may wait, and what happens beyond that; ``None``: as ``add_sink`` or the session's
-        ``StreamConfig`` has it. Not with a target, which has its own bound; what waits for the
-        loop of an ``asyncio.Queue`` to come round is bounded by 32 MiB.
+        ``StreamConfig`` has it. A ``queue.Queue`` has a bound of its own instead; for an
+        ``asyncio.Queue`` this is for what waits for its loop to come round.
     """
 
     blocking = False
@@ -70,14 +68,15 @@ class ChannelSink:
     ) -> None:
         if not isinstance(backlog, (Backlog, type(None))):
             raise ConfigTypeError(f"backlog must be a Backlog, not {backlog!r}")
+        # Until the session brings a queue that suits its sources.
+        limit = (backlog or Backlog()).limit_bytes(0)
         self._target: QueueTarget | None = None
         if target is not None:
-            self._target = queue_target(target, DEFAULT_LIMIT)
-            if backlog is not None:
-                raise ConfigError("this channel fills a queue, whose own bound it is that counts")
+            self._target = queue_target(target, limit)
+            if backlog is not None and isinstance(target, queue.Queue):
+                raise ConfigError("a queue.Queue has its own bound, which is the one that counts")
         self.backlog = backlog
-        # Until the session brings one that suits its sources.
-        self._queue = ChunkQueue((backlog or Backlog()).limit_bytes(0))
+        self._queue = ChunkQueue(limit)
         self._arrived = LockSignal()
         self._waiter: _LoopWaiter | None = None
         self._putting = False  # what is counted as waiting may not be there yet
@@ -101,9 +100,10 @@ class ChannelSink:
 
     def use_queue(self, queue: ChunkQueue) -> bool:
         """Keep what is not read yet in ``queue``, if it is kept here; called before the start."""
-        if self._target is None:
-            self._queue = queue
-        return self._target is None
+        if self._target is not None:
+            return self._target.use_queue(queue)
+        self._queue = queue
+        return True
 
     def start(self, info: SinkInfo) -> None:
         """Refuse a second session; called by the session."""

@@ -26,6 +26,9 @@ class QueueTarget(Protocol):
     def unread(self) -> int:
         """Frames that wait in it."""
 
+    def use_queue(self, queue: ChunkQueue) -> bool:
+        """Stage chunks in ``queue`` if they are staged at all; called before the start."""
+
     def start(self) -> None:
         """Get ready; on the thread that starts the session."""
 
@@ -64,6 +67,10 @@ class ThreadQueue:
         with self._target.mutex:
             waiting = list(self._target.queue)
         return sum(chunk.frames for chunk in waiting if isinstance(chunk, AudioChunk))
+
+    def use_queue(self, queue: ChunkQueue) -> bool:
+        """Return False: the target itself is all there is."""
+        return False
 
     def start(self) -> None:
         """Do nothing."""
@@ -129,6 +136,11 @@ class LoopQueue:
         sizes = list(self._sizes)
         waiting = min(self._target.qsize(), len(sizes))
         return self._staged.frames + sum(sizes[len(sizes) - waiting :])
+
+    def use_queue(self, queue: ChunkQueue) -> bool:
+        """Let chunks wait for the loop in ``queue``."""
+        self._staged = queue
+        return True
 
     def start(self) -> None:
         """Find the loop whose thread may put."""

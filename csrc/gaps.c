@@ -117,10 +117,10 @@ static bool judge_by_count(sa_gaps *gaps, bool give_up, sa_verdict *verdict) {
     lost = lost > 0 ? lost : 0;
     if (gaps->paced && ahead > lost && called_again_at_once(packets)) {
         bool third = sa_ring_available(packets, 3) >= 3;
-        if (!third && !give_up) {
+        verdict->overwritten = sa_overwritten(gaps->capture, third);
+        if (verdict->overwritten && !third && !give_up) {
             return false;
         }
-        verdict->overwritten = sa_overwritten(gaps->capture, third);
     }
     verdict->lost = lost;
     gaps->behind = ahead < 0 ? -ahead : 0;

@@ -132,6 +132,12 @@ typedef struct {
 void sa_pace_note(sa_pace *pace, int64_t end, int64_t entry_ns);
 int64_t sa_pace_due(const sa_pace *pace, int64_t end, double frame_ns);
 
+/* gaps.h */
+typedef struct {
+    ...;
+} sa_gaps;
+void sa_gaps_look(sa_gaps *gaps, int64_t now_ns, int64_t suspended_ns, int64_t due_ns);
+
 /* reader.h */
 #define SA_CHUNK_COLUMNS ...
 typedef struct {
@@ -166,6 +172,7 @@ typedef struct {
 } sa_progress;
 typedef struct {
     int64_t limit;
+    sa_gaps gaps;
     sa_timeline timeline;
     sa_block block;
     sa_progress progress;

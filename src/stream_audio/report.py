@@ -83,9 +83,8 @@ class SourceReport:
         What ``chunk.time`` means: the time at the converter, as the host tells it, or that of
         the hand-over to the callback less the packet's length.
     unexplained_frames : int
-        Frames by which the source is behind its clock without a gap that says so, because it
-        cannot be told from jitter yet; negative: ahead of it, as frames that were given up came
-        after all.
+        Frames by which the source is behind its clock without a gap that says so, because they
+        could not be told from jitter; negative: frames came after they had been given up.
     """
 
     captured: int

@@ -225,7 +225,7 @@ class Inlet:
             synthetic=account.synthetic,
             position=account.position,
             sample_rate=rate,
-            ring_seconds=max(0, capture.stored - progress.captured) / rate,
+            ring_seconds=max(0, capture.stored - progress.captured - progress.overwritten) / rate,
             ring_highest_seconds=progress.ring_highest / rate,
             ring_capacity_seconds=capture.frames / rate,
             xruns=progress.overflows,

@@ -106,6 +106,7 @@ int64_t sa_histogram_edge(uint32_t bucket);
 /* adc.h, drift.h, timeline.h */
 typedef struct {
     bool used;
+    double mean_age_ns;
     ...;
 } sa_adc;
 typedef struct {

@@ -12,7 +12,7 @@ from stream_audio import (
     StreamAudio,
     StreamConfig,
 )
-from stream_audio._native import ffi, lib
+from stream_audio._native import lib
 from stream_audio._native.capture import Capture, Reader, reader_array, wait_and_read
 from stream_audio._native.portaudio import Generation
 from stream_audio.devices.find import find_input
@@ -40,9 +40,9 @@ def record(device: str, seconds: float) -> tuple[SourceReport, list[AudioChunk]]
 
 
 def taken_off(device_name: str, seconds: float) -> float:
-    """How many seconds before their hand-over frames are said to have been at the converter.
+    """How many seconds before a hand-over the host says the last frame was at the converter.
 
-    Of the timeline itself: on a busy machine the callbacks' lateness would hide it.
+    As the timeline has it: on a busy machine the callbacks' own lateness would hide it.
     """
     clock = MonotonicClock()
     generation = Generation()
@@ -59,9 +59,8 @@ def taken_off(device_name: str, seconds: float) -> float:
         until = lib.sa_clock_now(clock.native) + 60_000_000_000
         wait_and_read(reader_array([reader]), 1, sleeper.native, until)
         assert reader.progress.rows > 0
-        timeline = ffi.addressof(reader.native, "timeline")
-        handed_over = lib.sa_timeline_hand_over_of(timeline, RATE)
-        return float(handed_over - lib.sa_timeline_time_of(timeline, RATE)) * 1e-9
+        adc = reader.native.timeline.adc
+        return float(adc.mean_age_ns) * 1e-9 if adc.used else 0.0
     finally:
         stream.stop()
         stream.close()

@@ -1,7 +1,9 @@
 """The times that users see: of chunks, of the session, of the device; with virtual devices."""
 
+import re
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from stream_audio import (
 from stream_audio.testing import Fault, VirtualClock
 
 RATE = 48_000
+GUIDE = Path(__file__).resolve().parents[1] / "docs" / "time.md"
 CLOCK_START = VirtualClock().now()
 DRIFT = 150.0
 
@@ -188,6 +191,22 @@ def test_a_timestamp_is_counted_by_the_device_from_the_session_s_start() -> None
     assert drifted == pytest.approx(last.timestamp * 1000e-6, abs=0.001)
 
 
+def test_a_converted_chunk_has_the_timestamp_of_the_same_moment() -> None:
+    native: list[AudioChunk] = []
+    converted: list[AudioChunk] = []
+    mic = AudioSource.virtual("sine", frames=RATE * 3, latency=0.020)
+    builder = StreamAudio.builder().add_source("mic", mic)
+    builder.add_sink(CallbackSink(native.append), format=FormatPreset.NATIVE)
+    builder.add_sink(CallbackSink(converted.append), format=FormatPreset.TRANSCRIPTION)
+    with builder.config(StreamConfig(clock=VirtualClock())).start() as session:
+        session.wait(60)
+    start = native[0].timestamp
+    for chunk in converted:
+        assert chunk.sample_rate == 16_000
+        assert chunk.timestamp == pytest.approx(start + chunk.frame / 16_000, abs=1e-9)
+        assert session.started_at + chunk.timestamp == pytest.approx(chunk.time, abs=0.001)
+
+
 def test_a_source_that_no_clock_paces_begins_at_zero() -> None:
     assert play(1, pace="freewheel").chunks[0].timestamp == 0.0
 
@@ -226,3 +245,12 @@ def test_a_virtual_latency_that_makes_no_sense_is_refused(latency: float) -> Non
 def test_an_adc_fault_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'zero', 'backwards'|zero.*backwards"):
         Fault.adc(0, "sideways")  # type: ignore[arg-type]
+
+
+def test_the_guide_s_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
+    mic = AudioSource.virtual("sine", frames=4800)
+    monkeypatch.setattr(AudioSource, "default_device", lambda: mic)
+    for block in blocks:
+        exec(compile(block, str(GUIDE), "exec"), {})
+    assert blocks

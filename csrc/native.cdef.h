@@ -122,7 +122,6 @@ typedef struct {
 void sa_timeline_init(sa_timeline *timeline, double sample_rate, int64_t latency_ns);
 void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t position);
 int64_t sa_timeline_time_of(const sa_timeline *timeline, double position);
-int64_t sa_timeline_hand_over_of(const sa_timeline *timeline, double position);
 
 /* pace.h */
 #define SA_PACE_PACKETS ...

@@ -7,9 +7,6 @@
 static const double FIRST_BANDWIDTH = 0.45;
 static const double LAST_BANDWIDTH = 0.005;
 
-/* Hand-overs are expected as late as they were over about so many seconds. */
-static const double LATENESS_SECONDS = 1;
-
 /* A packet followed by one within this part of that one's length was held back. */
 static const double AT_ONCE = 0.25;
 
@@ -46,7 +43,6 @@ static void lock_loop(sa_timeline *timeline, const sa_packet *packet) {
     timeline->loop_time = seen_at(timeline, packet);
     timeline->loop_age = 0;
     timeline->loop_packets = 1;
-    timeline->lateness = timeline->adc.age_ns;
     timeline->error = NAN;
     timeline->late_since_ns = 0;
     timeline->just_locked = true;
@@ -59,8 +55,6 @@ static void correct(sa_timeline *timeline) {
     timeline->loop_packets++;
     double bandwidth = fmax(LAST_BANDWIDTH, FIRST_BANDWIDTH / (1 + timeline->loop_age));
     double omega = fmin(2 * M_PI * bandwidth * span, 0.5);
-    double weight = fmax(span / LATENESS_SECONDS, 1 / (double)timeline->loop_packets);
-    timeline->lateness += fmin(weight, 1) * (timeline->late - timeline->lateness);
     if (M_SQRT2 * omega < 1 / (double)timeline->loop_packets) {
         /* The first packets are averaged, for none of them is better than the others. */
         timeline->loop_time += timeline->error / (double)timeline->loop_packets;
@@ -81,7 +75,6 @@ static bool lost_lock(sa_timeline *timeline, const sa_packet *packet) {
     double limit = OUTLIER_NS + packet->frames * timeline->frame_ns;
     bool outlier = fabs(error) > limit;
     timeline->error = outlier ? NAN : error;
-    timeline->late = error + timeline->adc.age_ns;
     if (!outlier) {
         timeline->late_since_ns = 0;
         return false;
@@ -126,17 +119,9 @@ void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t
     }
 }
 
-static int64_t at(const sa_timeline *timeline, double position, double later) {
-    double since = timeline->loop_time + later +
-                   (position - (double)timeline->loop_frame) * timeline->frame_ns;
+int64_t sa_timeline_time_of(const sa_timeline *timeline, double position) {
+    double since =
+        timeline->loop_time + (position - (double)timeline->loop_frame) * timeline->frame_ns;
     /* A position may lie centuries away. */
     return timeline->origin_ns + (int64_t)fmin(fmax(since, -FARTHEST_NS), FARTHEST_NS);
-}
-
-int64_t sa_timeline_time_of(const sa_timeline *timeline, double position) {
-    return at(timeline, position, 0);
-}
-
-int64_t sa_timeline_hand_over_of(const sa_timeline *timeline, double position) {
-    return at(timeline, position, timeline->lateness);
 }

@@ -27,8 +27,6 @@ typedef struct {
     int64_t loop_packets;  /* that the loop has taken in since it locked */
     bool just_locked;      /* by the last packet */
     double error;          /* of the last packet, not taken in yet; NaN: it does not count */
-    double late;           /* its hand-over against the loop's time */
-    double lateness;       /* of the hand-overs of the last seconds */
     int64_t last_entry_ns; /* of the last packet */
     int64_t last_period;   /* frames of it */
     int64_t late_since_ns; /* the first of the outliers under way; 0: none */
@@ -45,8 +43,5 @@ void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t
 /* The filtered time, in ns, at which the frame at `position` was captured: was at the converter if
  * adc.used, else handed over less the length of its packet. */
 int64_t sa_timeline_time_of(const sa_timeline *timeline, double position);
-
-/* When, in ns, a packet that ends at `position` is to be expected: as late as others lately. */
-int64_t sa_timeline_hand_over_of(const sa_timeline *timeline, double position);
 
 #endif

@@ -77,7 +77,6 @@ int main(int argc, char **argv) {
             CHECK(!(timeline.drift.error_ppm < 0) && !isinf(timeline.drift.error_ppm));
             double anywhen = (double)anything(&random);
             CHECK(sa_timeline_time_of(&timeline, anywhen) != INT64_MIN);
-            CHECK(sa_timeline_hand_over_of(&timeline, anywhen) != INT64_MIN);
         }
         used += timeline.adc.used;
         known += !isnan(timeline.drift.ppm);

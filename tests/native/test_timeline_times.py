@@ -99,18 +99,6 @@ def test_after_a_small_loss_that_nobody_counted_times_are_right_within_seconds()
     assert np.abs(errors[device.seconds > 70]).max() < 1
 
 
-@pytest.mark.parametrize("age_ms", [None, 12])
-def test_packets_are_expected_as_late_as_they_came_in_the_last_seconds(age_ms):
-    """The router sleeps until then: after a load it must not oversleep for a minute."""
-    device = Device(60, lateness=mostly_prompt(50e-6))
-    busy = (device.seconds > 20) & (device.seconds < 40)
-    device.handed_over[busy] += np.random.default_rng(1).exponential(3e6, busy.sum())
-    timeline = Timeline(latency=0.012)
-    timeline.play(device, age_ns=None if age_ms is None else lambda index, late: age_ms * 1e6)
-    expected = timeline.hand_over_of(int(device.positions[-1]) + PERIOD) - START_NS
-    assert (expected - device.complete[-1]) / 1e6 == pytest.approx(0.05, abs=0.2)
-
-
 def test_frames_that_come_faster_than_time_are_captured_as_they_come():
     """A source that no clock paces: each packet says by itself when it came."""
     timeline = Timeline()

@@ -93,9 +93,6 @@ class Timeline:
     def time_of(self, position: int) -> int:
         return int(lib.sa_timeline_time_of(self.native, position))
 
-    def hand_over_of(self, position: int) -> int:
-        return int(lib.sa_timeline_hand_over_of(self.native, position))
-
     @property
     def drift(self) -> tuple[float, float]:
         """Ppm and their standard error."""

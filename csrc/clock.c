@@ -15,6 +15,7 @@ typedef struct {
     int64_t limit_ns;
     int running; /* sleepers that are awake */
     sa_sleeper *first;
+    atomic_int holders; /* who made it, until that destroys it, and every sleeper */
 } virtual_clock;
 
 struct sa_sleeper {
@@ -161,17 +162,23 @@ sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns) {
     clock->head.is_virtual = true;
     atomic_init(&clock->head.virtual_now_ns, start_ns);
     atomic_init(&clock->head.virtual_suspended_ns, 0);
+    atomic_init(&clock->holders, 1);
     clock->limit_ns = limit_ns;
     pthread_mutex_init(&clock->mutex, NULL);
     monotonic_cond_init(&clock->idle);
     return &clock->head;
 }
 
-void sa_virtual_clock_destroy(sa_clock *head) {
-    virtual_clock *clock = (virtual_clock *)head;
-    pthread_cond_destroy(&clock->idle);
-    pthread_mutex_destroy(&clock->mutex);
-    free(clock);
+static void let_go(virtual_clock *clock) {
+    if (atomic_fetch_sub_explicit(&clock->holders, 1, memory_order_acq_rel) == 1) {
+        pthread_cond_destroy(&clock->idle);
+        pthread_mutex_destroy(&clock->mutex);
+        free(clock);
+    }
+}
+
+void sa_virtual_clock_destroy(sa_clock *clock) {
+    let_go((virtual_clock *)clock);
 }
 
 bool sa_virtual_clock_run_until(sa_clock *head, int64_t limit_ns, int64_t timeout_ns) {
@@ -206,6 +213,7 @@ sa_sleeper *sa_sleeper_create(sa_clock *clock) {
     sleeper->mutex = &sleeper->own_mutex;
     if (clock->is_virtual) {
         virtual_clock *shared = (virtual_clock *)clock;
+        atomic_fetch_add_explicit(&shared->holders, 1, memory_order_relaxed);
         sleeper->mutex = &shared->mutex;
         pthread_mutex_lock(&shared->mutex);
         sa_sleeper **last = &shared->first; /* in order of creation: ties break the same way */
@@ -240,6 +248,9 @@ void sa_sleeper_retire(sa_sleeper *sleeper) {
 
 void sa_sleeper_destroy(sa_sleeper *sleeper) {
     sa_sleeper_retire(sleeper);
+    if (sleeper->clock->is_virtual) {
+        let_go((virtual_clock *)sleeper->clock);
+    }
     pthread_cond_destroy(&sleeper->wake);
     pthread_mutex_destroy(&sleeper->own_mutex);
     free(sleeper);

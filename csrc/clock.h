@@ -47,6 +47,8 @@ int64_t sa_clock_suspended(const sa_clock *clock);
 
 /* A virtual clock that starts at `start_ns` and may run freely up to `limit_ns`. */
 sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns);
+
+/* Its sleepers may outlive it: a garbage collector lets go of both in any order. */
 void sa_virtual_clock_destroy(sa_clock *clock);
 
 /* Lets virtual time run up to `limit_ns`, which is not SA_NEVER, and returns when it is there and

@@ -201,6 +201,17 @@ static void a_retired_sleeper_holds_nothing_up(void) {
     sa_virtual_clock_destroy(clock);
 }
 
+static void a_sleeper_may_outlive_its_clock(void) {
+    sa_clock *clock = sa_virtual_clock_create(5, SA_NEVER);
+    sa_sleeper *last = sa_sleeper_create(clock);
+    sa_sleeper *other = sa_sleeper_create(clock);
+    sa_virtual_clock_destroy(clock);
+    sa_sleeper_destroy(other);
+    CHECK(!sa_sleeper_sleep(last, 50));
+    CHECK_EQUAL(sa_clock_now(sa_sleeper_clock(last)), 50);
+    sa_sleeper_destroy(last);
+}
+
 int main(void) {
     turns_come_in_a_fixed_order();
     a_wake_ends_a_sleep_early();
@@ -208,6 +219,7 @@ int main(void) {
     threads_wake_each_other();
     time_waits_for_a_thread_on_its_way();
     a_retired_sleeper_holds_nothing_up();
+    a_sleeper_may_outlive_its_clock();
     printf("virtual time kept its order, its limit, its wakes and its waits\n");
     return 0;
 }

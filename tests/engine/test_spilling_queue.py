@@ -220,7 +220,7 @@ def eager_switching():
 def test_three_threads_lose_no_frame_between_them(setup, eager_switching):
     """One puts, one takes now and then, one spills; the disk fills for a while."""
     queue = setup.queue
-    count = 10_000
+    count = 3000
     put_all, dropped = threading.Event(), []
 
     def put():

@@ -294,5 +294,5 @@ class SpillingQueueModel(RuleBasedStateMachine):
 
 TestSpillingQueueModel = SpillingQueueModel.TestCase
 TestSpillingQueueModel.settings = settings(
-    derandomize=True, deadline=None, max_examples=300, stateful_step_count=60
+    derandomize=True, deadline=None, max_examples=200, stateful_step_count=60
 )

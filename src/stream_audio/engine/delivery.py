@@ -82,8 +82,8 @@ class Delivery(abc.ABC):
     @property
     def full(self) -> bool:
         """Whether its sources have to wait."""
-        gets_more = not (self.closed or self.detached)
-        return self.backlog is not None and self.backlog.full and gets_more
+        is_full = self.backlog is not None and self.backlog.full
+        return is_full and not (self.closed or self.detached)
 
     @abc.abstractmethod
     def start(self) -> None:

@@ -12,7 +12,14 @@ import weakref
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from stream_audio import AudioChunk, Gap, GapCause
 from stream_audio.engine.spilling_queue import SpillingQueue
@@ -292,7 +299,10 @@ class SpillingQueueModel(RuleBasedStateMachine):
         assert len(self.disk.files) == 0
 
 
-TestSpillingQueueModel = SpillingQueueModel.TestCase
-TestSpillingQueueModel.settings = settings(
-    derandomize=True, deadline=None, max_examples=200, stateful_step_count=60
-)
+def test_the_queue_agrees_with_a_list():
+    run_state_machine_as_test(
+        SpillingQueueModel,
+        settings=settings(
+            derandomize=True, deadline=None, max_examples=200, stateful_step_count=60
+        ),
+    )

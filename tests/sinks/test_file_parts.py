@@ -299,6 +299,16 @@ def test_a_next_file_whose_name_would_be_wrong_is_not_used(tmp_path):
     assert names(tmp_path) == ["00.wav", "08.wav"]
 
 
+def test_a_next_file_that_was_removed_is_created_again(tmp_path):
+    session = Session(tmp_path / "a.wav", rotate=10)
+    session.write(*(numbered(frame, 100) for frame in range(0, 9000, 100)))
+    (tmp_path / "a-0002.wav").unlink()
+    session.write(*(numbered(frame, 100) for frame in range(9000, 12_000, 100)))
+    session.sink.stop()
+    assert [event.frames for event in session.told(FileClosed)] == [10_000, 2000]
+    assert names(tmp_path) == ["a-0001.wav", "a-0002.wav"]
+
+
 # ---- keep ----
 
 
@@ -319,8 +329,9 @@ def test_a_file_that_is_not_its_own_is_never_deleted(tmp_path):
     (tmp_path / "b.wav").write_text("precious")
     (tmp_path / "b.wav").replace(tmp_path / "a-0002.wav")  # in its place
     session.write(*(numbered(frame, 100) for frame in range(1500, 5000, 100)))
-    with pytest.raises(FileSinkError, match="removed"):  # the second file is missing
+    with pytest.raises(FileSinkError, match="removed") as caught:
         session.sink.stop()
+    assert (caught.value.path, caught.value.frames) == (tmp_path / "a-0002.wav", 0)
     assert names(tmp_path) == ["a-0002.wav", "a-0005.wav"]
     assert (tmp_path / "a-0002.wav").read_text() == "precious"
     assert tmp_path / "a-0002.wav" not in session.files
@@ -757,6 +768,9 @@ def test_atomic_files_appear_when_they_are_complete(tmp_path):
         ({"fsync": 0}, "fsync"),
         ({"bext": {"author": "x"}}, "author"),
         ({"format": "XYZ"}, "format"),
+        ({"fallback": "{start}/b.wav"}, "folder"),
+        ({"fallback": "b.flac"}, "fallback"),
+        ({"fallback": "missing"}, "fallback"),
         ({"gaps": "noise"}, "gaps"),
     ],
 )

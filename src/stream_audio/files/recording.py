@@ -92,7 +92,7 @@ class Recording:
         self._fell_back = False
         self._half_done: tuple[AudioChunk, int] | None = None
         self._carried: list[Samples] = []  # for the next file, before all else
-        self._close_error: OSError | None = None
+        self.incomplete: tuple[Part, OSError] | None = None  # the first one
         self._ledger_is_due = False
         self._unlooked = 0
         self._unasked = 0
@@ -129,12 +129,15 @@ class Recording:
         self._open_ahead(self._time_of(chunk, chunk.frames), chunk.frames)
 
     def close(self) -> None:
-        """Complete the last file; raises what went wrong in completing any of them."""
+        """Complete the last file; raises what went wrong in completing any of them.
+
+        Which one, and what, stands in ``incomplete``.
+        """
         if self._ahead is not None:
             self._ahead.discard()
         self._finish_part()
-        if self._close_error is not None:
-            raise self._close_error
+        if self.incomplete is not None:
+            raise self.incomplete[1]
 
     def discard(self) -> None:
         """Take back what was created; nothing has been written."""
@@ -259,8 +262,8 @@ class Recording:
     def _next_part(self, start: float) -> None:
         """Go on in another file, whose first frame is captured at ``start``."""
         following, self._ahead = self._ahead, None
-        if following is not None and abs(following.planned_start - start) > 0.5:
-            following.discard()  # its name would be wrong
+        if following is not None and not self._suits(following, start):
+            following.discard()
             following = None
         if following is None:
             following = self._create(start, self.part.index + 1)
@@ -268,6 +271,12 @@ class Recording:
         self.part = following
         self._boundary = None
         self._delete_old()
+
+    @staticmethod
+    def _suits(ahead: Part, start: float) -> bool:
+        """Whether a file that was created ahead is still there, and has the right name."""
+        in_place = ahead.file.whereabouts() is Whereabouts.IN_PLACE
+        return in_place and abs(ahead.planned_start - start) <= 0.5
 
     def _finish_part(self) -> None:
         part = self.part
@@ -278,7 +287,7 @@ class Recording:
                 part.close()
         except OSError as error:
             _log.error("cannot complete %s: %s", part.file.path, error)
-            self._close_error = self._close_error or error
+            self._fail_at_close(part, error)
             # What an encoder still held goes into the next file.
             self._carried += part.writer.unsaved
         self._frames_before += part.saved_frames
@@ -291,6 +300,10 @@ class Recording:
         gaps = tuple(placed.gap for placed in part.gaps)
         info = self._info
         info.send(FileClosed(info.now(), info.name, part.file.path, part.frames, gaps))
+
+    def _fail_at_close(self, part: Part, error: OSError) -> None:
+        if self.incomplete is None:
+            self.incomplete = (part, error)
 
     def _delete_old(self) -> None:
         keep = self._plan.keep
@@ -338,7 +351,8 @@ class Recording:
         saved = part.saved_frames
         info.send(FallbackUsed(info.now(), info.name, part.file.path, saved, new, error))
         self._finish_part()
-        self._close_error = None  # it has been told
+        if self.incomplete is not None and self.incomplete[0] is part:
+            self.incomplete = None  # it has been told
         self.part = following
         self._boundary = None
         return True
@@ -401,7 +415,7 @@ class Recording:
         except OSError as error:
             _log.error("cannot write %s: %s", self.part.ledger_path, error)
             if complete:
-                self._close_error = self._close_error or error
+                self._fail_at_close(self.part, error)
         else:
             self._ledger_is_due = False
 

@@ -156,9 +156,21 @@ class FileSink:
         )
         if keep is not None and not self._plan.numbered:
             raise ConfigError("keep needs files to choose from", hint='For example rotate="1h"')
-        Names(self._path, numbered=self._plan.numbered)  # a format that makes no name raises here
+        for name in (self._plan.path, self._plan.fallback):
+            if name is not None:
+                Names(name, numbered=self._plan.numbered)  # raises if it makes no name
+        if format is None:
+            self._check_ending(self._plan.fallback)
         self._recording: Recording | None = None
         self._frames = 0
+
+    def _check_ending(self, fallback: Path | None) -> None:
+        ending = self._path.suffix
+        if fallback is not None and fallback.suffix != ending and not fallback.is_dir():
+            raise ConfigError(
+                f"fallback is neither a folder nor a {ending} file: {fallback}",
+                hint=f"It is written as {self._path} is; name a folder that exists, or a file",
+            )
 
     @property
     def path(self) -> Path:
@@ -223,8 +235,8 @@ class FileSink:
             try:
                 recording.close()
             except OSError as error:
-                saved = recording.part.saved_frames
-                raise _failure("complete", self._path, saved, error) from error
+                part = recording.incomplete[0] if recording.incomplete else recording.part
+                raise _failure("complete", part.file.path, part.saved_frames, error) from error
             finally:
                 self._path = recording.part.file.path
 

@@ -73,12 +73,14 @@ def test_a_round_trip_through_jack_takes_whole_periods(jack):
     assert not trip["inverted"]
 
 
+@pytest.mark.long
 def test_a_round_trip_finds_the_channel_it_comes_back_on(jack):
     process = start("--round-trip", "--device", "system", "--duration", 6)
     connect(process, "PortAudio:out_1", "PortAudio:in_1")
     assert document(process)["round_trip"]["channel"] == 1
 
 
+@pytest.mark.long
 def test_a_round_trip_without_a_way_back_fails_with_a_hint(jack):
     process = start("--round-trip", "--device", "system", "--duration", 4.5)
     with process:

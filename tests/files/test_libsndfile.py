@@ -650,6 +650,32 @@ except OSError as error:
     assert len(read(path)) == int(frames) >= 2 * BLOCK
 
 
+def values_held_by(error):
+    """Yield every local variable of every frame that an error keeps alive."""
+    while error is not None:
+        traceback = error.__traceback__
+        while traceback is not None:
+            yield from traceback.tb_frame.f_locals.values()
+            traceback = traceback.tb_next
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff"])
+def test_an_error_keeps_no_memoryview_alive(tmp_path, disk, name):
+    """CPython 3.11 crashes when the garbage collector breaks a cycle with one in a traceback."""
+    container = find_container(Path(name), None)
+    descriptor = os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT)
+    writer = container.open(descriptor, RATE, 2, "PCM_16", {})
+    samples = integers(48_000, 2, 16)
+    disk.room = 50_000
+    _, error = fill(writer, samples)
+    held = list(values_held_by(error))
+    with contextlib.suppress(OSError):
+        writer.close()
+    assert any(value is samples for value in held)
+    assert not any(isinstance(value, memoryview) for value in held)
+
+
 # ---- killed ----
 
 

@@ -394,6 +394,34 @@ def test_a_file_that_turns_bad_in_its_middle_ends_the_source_with_the_reason(tmp
     assert source.lost == 0
 
 
+def test_an_error_keeps_no_memoryview_alive(tmp_path):
+    """CPython 3.11 crashes when the garbage collector breaks a cycle with one in a traceback."""
+    from stream_audio.sources.file import SoundReader
+
+    path = make(tmp_path / "a.flac", 10.0)
+    os.truncate(path, path.stat().st_size // 2)
+    reader = SoundReader(str(path))
+    samples = np.zeros((16_384, 2), np.float32)
+
+    def read_to_the_end():
+        while reader.read(samples):
+            pass
+
+    with pytest.raises(FileError) as caught:
+        read_to_the_end()
+    reader.close()
+    held = []
+    error = caught.value
+    while error is not None:
+        traceback = error.__traceback__
+        while traceback is not None:
+            held += traceback.tb_frame.f_locals.values()
+            traceback = traceback.tb_next
+        error = error.__cause__
+    assert any(value is samples for value in held)
+    assert not any(isinstance(value, memoryview) for value in held)
+
+
 @pytest.mark.parametrize("pace", ["real_time", "freewheel"])
 def test_a_loop_over_a_bad_file_ends(tmp_path, pace):
     path = make(tmp_path / "a.flac", 10.0)

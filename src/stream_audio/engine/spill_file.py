@@ -43,10 +43,9 @@ class TemporaryStorage:
             self._descriptor = os.dup(file.fileno())
 
     def write(self, data: bytes, offset: int) -> None:  # noqa: D102 - see Storage
-        rest = memoryview(data)
-        while rest:
-            written = os.pwrite(self._descriptor, rest, offset)
-            rest = rest[written:]
+        while data:  # no memoryview: one in a traceback crashes CPython 3.11's garbage collector
+            written = os.pwrite(self._descriptor, data, offset)
+            data = data[written:]
             offset += written
 
     def read(self, length: int, offset: int) -> bytes:  # noqa: D102

@@ -6,8 +6,24 @@ import os
 import sys
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 LOW_MINUTES = 10.0
 """Minutes of recording for which there must be room, or a warning is given."""
+
+
+def write_at(descriptor: int, data: bytes | bytearray | NDArray[np.uint8], offset: int) -> None:
+    """Write all of ``data`` at a place of a file.
+
+    Raises OSError as the system gives it. It uses no memoryview: one that is held by the traceback
+    of an error crashes CPython 3.11 when the garbage collector comes to both.
+    """
+    while len(data):
+        # An array is a buffer; type checkers know of buffers from Python 3.12 on.
+        written = os.pwrite(descriptor, data, offset)  # type: ignore[arg-type]
+        data = data[written:]
+        offset += written
 
 
 def flush_to_disk(descriptor: int) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from stream_audio.files.disk import write_at
+
 _COPY_BYTES = 1 << 20
 
 
@@ -106,21 +108,21 @@ class Diagnosis:
         # The end first: until the header is written, the file is as damaged as before.
         for offset, piece in reversed(list(self.placed())):
             if isinstance(piece, bytes):
-                _write_all(descriptor, piece, offset)
+                write_at(descriptor, piece, offset)
         os.ftruncate(descriptor, self.size)
 
     def copy(self, damaged: FileBytes, descriptor: int) -> None:
         """Write the mended file into an empty one."""
         for offset, piece in self.placed():
             if isinstance(piece, bytes):
-                _write_all(descriptor, piece, offset)
+                write_at(descriptor, piece, offset)
                 continue
             for start in range(0, len(piece), _COPY_BYTES):
                 count = min(_COPY_BYTES, len(piece) - start)
                 data = damaged.read(piece.start + start, count)
                 if len(data) < count:
                     raise OSError(None, "the file became shorter while it was read")
-                _write_all(descriptor, data, offset + start)
+                write_at(descriptor, data, offset + start)
 
 
 class MendedFile:
@@ -157,11 +159,3 @@ class MendedFile:
         data = b"".join(found)
         self._position += len(data)
         return data
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view = view[written:]
-        offset += written

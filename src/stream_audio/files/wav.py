@@ -17,9 +17,11 @@ import os
 import struct
 import sys
 
+import numpy as np
+
 from stream_audio._checks import one_of, real_number
 from stream_audio.files.bext import bext_chunk, check_bext
-from stream_audio.files.disk import flush_to_disk
+from stream_audio.files.disk import flush_to_disk, write_at
 from stream_audio.files.encoder import SAMPLE_BYTES, Encoder
 from stream_audio.files.writer import Container, Encoding, Samples
 
@@ -131,7 +133,7 @@ class WavWriter:
         # Whether another chunk of this length could make the header too old.
         header_is_due = self._data_bytes - self._in_header + 2 * added > self._period
         try:
-            self._write_at(start, data.data.cast("B") if data.size else memoryview(b""))
+            write_at(self._file, data.reshape(-1).view(np.uint8), start)
             if silence_before and not data.size:
                 os.ftruncate(self._file, start)
             if header_is_due and self._fsync:
@@ -160,19 +162,11 @@ class WavWriter:
                 flush_to_disk(self._file)
             self._write_header()
             if self._data_bytes % 2:  # chunks are padded to even length
-                self._write_at(self.size, memoryview(b"\0"))
+                write_at(self._file, b"\0", self.size)
             if self._fsync:
                 flush_to_disk(self._file)
         finally:
             os.close(self._file)
-
-    def _write_at(self, offset: int, data: memoryview) -> None:
-        while data:
-            written = os.pwrite(self._file, data, offset)
-            if written == len(data):
-                return
-            data = data[written:]
-            offset += written
 
     def _flush(self) -> None:
         try:
@@ -188,7 +182,7 @@ class WavWriter:
         self._must_cut = False
 
     def _write_header(self) -> None:
-        self._write_at(0, memoryview(self._header()))
+        write_at(self._file, self._header(), 0)
         self._in_header = self._data_bytes
 
     def _header(self) -> bytes:

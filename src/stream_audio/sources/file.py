@@ -139,7 +139,7 @@ class SoundReader:
     def read(self, samples: np.ndarray[Any, np.dtype[np.float32]]) -> int:
         """Fill ``samples``, as far as the file goes; returns how many frames they are."""
         try:
-            frames = int(self._file.buffer_read_into(samples.data.cast("B"), "float32"))
+            frames = int(self._file.buffer_read_into(samples, "float32"))
         except self._errors as error:
             raise FileError(
                 f"cannot read {self.path} beyond frame {self.position} of {self.frames}",

@@ -87,11 +87,10 @@ class Output:
     def put(self, data: bytes | bytearray, offset: int) -> None:
         """Write at a place of the file at once."""
         self._reached = offset
-        left = memoryview(data)
-        while left:
-            written = os.pwrite(self._file, left, self._reached)
+        while data:  # no memoryview: see write_at
+            written = os.pwrite(self._file, data, self._reached)
             self._reached += written
-            left = left[written:]
+            data = data[written:]
 
     def _first_run(self) -> tuple[int, list[bytes]]:
         """Return the first pieces that stand one behind the other, and where they begin."""

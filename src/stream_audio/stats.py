@@ -67,7 +67,8 @@ class SinkStats:
     spilled_bytes : int
         What of them stands on disk.
     write_times : Histogram
-        How long each ``write`` took that came back without an error.
+        How long each ``write`` took that came back without an error; empty for a channel, or
+        another sink with ``blocking = False``.
     retries : int
         How often a chunk was tried again.
     """

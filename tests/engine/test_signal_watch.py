@@ -28,7 +28,8 @@ class Watched:
     def hear(self, samples):
         samples = np.asarray(samples, np.float32)
         for chunk in cut(samples, RATE // 10, frame=self.position):
-            seen, events = self.watch.look(chunk, chunk.arrival)
+            seen = self.watch.clean(chunk)
+            events = self.watch.look(seen, chunk.arrival)
             self.chunks.append(seen)
             self.events += events
         self.position += len(samples)
@@ -166,7 +167,7 @@ def test_it_is_replaced_by_zero_if_that_is_asked_for():
 
 def test_a_chunk_of_numbers_is_handed_on_as_the_same_object():
     (chunk,) = cut(noise(4800, 2), 4800)
-    seen, _ = Watched(2, zero=True).watch.look(chunk, 0.0)
+    seen = Watched(2, zero=True).watch.clean(chunk)
     assert seen is chunk
 
 

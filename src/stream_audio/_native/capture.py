@@ -107,7 +107,6 @@ class Reader:
         self._freewheel = freewheel
         self._chunk_frames = chunk_frames
         self._channels = capture.channels
-        self._freewheel = freewheel
         # A second of audio, so that an allocation is rare, and small enough to keep one chunk of.
         self._block_chunks = max(1, round(capture.sample_rate / chunk_frames))
         self.block = self._lend(0)

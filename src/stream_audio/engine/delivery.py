@@ -195,13 +195,6 @@ class Delivery(abc.ABC):
             retries=self._retried,
         )
 
-    def _timed_write(self, chunk: AudioChunk) -> object:
-        """Write a chunk, and note how long that took."""
-        began = self._clock.now()
-        returned = self.sink.write(chunk)
-        self._write_times.record(self._clock.now() - began)
-        return returned
-
     def report(self) -> SinkReport:
         """Return its part of the session's report."""
         self.account.pending = self.pending
@@ -227,12 +220,13 @@ class DirectDelivery(Delivery):
         self.account.offered += chunk.frames
         chunk = self._skipped.give_to(chunk)
         try:
-            dropped = self._timed_write(chunk)
+            dropped = self.sink.write(chunk)
         except BaseException as error:
             self._give_up(chunk, error)
         else:
             self.account.delivered += chunk.frames
-            self._taken_back(dropped)
+            if dropped:
+                self._taken_back(dropped)
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
         self.closed = True

@@ -50,9 +50,14 @@ class Pauses:
                 begin, _, policy = self._spans[-1]
                 self._spans[-1] = (begin, max(begin, at), policy)
 
+    @property
+    def idle(self) -> bool:
+        """Whether :meth:`apply` would hand a chunk on as it is."""
+        return not self._spans and not self._kept_back
+
     def apply(self, chunk: AudioChunk) -> Iterator[AudioChunk]:
         """Yield what is left of a chunk: its parts outside every pause, and made-up silence."""
-        if not self._spans and not self._kept_back:
+        if self.idle:
             yield chunk
             return
         with self._lock:

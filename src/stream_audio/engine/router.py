@@ -420,12 +420,14 @@ class Router:
         readers = reader_array([])
         next_look = self.clock.now() + LOOK_INTERVAL
         while inlets and not stop():
-            held = self._held() if hold else ()
-            free = [inlet for inlet in inlets if inlet.name not in held]
+            held = self._held() if hold else None
+            free = [each for each in inlets if each.name not in held] if held else inlets
             if free != moving:
-                moving = free
+                moving = list(free)
                 readers = reader_array([inlet.reader for inlet in moving])
-            wake_at = min([next_look, *(each.give_up_at for each in self._leaving)])
+            wake_at = next_look
+            if self._leaving:
+                wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
             wait_and_read(readers, len(moving), self.sleeper.native, deadline_ns(wake_at))
             if self._commands:
                 self._run_commands()
@@ -443,8 +445,11 @@ class Router:
 
     def _held(self) -> set[str]:
         """Return the sources that have to wait for a backlog."""
-        full = (delivery for delivery in self.deliveries.values() if delivery.full)
-        return {source for delivery in full for source in delivery.sources}
+        held: set[str] = set()
+        for delivery in self.deliveries.values():
+            if delivery.full:
+                held.update(delivery.sources)
+        return held
 
     def _turn(self, inlet: Inlet) -> bool:
         """Hand on what the last read finished; True if nothing will follow."""
@@ -453,13 +458,14 @@ class Router:
         for collected in inlet.collect():
             for gap in collected.gaps:
                 self.send(GapDetected(self.clock.now(), gap))
-            clean, events = watch.look(collected, self.clock.now())
-            for event in events:
-                self.send(event)
-            for chunk in inlet.pauses.apply(clean):
+            # The sinks first: what follows is in no hurry.
+            clean = watch.clean(collected)
+            for chunk in (clean,) if inlet.pauses.idle else inlet.pauses.apply(clean):
+                routing.take(chunk)
                 if history is not None:
                     history.add(chunk)
-                routing.take(chunk)
+            for event in watch.look(clean, self.clock.now()):
+                self.send(event)
         if not inlet.reader.progress.finished:
             return False
         inlet.stop()

@@ -71,10 +71,12 @@ class SignalWatch:
         self._clipped: set[int] = set()
         self._next_clipping = 0  # frame from which on the next report may come
 
-    def look(self, chunk: AudioChunk, now: float) -> tuple[AudioChunk, list[StreamEvent]]:
-        """Return the chunk, cleaned if that is wanted, and what there is to tell."""
-        if not chunk.is_finite:
-            chunk = self._count(chunk)
+    def clean(self, chunk: AudioChunk) -> AudioChunk:
+        """Return the chunk; without samples that are no finite numbers, if that is wanted."""
+        return chunk if chunk.is_finite else self._count(chunk)
+
+    def look(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
+        """Return what there is to tell of a chunk that :meth:`clean` has returned."""
         assert chunk._squares is not None
         squares = chunk._squares.tolist()  # for so few, numpy takes longer
         energy = sum(squares) if self._all else sum(squares[i] for i in self._own)
@@ -87,7 +89,7 @@ class SignalWatch:
         # One sample at full scale has that much energy.
         if not energy < FULL_SCALE**2 or self._clipped:
             events += self._loud(chunk, now)
-        return chunk, events
+        return events
 
     def _count(self, chunk: AudioChunk) -> AudioChunk:
         finite = np.isfinite(chunk.data)

@@ -188,10 +188,12 @@ class WorkerDelivery(Delivery):
         return None
 
     def _try_to_write(self, chunk: AudioChunk) -> BaseException | None:
+        began = self._clock.now()
         try:
-            self._timed_write(chunk)
+            self.sink.write(chunk)
         except BaseException as error:
             return error
+        self._write_times.record(self._clock.now() - began)
         return None
 
     def _pause(self, seconds: float) -> None:

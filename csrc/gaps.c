@@ -84,14 +84,42 @@ static void settle_residual(sa_gaps *gaps, const sa_packet *packet) {
     }
 }
 
-/* Whether a second packet waits that has the first one's count. */
-static bool called_again_at_once(sa_ring *packets) {
-    if (sa_ring_available(packets, 2) < 2) {
-        return false;
+/* Whether a packet holds the same period as the one before it: see overwritten.h. */
+typedef enum { NO, YES, LATER_PACKETS_TELL } answer;
+
+static answer holds_the_same(const sa_gaps *gaps, uint64_t index, bool give_up) {
+    sa_ring *packets = &gaps->capture->packets;
+    if (!gaps->paced || sa_ring_available(packets, index + 1) <= index) {
+        return NO;
     }
     const sa_packet *first = sa_ring_peek(packets, 0);
-    const sa_packet *second = sa_ring_peek(packets, 1);
-    return second->host_frame == first->host_frame && second->lost_before == 0;
+    const sa_packet *packet = sa_ring_peek(packets, index);
+    uint32_t count_before = index == 0 ? (uint32_t)gaps->host_frame : first->host_frame;
+    uint32_t frames = index == 0 ? gaps->last_frames : first->frames;
+    if (packet->host_frame != count_before || packet->frames != frames ||
+        packet->lost_before > 0) {
+        return NO;
+    }
+    bool followed = sa_ring_available(packets, index + 2) > index + 1;
+    bool third = false;
+    if (followed) {
+        const sa_packet *next = sa_ring_peek(packets, index + 1);
+        third = next->frames == frames;
+    }
+    int64_t from = index == 0 ? -(int64_t)frames : 0;
+    if (!sa_overwritten(&gaps->capture->frames, from, frames, third)) {
+        return NO;
+    }
+    return followed || give_up ? YES : LATER_PACKETS_TELL;
+}
+
+/* Whether so little waits that the frames that were read last are still in the ring. */
+static bool last_is_still_there(const sa_gaps *gaps) {
+    sa_ring *packets = &gaps->capture->packets;
+    const sa_packet *first = sa_ring_peek(packets, 0);
+    const sa_packet *newest = sa_ring_peek(packets, sa_ring_available(packets, UINT64_MAX) - 1);
+    int64_t waiting = newest->stored_before + newest->frames - first->stored_before;
+    return waiting <= (int64_t)gaps->capture->frames.capacity / 2;
 }
 
 static bool judge_by_count(sa_gaps *gaps, bool give_up, sa_verdict *verdict) {
@@ -99,8 +127,8 @@ static bool judge_by_count(sa_gaps *gaps, bool give_up, sa_verdict *verdict) {
     const sa_packet *packet = sa_ring_peek(packets, 0);
     settle_residual(gaps, packet);
     int64_t ahead = frames_ahead(gaps, packet);
-    int64_t lost = ahead;
-    for (uint64_t i = 1; lost > 0; i++) {
+    int64_t level = ahead;
+    for (uint64_t i = 1; level > -gaps->behind; i++) {
         if (sa_ring_available(packets, i + 1) <= i) {
             if (!give_up) {
                 return false;
@@ -109,22 +137,31 @@ static bool judge_by_count(sa_gaps *gaps, bool give_up, sa_verdict *verdict) {
         }
         /* While a burst makes the lateness good, it falls from packet to packet. */
         int64_t next = frames_ahead(gaps, sa_ring_peek(packets, i));
-        if (next >= lost) {
+        if (next >= level) {
             break;
         }
-        lost = next;
+        level = next;
     }
-    lost = lost > 0 ? lost : 0;
-    if (gaps->paced && ahead > lost && called_again_at_once(packets)) {
-        bool third = sa_ring_available(packets, 3) >= 3;
-        verdict->overwritten = sa_overwritten(gaps->capture, third);
-        if (verdict->overwritten && !third && !give_up) {
-            return false;
-        }
+    /* A late packet may hold what comes with the next; and one that comes after packets that were
+     * all as late, so that a loss was believed, what came with the last. */
+    answer twice = NO;
+    if (ahead > level) {
+        twice = holds_the_same(gaps, 1, give_up);
+    } else if (last_is_still_there(gaps)) {
+        twice = holds_the_same(gaps, 0, give_up);
     }
-    verdict->lost = lost;
-    gaps->behind = ahead < 0 ? -ahead : 0;
+    if (twice == LATER_PACKETS_TELL) {
+        return false;
+    }
+    verdict->overwritten = twice == YES;
+    verdict->lost = level > 0 ? level : 0;
+    gaps->behind = level < 0 ? -level : 0;
     gaps->host_frame = unwrapped(gaps, packet);
+    if (verdict->overwritten && gaps->behind >= packet->frames) {
+        verdict->given_up = true;
+        gaps->behind -= packet->frames;
+        gaps->lost -= packet->frames;
+    }
     return true;
 }
 
@@ -179,6 +216,7 @@ bool sa_gaps_judge(sa_gaps *gaps, bool finished, sa_verdict *verdict) {
     add_sleep(gaps, packet, verdict);
     gaps->lost += verdict->lost;
     gaps->last_ns = packet->entry_ns;
+    gaps->last_frames = verdict->overwritten ? 0 : packet->frames;
     return true;
 }
 

@@ -25,7 +25,8 @@
 typedef struct {
     int64_t lost;     /* frames missing just before it */
     bool suspended;   /* because this process or the machine stood still */
-    bool overwritten; /* its own frames are lost: those that it holds come with the next one */
+    bool overwritten; /* what it holds comes again with the next one: its own frames are lost */
+    bool given_up;    /* with that, but they are among those that were found lost before */
 } sa_verdict;
 
 typedef struct {
@@ -36,12 +37,13 @@ typedef struct {
     sa_standstill standstill;
 
     bool started;
-    int64_t last_ns; /* entry of the last judged packet */
+    int64_t last_ns;      /* entry of the last judged packet, */
+    uint32_t last_frames; /* and its frames; 0 if they came with the next one */
 
     /* Hosts that count frames. */
     int64_t residual;   /* of the packets so far */
     int64_t host_frame; /* of the last judged packet, unwrapped */
-    int64_t behind;     /* so much too many were found lost at that packet */
+    int64_t behind;     /* so many too many were found lost by then */
 
     /* Other hosts. */
     sa_lateness lateness;

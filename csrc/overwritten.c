@@ -3,32 +3,22 @@
 /* So many samples that agree are no accident, unless the signal repeats. */
 enum { LEAST_RUN = 16 };
 
-static uint32_t smaller(uint32_t a, uint32_t b) {
-    return a < b ? a : b;
+static float sample(const sa_ring *ring, int64_t frame, size_t channel) {
+    const void *found = frame < 0 ? sa_ring_peek_back(ring, (uint64_t)-frame)
+                                  : sa_ring_peek(ring, (uint64_t)frame);
+    return ((const float *)found)[channel];
 }
 
-static float sample(const sa_capture *capture, uint64_t frame, uint32_t channel) {
-    return ((const float *)sa_ring_peek(&capture->frames, frame))[channel];
-}
-
-bool sa_overwritten(const sa_capture *capture, bool third) {
-    const sa_packet *first = sa_ring_peek(&capture->packets, 0);
-    const sa_packet *second = sa_ring_peek(&capture->packets, 1);
-    uint32_t frames = smaller(first->frames, second->frames);
-    if (third) {
-        const sa_packet *packet = sa_ring_peek(&capture->packets, 2);
-        frames = smaller(frames, packet->frames);
-    }
-    uint64_t next = first->frames;
-    uint64_t after = next + second->frames;
-    for (uint32_t channel = 0; channel < capture->channels; channel++) {
+bool sa_overwritten(const sa_ring *ring, int64_t from, uint32_t frames, bool third) {
+    uint32_t enough = frames < LEAST_RUN ? frames : LEAST_RUN;
+    for (size_t channel = 0; channel < ring->frame_bytes / sizeof(float); channel++) {
         uint32_t run = 0;
         bool varies = false;
-        bool passes = false; /* the packet after the two goes on differently */
+        bool passes = false; /* the third goes on differently */
         float start = 0;
         for (uint32_t i = 0; i < frames; i++) {
-            float value = sample(capture, i, channel);
-            if (value != sample(capture, next + i, channel)) {
+            float value = sample(ring, from + i, channel);
+            if (value != sample(ring, from + frames + i, channel)) {
                 run = 0;
                 continue;
             }
@@ -37,8 +27,8 @@ bool sa_overwritten(const sa_capture *capture, bool third) {
                 varies = passes = false;
             }
             varies |= value != start;
-            passes |= !third || value != sample(capture, after + i, channel);
-            if (run >= smaller(LEAST_RUN, frames) && varies && passes) {
+            passes |= !third || value != sample(ring, from + 2 * (int64_t)frames + i, channel);
+            if (run >= enough && varies && passes) {
                 return true;
             }
         }

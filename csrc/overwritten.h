@@ -5,8 +5,8 @@
  * between, the port it reads from may have got the newer period already: then both packets hold
  * that one, wholly or (if it was just being written) in part, and the older one is lost though a
  * packet came for it. Otherwise the first holds the older period, and nothing is lost. Measured:
- * of 36 such pairs 15 were of the first kind, 21 of the second; outside them no period ever came
- * twice. So the samples decide.
+ * of 36 such pairs 15 were of the first kind and 21 of the second, and outside of such pairs no
+ * period ever came twice. So the samples decide.
  *
  * A signal may repeat by itself. What is constant, such as silence, proves nothing; nor does what
  * the packet after the two holds as well.
@@ -14,11 +14,11 @@
 #ifndef SA_OVERWRITTEN_H
 #define SA_OVERWRITTEN_H
 
-#include "capture.h"
+#include "ring.h"
 
-/* Whether samples of the first packet that waits in the capture are those of the second, which
- * waits there too and has the same count; `third`: there is one more. Reader's thread; none of
- * their frames has been read. */
-bool sa_overwritten(const sa_capture *capture, bool third);
+/* Whether `frames` frames of float samples are in part those of the next `frames`, and not also of
+ * the `frames` after these, if there is such a `third`. The first of them all is `from` frames
+ * after the next one to be read from the ring; or before it (negative), see sa_ring_peek_back. */
+bool sa_overwritten(const sa_ring *ring, int64_t from, uint32_t frames, bool third);
 
 #endif

@@ -97,14 +97,17 @@ static bool open_chunk(sa_reader *reader) {
     return true;
 }
 
-/* Passes over the frames of the packet, which were never the ones it stands for. */
-static void discard(sa_reader *reader, const sa_packet *packet) {
-    close_chunk(reader);
+/* Passes over the frames of the packet, which are not the ones it stands for. */
+static void discard(sa_reader *reader, const sa_packet *packet, bool given_up) {
+    sa_progress *progress = &reader->progress;
     sa_ring_skip(&reader->capture->frames, packet->frames);
     reader->packet_taken = packet->frames;
-    reader->pending_host_lost += packet->frames;
-    reader->progress.host_lost += packet->frames;
-    reader->progress.overwritten += packet->frames;
+    progress->overwritten += packet->frames;
+    if (!given_up) {
+        close_chunk(reader);
+        reader->pending_host_lost += packet->frames;
+        progress->host_lost += packet->frames;
+    }
 }
 
 /* Judges the packet at the head and moves the timeline on; false: later packets must tell. */
@@ -117,8 +120,9 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     reader->packet_judged = true;
     reader->packet_taken = 0;
     reader->packet_position = packet->position + reader->gaps.lost;
-    sa_timeline_advance(&reader->timeline, packet, reader->packet_position);
-
+    if (!verdict.given_up) { /* else it has no place of its own */
+        sa_timeline_advance(&reader->timeline, packet, reader->packet_position);
+    }
     if (packet->lost_before > 0 || verdict.lost > 0) {
         close_chunk(reader); /* a chunk is contiguous */
         int64_t suspended = verdict.suspended ? verdict.lost : 0;
@@ -132,7 +136,7 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     }
     sa_pace_note(&reader->pace, reader->packet_position + packet->frames, packet->entry_ns);
     if (verdict.overwritten) {
-        discard(reader, packet);
+        discard(reader, packet, verdict.given_up);
     }
     progress->unexplained = sa_gaps_unexplained(&reader->gaps);
     progress->packets++;

@@ -9,7 +9,8 @@
  *
  * Who may call what
  *   producer thread  sa_ring_space, sa_ring_copy_in, sa_ring_publish
- *   consumer thread  sa_ring_available, sa_ring_peek, sa_ring_copy_out, sa_ring_release
+ *   consumer thread  sa_ring_available, sa_ring_peek, sa_ring_peek_back, sa_ring_skip,
+ *                    sa_ring_copy_out, sa_ring_release
  *   any one thread   sa_ring_create, sa_ring_destroy, while neither side runs
  *
  * Copying and publishing are two steps so that a second ring may publish for the first: a capture
@@ -110,6 +111,14 @@ static inline const void *sa_ring_peek(const sa_ring *ring, uint64_t ahead) {
         slot -= ring->capacity;
     }
     return ring->memory + slot * ring->frame_bytes;
+}
+
+/* Consumer: where the frame `behind` before the next one stands (1: the last that was read). Its
+ * room may have been given back, but nobody writes there while the producer is far from having
+ * gone around: half the ring must be free. */
+static inline const void *sa_ring_peek_back(const sa_ring *ring, uint64_t behind) {
+    uint64_t slot = ring->read_slot >= behind ? ring->read_slot : ring->read_slot + ring->capacity;
+    return ring->memory + (slot - behind) * ring->frame_bytes;
 }
 
 /* Consumer: moves past `count` frames without copying them. */

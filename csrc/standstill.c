@@ -1,7 +1,8 @@
 #include "standstill.h"
 
 /* What is lost in a shorter standstill is laid to the host. */
-static const int64_t LEAST_STANDSTILL_NS = 200 * 1000 * 1000;
+static const int64_t LEAST_PROVEN_NS = 200 * 1000 * 1000;
+static const int64_t LEAST_UNPROVEN_NS = 1000 * 1000 * 1000;
 
 /* The clocks are not read in one moment; no machine sleeps for less. */
 static const int64_t LEAST_SUSPENSION_NS = 10 * 1000 * 1000;
@@ -16,7 +17,7 @@ int64_t sa_standstill_look(sa_standstill *standstill, int64_t now_ns, int64_t su
     if (s->looked_ns != 0) {
         bool proven = due_ns != SA_NEVER;
         int64_t from_ns = proven ? due_ns : s->looked_ns;
-        if (now_ns - from_ns >= LEAST_STANDSTILL_NS) {
+        if (now_ns - from_ns >= (proven ? LEAST_PROVEN_NS : LEAST_UNPROVEN_NS)) {
             s->seen_ns = s->looked_ns;
             s->from_ns = from_ns;
             s->until_ns = now_ns;

@@ -441,6 +441,26 @@ def test_at_the_end_an_overwritten_period_is_told_without_it(line):
     assert one.finish().overwritten == PERIOD
 
 
+def test_callbacks_that_stay_late_until_one_is_overwritten_lose_that_one_period(line):
+    """Two in a row are late: a loss is believed. The pair that ends it shows which it was."""
+    one = line(chunk_frames=PERIOD)
+    port = Port(one)
+    port.cycles(5)
+    for _ in range(3):
+        one.push(late=PERIOD, samples=port.period(port.cycle))
+        port.cycle += 1
+    port.late(holds=newer_period)
+    port.cycles(5)
+    progress = one.finish()
+    assert (progress.host_lost, progress.overwritten) == (PERIOD, PERIOD)
+    assert progress.position == 15 * PERIOD
+    assert progress.unexplained == 0
+    arrived = [int(counted(data[0, 0])) // PERIOD for data in one.data]
+    assert arrived == [*range(8), *range(9, 15)]  # each once
+    for (frame, _, _), cycle in zip(one.chunks[8:], arrived[8:], strict=True):
+        assert frame == cycle * PERIOD
+
+
 def test_overwritten_frames_do_not_wait_in_the_ring(line):
     one = line()
     port = Port(one)

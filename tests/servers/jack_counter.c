@@ -4,8 +4,9 @@
  * told from the others.
  *
  * Usage: jack_counter NAME [PORTS [LATENCY]]. LATENCY is what its ports report for captured input,
- * in frames, as a sound card's would. Prints "ready" once it plays. Ends when its standard input
- * does, and prints how many xruns it was told of: "xruns COUNT".
+ * in frames, as a sound card's would. Prints "ready" once it plays, and what the server counts for
+ * each byte of its standard input: "frame COUNT". Ends when its standard input does, and prints how
+ * many xruns it was told of: "xruns COUNT".
  */
 #include <jack/jack.h>
 #include <stdatomic.h>
@@ -79,6 +80,8 @@ int main(int argc, char **argv) {
     fflush(stdout);
     char byte;
     while (read(STDIN_FILENO, &byte, 1) > 0) {
+        printf("frame %u\n", jack_last_frame_time(client));
+        fflush(stdout);
     }
     printf("xruns %u\n", atomic_load(&xruns));
     jack_client_close(client);

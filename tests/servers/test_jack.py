@@ -4,7 +4,6 @@ import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,37 +61,36 @@ def frames_of(chunk: AudioChunk) -> np.ndarray:
     return np.round(chunk.data[:, 0].astype(np.float64) * 2**23).astype(np.int64)
 
 
-SETTLING = 3
-"""Periods around a late callback within which JACK may be out of step with its clients."""
-
-
-def unsettled(chunks: list[AudioChunk]) -> np.ndarray:
-    """Which chunks came near a callback that was late by more than half a period, or a gap."""
-    found = np.zeros(len(chunks), bool)
-    for index, (before, chunk) in enumerate(pairwise(chunks), 1):
-        late = abs((chunk.arrival - before.arrival) * RATE - chunk.frames) > PERIOD / 2
-        if late or chunk.gaps:
-            found[max(0, index - SETTLING) : index + SETTLING + 1] = True
-    return found
+CONNECTING = 4
+"""Periods within which PortAudio connects the ports, one after the other."""
 
 
 def check_every_frame(chunks: list[AudioChunk]) -> None:
-    """The samples tell the same positions as the chunks do, gaps included.
+    """Each frame arrives once and in order, and where it should be, gaps counted in.
 
-    Near a late callback a single chunk may be off by whole periods: of two clients that are late
-    in one cycle, one may take the server's count before the next cycle begins, and one after. (Of
-    a sound card's ports the server itself keeps the newest period.)
+    Under overload a gap may be placed too early. A callback that is later than a period reads the
+    count of the next one; if then frames are lost before it has caught up, the count cannot tell
+    on which side of it they are missing.
     """
-    settled = [chunk for chunk, odd in zip(chunks, unsettled(chunks), strict=True) if not odd]
-    assert len(settled) > len(chunks) / 10
-    start = int(frames_of(settled[0])[0]) - settled[0].frame
-    for chunk in chunks:
-        off = (frames_of(chunk) - start - chunk.frame - np.arange(chunk.frames)) % 2**23
-        assert len(set(off)) == 1, f"{chunk!r} is not contiguous"
-        assert off[0] % PERIOD == 0, f"{chunk!r} is off by {off[0]} frames"
-    for chunk in settled:
-        off = (frames_of(chunk) - start - chunk.frame - np.arange(chunk.frames)) % 2**23
-        assert not off.any(), f"{chunk!r} is off by {off.min()} frames"
+    chunks = chunks[CONNECTING:]
+    frames = [frames_of(chunk) for chunk in chunks]
+    for chunk, own in zip(chunks, frames, strict=True):
+        contiguous = np.array_equal(own, (own[0] + np.arange(chunk.frames)) % 2**23)
+        assert contiguous, f"{chunk!r} is not contiguous"
+    first = np.array([own[0] for own in frames])
+    counts = np.cumsum(np.diff(first, prepend=first[:1]) % 2**23)
+    steps = np.diff(counts)
+    assert np.all((steps > 0) & (steps < 2**22)), "a chunk came twice, or in the wrong order"
+
+    early = np.array([chunk.frame for chunk in chunks]) - counts
+    early -= np.bincount(early - early.min()).argmax() + early.min()  # where most of them are
+    given_up = 0
+    for chunk, frames_early in zip(chunks, early.tolist(), strict=True):
+        given_up = max(given_up, sum(gap.frames for gap in chunk.gaps))
+        assert frames_early % PERIOD == 0, f"{chunk!r} is off by {frames_early} frames"
+        assert 0 <= frames_early <= given_up, f"{chunk!r} is off by {frames_early} frames"
+        if frames_early == 0:
+            given_up = 0
 
 
 @pytest.mark.parametrize(
@@ -122,7 +120,8 @@ def test_every_frame_arrives_bit_exact_or_is_in_a_gap(
     check_every_frame(chunks)
     assert sum(chunk.frames for chunk in chunks) == source.captured
     # Nothing is lost on our side; what JACK lost are whole periods, and JACK knows of them.
-    assert all(gap.cause == GapCause.HOST_OVERFLOW for gap in source.gaps), report
+    causes = {GapCause.HOST_OVERFLOW, GapCause.SUSPENDED}  # if all of the process was starved
+    assert all(gap.cause in causes for gap in source.gaps), report
     assert all(gap.frames % PERIOD == 0 for gap in source.gaps), report
     assert len(source.gaps) <= jack_counter.stop(), report
 

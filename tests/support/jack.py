@@ -139,6 +139,15 @@ class JackCounter:
             raise ServerError(f"the JACK client {self.name!r} found no server to play to")
         return self
 
+    def frame(self) -> int:
+        """What the server counts now, as it tells its clients."""
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return int(_output(process).readline().removeprefix("frame "))
+
     def stop(self) -> int:
         """End the client; the number of xruns it was told of. Twice is allowed."""
         process, self._process = self._process, None

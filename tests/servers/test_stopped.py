@@ -67,7 +67,7 @@ def test_a_process_that_is_stopped_for_ten_seconds_misses_just_these(
     suspended = [gap for gap in source["gaps"] if gap["cause"] == "suspended"]
     (gap,) = suspended
     assert continued - stopped - PERIOD <= gap["frames"] <= after - before
-    # The samples say the same, and nothing slid (a callback that was late itself may be off by one).
+    # The samples say the same, and nothing slid; a callback that was late may be off by one.
     ends = {frame + frames: count + frames for frame, frames, count in chunks}
     starts = {frame: count for frame, _, count in chunks}
     missing = (starts[gap["frame"] + gap["frames"]] - ends[gap["frame"]]) % 2**23

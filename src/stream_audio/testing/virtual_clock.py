@@ -79,5 +79,13 @@ class VirtualClock:
         if not lib.sa_virtual_clock_run_until(self._native, limit, deadline_ns(timeout)):
             raise TimeoutError(f"virtual time stood still for {timeout:g} s: a thread is stuck")
 
+    def suspend(self, seconds: float) -> None:
+        """Put the virtual machine to sleep for so long: ``now()`` stands, its boot time runs on.
+
+        A session finds the frames that would have been captured missing: ``GapCause.SUSPENDED``.
+        """
+        span = deadline_ns(real_number("seconds", seconds, 0, 1e9))
+        lib.sa_virtual_clock_suspend(self._native, span)
+
     def __repr__(self) -> str:
         return f"<VirtualClock at {self.now():.6f} s>"

@@ -11,7 +11,7 @@ from stream_audio._native.capture import FRAME, FRAMES
 from support.line import PERIOD, RATE, a_line, counted
 from support.traces import COUNTER_SPAN, Trace
 
-JACK = ["jack_idle", "jack_loaded", "jack_xruns", "jack_stopped"]
+JACK = ["jack_prompt", "jack_loaded", "jack_xruns", "jack_stopped"]
 PULSE = ["pulse_idle", "pulse_loaded", "pulse_period_256", "pulse_stalled", "pulse_stopped"]
 
 
@@ -59,7 +59,7 @@ def test_a_host_that_delivers_all_in_bursts_gives_no_false_alarm(name):
 
 
 def test_a_prompt_host_gives_no_false_alarm_by_its_times():
-    trace = Trace.load("jack_idle").uncounted()
+    trace = Trace.load("jack_prompt").uncounted()
     with replay(trace) as line:
         line.play(trace)
         progress = line.finish()
@@ -69,7 +69,7 @@ def test_a_prompt_host_gives_no_false_alarm_by_its_times():
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("packets", [1, 3, 40, 400])
 def test_what_is_taken_out_of_a_prompt_hosts_trace_is_found_exactly(packets, seed):
-    whole = Trace.load("jack_idle").uncounted()
+    whole = Trace.load("jack_prompt").uncounted()
     at = int(np.random.default_rng(seed).integers(200, len(whole.frames) - 1000))
     trace = whole.without(slice(at, at + packets))
     with replay(trace) as line:

@@ -5,8 +5,8 @@
  *
  * Usage: jack_counter NAME [PORTS [LATENCY]]. LATENCY is what its ports report for captured input,
  * in frames, as a sound card's would. Prints "ready" once it plays, and what the server counts for
- * each byte of its standard input: "frame COUNT". Ends when its standard input does, and prints how
- * many xruns it was told of: "xruns COUNT".
+ * each byte of its standard input: "frame COUNT". Ends when its standard input does, and prints
+ * how many xruns it was told of: "xruns COUNT".
  */
 #include <jack/jack.h>
 #include <stdatomic.h>

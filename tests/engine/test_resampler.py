@@ -292,6 +292,16 @@ def test_overflow_flags_are_told_once_and_with_their_frames():
     assert [each.overflows for each in made] == [0, 2, 0, 0, 1]
 
 
+def test_no_flag_is_forgotten_however_short_the_source_s_chunks_are():
+    source = [
+        type(each)("mic", each.data, 48_000, each.frame, each.time, each.arrival, (), 1)
+        for each in cut(noise(30_000), 1)
+    ]
+    made = through(resampler(48_000, 8_000), source)
+    # All but those of the last frames, which are less than one that comes out.
+    assert sum(each.overflows for each in made) >= 30_000 - 6
+
+
 def test_levels_are_those_of_what_comes_out():
     both = tone(1000, 1, 48_000) + tone(11_000, 1, 48_000)
     for each in resampled(both, 48_000, 16_000)[2:-2]:

@@ -78,6 +78,8 @@ def conversion(
     if mixing and mixes_first:
         stages.append(MixChannels(rows))
     if rate != source.sample_rate:
+        import soxr  # noqa: F401 - now, and not on the router's thread
+
         stages.append(
             Resample(
                 source.sample_rate,

@@ -98,6 +98,7 @@ class Resampler:
         self._source = ""
         self._start = 0.0  # of the source
         self._marks: deque[_Mark] = deque()  # of the chunks that are not wholly behind yet
+        self._overflows = 0  # of those that are behind, not told yet
         self._last_time = -np.inf
         self._gaps: tuple[Gap, ...] = ()  # for the next chunk that comes out
         self._open = np.empty((0, channels), np.float32)  # the chunk that is being filled,
@@ -132,9 +133,9 @@ class Resampler:
     def give_up(self, chunk: AudioChunk | None = None) -> list[Gap]:
         """Lose what is left of the span, and the chunk that was being converted."""
         lost = []
-        if self._stream is not None:
+        if self._marks:
             lost.append(self._lost_from(self._position))
-        if chunk is not None and (self._stream is None or self._end != chunk.end):
+        if chunk is not None and not (self._marks and self._end == chunk.end):  # not taken yet
             self._gaps += tuple(lost)
             self._position = self._scaled(chunk.frame)
             self._gaps += tuple(map(self.scaled, chunk.gaps))
@@ -247,14 +248,15 @@ class Resampler:
     def _time_of(self, position: int) -> float:
         """Return when a frame that comes out was captured; no earlier one can be asked for."""
         while len(self._marks) > 1 and self._marks[1].frame * self._out <= position * self._in:
-            self._marks.popleft()
+            self._overflows += self._marks.popleft().overflows
         mark = self._marks[0]
         offset = position * self._in - mark.frame * self._out
         return mark.time + offset / (self._in * self._out)
 
     def _pass(self, source_frame: int) -> tuple[float, int]:
         """Return the arrival of that frame, and the overflows up to it that were not told yet."""
-        arrival, overflows = self._marks[0].arrival, 0
+        arrival, overflows = self._marks[0].arrival, self._overflows
+        self._overflows = 0
         for mark in self._marks:
             if mark.frame > source_frame and mark is not self._marks[0]:
                 break

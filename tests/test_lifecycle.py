@@ -35,8 +35,10 @@ from stream_audio import (
     SourceLost,
     SourceStalled,
     StreamAudio,
+    StreamAudioError,
     StreamConfig,
 )
+from stream_audio.engine.router import Router
 from stream_audio.testing import Fault, VirtualClock
 
 GIVE_UP = 60.0
@@ -690,3 +692,21 @@ def test_a_file_that_is_gone_does_no_harm(tmp_path):
         first_chunk(channel)
     assert session.report().balanced
     assert "removed" in session.report().sinks["a.wav"].error
+
+
+@pytest.mark.unbalanced
+def test_a_report_that_cannot_be_made_keeps_nobody_waiting(monkeypatch):
+    report, calls = Router._report, []
+
+    def broken_once(self, *, running):
+        calls.append(running)
+        if len(calls) == 1:
+            raise ZeroDivisionError("on purpose")
+        return report(self, running=running)
+
+    monkeypatch.setattr(Router, "_report", broken_once)
+    session = builder(counter(4800)).add_sink(ChannelSink()).start()
+    assert session.wait(GIVE_UP)
+    with pytest.raises(StreamAudioError, match="a fault in stream_audio") as caught:
+        session.stop()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)

@@ -402,11 +402,22 @@ class Router:
             self._spill.close()
             self.sleeper.close()
             self._claims.give_all_back()
+            self._tell_the_end()
+
+    def _tell_the_end(self) -> None:
+        balanced = False
+        try:
             problems = self._report(running=False).problems
             for problem in problems:
                 _log.error("the report does not balance: %s", problem)
+            balanced = not problems
+        except BaseException as error:
+            # Whoever waits for the end must not wait for ever.
+            _log.exception("the report could not be made")
+            self.crashed = self.crashed or error
+        finally:
             self.done.set()
-            self.send(SessionStopped(self.clock.now(), not problems))
+            self.send(SessionStopped(self.clock.now(), balanced))
             if self.events is not None:
                 self.events.close()
 

@@ -24,6 +24,7 @@ CAPTURE = (
 )
 PROGRAMS = {  # and what of the core each needs
     "ring_hammer": ("ring",),
+    "any_host": CAPTURE,
     "any_packets": CAPTURE,
     "capture_hammer": CAPTURE,
     "fork_in_the_middle": CAPTURE,
@@ -182,6 +183,27 @@ def test_the_hammer_finds_a_missing_release_or_acquire(ordered, tmp_path):
             "progress->ring_lost += ring_lost;",
             "",
             id="the last loss is forgotten",
+        ),
+        pytest.param(
+            "any_host",
+            "reader.c",
+            "progress->host_lost += packet->frames;",
+            "",
+            id="an overwritten period is not counted as lost",
+        ),
+        pytest.param(
+            "any_host",
+            "gaps.c",
+            "verdict->overwritten ? 0 : packet->frames",
+            "packet->frames",
+            id="what replaced an overwritten period is taken for a copy of it",
+        ),
+        pytest.param(
+            "any_host",
+            "lateness.c",
+            "!finished && (double)waited_ns <=",
+            "!finished && 0 * (double)waited_ns <=",
+            id="a late packet waits for ever",
         ),
         pytest.param(
             "fork_in_the_middle",

@@ -52,6 +52,7 @@ typedef struct {
     double sample_rate;
     uint32_t channels;
     bool counted_by_host;     /* packets carry a host_frame */
+    bool source_waits;        /* it is no device: nothing is lost while nobody is there */
     sa_host_clock host_clock; /* where PortAudio's callback gets it from; set before the start */
     int64_t host_latency_ns;  /* of input, as the host reports it, or 0; set before the start */
 

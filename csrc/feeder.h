@@ -1,8 +1,8 @@
 /* A feeder: hands frames that were read from a file to a capture, as an audio thread would. It has
  * no thread of its own; whoever reads the file pushes, and sleeps in the push until the clock says
  * so or the ring has room. No frame is ever lost on the way, and each packet carries the position
- * of its first frame as the host's count (capture->counted_by_host, set before the reader is
- * made).
+ * of its first frame as the host's count (capture->counted_by_host and ->source_waits, set before
+ * the reader is made).
  *
  * Who may call what
  *   feeding thread  sa_feeder_push, sa_feeder_end: it is the capture's one producer

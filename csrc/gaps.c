@@ -4,8 +4,8 @@
 
 #include "overwritten.h"
 
-void sa_gaps_init(sa_gaps *gaps, sa_capture *capture, bool paced, int64_t hold_ns) {
-    *gaps = (sa_gaps){.capture = capture, .paced = paced, .hold_ns = hold_ns};
+void sa_gaps_init(sa_gaps *gaps, sa_capture *capture, bool live, int64_t hold_ns) {
+    *gaps = (sa_gaps){.capture = capture, .live = live, .hold_ns = hold_ns};
     sa_lateness_init(&gaps->lateness, capture, hold_ns);
 }
 
@@ -37,7 +37,7 @@ static int64_t first_entry_after_sleep(sa_gaps *gaps, int64_t since_ns, int64_t 
 void sa_gaps_look(sa_gaps *gaps, int64_t now_ns, int64_t suspended_ns, int64_t due_ns) {
     int64_t since_ns = gaps->standstill.looked_ns;
     int64_t slept_ns = sa_standstill_look(&gaps->standstill, now_ns, suspended_ns, due_ns);
-    if (slept_ns > 0 && gaps->started && gaps->paced) {
+    if (slept_ns > 0 && gaps->started && gaps->live) {
         gaps->slept_ns += slept_ns;
         gaps->woke_ns = first_entry_after_sleep(gaps, since_ns, now_ns);
     }
@@ -60,11 +60,14 @@ static void add_sleep(sa_gaps *gaps, const sa_packet *packet, sa_verdict *verdic
 /* ---- hosts that count frames ---- */
 
 /* The packet's host frame: of those with its 32 bits (which wrap after a day at 48 kHz) the one
- * that is next to where the count should be by now. */
+ * that is next to the last, or to what the count should be if nobody here was there to follow it.
+ */
 static int64_t unwrapped(const sa_gaps *gaps, const sa_packet *packet) {
     int64_t near = gaps->host_frame;
-    if (gaps->paced) {
-        near += frames_in(gaps, packet->entry_ns - gaps->last_ns);
+    if (gaps->live) {
+        int64_t stood_ns =
+            sa_standstill_between(&gaps->standstill, gaps->last_ns, packet->entry_ns);
+        near += frames_in(gaps, stood_ns);
     }
     return near + (int32_t)(packet->host_frame - (uint32_t)near);
 }
@@ -89,7 +92,7 @@ typedef enum { NO, YES, LATER_PACKETS_TELL } answer;
 
 static answer holds_the_same(const sa_gaps *gaps, uint64_t index, bool give_up) {
     sa_ring *packets = &gaps->capture->packets;
-    if (!gaps->paced || sa_ring_available(packets, index + 1) <= index) {
+    if (!gaps->live || sa_ring_available(packets, index + 1) <= index) {
         return NO;
     }
     const sa_packet *first = sa_ring_peek(packets, 0);
@@ -203,7 +206,7 @@ bool sa_gaps_judge(sa_gaps *gaps, bool finished, sa_verdict *verdict) {
     bool decided = true;
     if (capture->counted_by_host) {
         decided = judge_by_count(gaps, finished || waited > gaps->hold_ns, verdict);
-    } else if (gaps->paced) {
+    } else if (gaps->live) {
         decided = judge_by_clock(gaps, finished, waited, verdict);
     }
     if (!decided) {
@@ -211,7 +214,7 @@ bool sa_gaps_judge(sa_gaps *gaps, bool finished, sa_verdict *verdict) {
     }
     int64_t lost_ns = llround((double)verdict->lost / capture->sample_rate * 1e9);
     verdict->suspended =
-        lost_ns > 0 && gaps->paced &&
+        lost_ns > 0 && gaps->live &&
         sa_standstill_explains(&gaps->standstill, gaps->last_ns, packet->entry_ns, lost_ns);
     add_sleep(gaps, packet, verdict);
     gaps->lost += verdict->lost;

@@ -31,7 +31,7 @@ typedef struct {
 
 typedef struct {
     sa_capture *capture;
-    bool paced;      /* the clock paces the source: time tells something of it */
+    bool live;       /* frames pass by whether anybody takes them or not */
     int64_t hold_ns; /* a packet waits for so long for later ones to tell */
     int64_t lost;    /* frames found lost so far that no packet came for */
     sa_standstill standstill;
@@ -53,7 +53,7 @@ typedef struct {
     int64_t woke_ns; /* packets that came since then came after it */
 } sa_gaps;
 
-void sa_gaps_init(sa_gaps *gaps, sa_capture *capture, bool paced, int64_t hold_ns);
+void sa_gaps_init(sa_gaps *gaps, sa_capture *capture, bool live, int64_t hold_ns);
 
 /* Called whenever the reading thread comes by, before it reads; see sa_standstill_look. */
 void sa_gaps_look(sa_gaps *gaps, int64_t now_ns, int64_t suspended_ns, int64_t due_ns);

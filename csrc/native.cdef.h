@@ -70,6 +70,7 @@ typedef struct {
     double sample_rate;
     uint32_t channels;
     bool counted_by_host;
+    bool source_waits;
     int64_t host_latency_ns;
     ...;
 } sa_capture;

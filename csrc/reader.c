@@ -33,7 +33,7 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
     reader->limit = INT64_MAX;
     reader->last_time_ns = INT64_MIN;
     reader->freewheel = freewheel;
-    sa_gaps_init(&reader->gaps, capture, !freewheel, hold_ns);
+    sa_gaps_init(&reader->gaps, capture, !freewheel && !capture->source_waits, hold_ns);
     sa_timeline_init(&reader->timeline, capture->sample_rate, capture->host_latency_ns);
     return reader;
 }

@@ -30,16 +30,22 @@ int64_t sa_standstill_look(sa_standstill *standstill, int64_t now_ns, int64_t su
     return slept_ns >= LEAST_SUSPENSION_NS ? slept_ns : 0;
 }
 
+int64_t sa_standstill_between(const sa_standstill *standstill, int64_t before_ns,
+                              int64_t after_ns) {
+    int64_t stood_ns = standstill->until_ns - standstill->from_ns;
+    bool between = before_ns < standstill->until_ns && after_ns > standstill->from_ns;
+    return between && after_ns - before_ns >= stood_ns / 2 ? stood_ns : 0;
+}
+
 bool sa_standstill_explains(const sa_standstill *standstill, int64_t before_ns, int64_t after_ns,
                             int64_t lost_ns) {
     const sa_standstill *s = standstill;
-    if (s->until_ns == 0 || lost_ns > s->until_ns - s->seen_ns + SLACK_NS) {
+    int64_t stood_ns = sa_standstill_between(s, before_ns, after_ns);
+    if (stood_ns == 0 || lost_ns > s->until_ns - s->seen_ns + SLACK_NS) {
         return false;
     }
     if (s->proven) { /* of this thread; and the other one did nothing meanwhile */
-        return before_ns <= s->from_ns + SLACK_NS && after_ns >= s->until_ns - SLACK_NS &&
-               after_ns > s->from_ns && before_ns < s->until_ns;
+        return before_ns <= s->from_ns + SLACK_NS && after_ns >= s->until_ns - SLACK_NS;
     }
-    return before_ns < s->until_ns && after_ns > s->from_ns &&
-           lost_ns >= (s->until_ns - s->from_ns) / 2;
+    return lost_ns >= stood_ns / 2;
 }

@@ -27,6 +27,11 @@ typedef struct {
 int64_t sa_standstill_look(sa_standstill *standstill, int64_t now_ns, int64_t suspended_ns,
                            int64_t due_ns);
 
+/* For how long the thread stood still between two packets that were entered at `before_ns` and
+ * `after_ns`, when none came either; 0: not known to. */
+int64_t sa_standstill_between(const sa_standstill *standstill, int64_t before_ns,
+                              int64_t after_ns);
+
 /* Whether the process stood still between two packets that were entered at `before_ns` and
  * `after_ns`, so that what would have been captured in `lost_ns` is missing for that reason. */
 bool sa_standstill_explains(const sa_standstill *standstill, int64_t before_ns, int64_t after_ns,

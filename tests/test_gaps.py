@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from stream_audio import (
     AudioChunk,
@@ -94,6 +96,15 @@ def test_what_a_machine_slept_through_is_suspended(counted: bool) -> None:
     assert RATE * 2 <= gap.frame <= RATE * 2.2  # a chunk more may have come
     assert (mic.captured, mic.position) == (RATE * 5, RATE * 3605)
     assert [event.gap for event in events if isinstance(event, GapDetected)] == [gap]
+
+
+def test_a_file_loses_nothing_while_the_machine_sleeps(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(RATE * 5, np.float32), RATE)
+    clock = VirtualClock()
+    source = AudioSource.file(path)
+    chunks, _, report = run(source, clock, At(RATE * 2, lambda: clock.suspend(3600)))
+    assert sum(chunk.frames for chunk in chunks) == report.sources["mic"].position == RATE * 5
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.0005])

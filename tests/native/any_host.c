@@ -138,7 +138,7 @@ static bool step(host *h) {
         h->count += below(&h->random, 3) == 0 ? (uint32_t)xorshift(&h->random)
                                               : h->period * below(&h->random, 20);
     }
-    if (h->reader->gaps.paced && h->capture->counted_by_host && h->period >= 64 &&
+    if (h->reader->gaps.live && h->capture->counted_by_host && h->period >= 64 &&
         below(&h->random, 100) == 0) {
         push_overwritten(h);
     }

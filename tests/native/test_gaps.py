@@ -242,14 +242,28 @@ def test_without_a_count_of_the_hosts_nothing_is_concluded_from_it(line):
 
 @pytest.mark.parametrize("hours", [11, 14, 100])
 def test_a_loss_that_lasts_longer_than_the_count_is_exact(line, hours):
-    """32 bits wrap after a day; half a day is already too long to tell by the count alone."""
+    """Stopped for so long: 32 bits wrap after a day, and half a day is too much for a sign."""
     one = line()
     one.push(at_ns=START_NS + SECOND)
+    one.look()
+    one.read()
     lost = hours * 3600 * RATE
     one.lose(lost)
     for packet in range(2):
         one.push(at_ns=START_NS + SECOND + lost * SECOND // RATE + packet * SECOND // 187)
-    assert one.finish().host_lost == lost
+        one.look()
+    assert one.finish().suspended == lost
+
+
+@pytest.mark.parametrize("hours", [11, 14, 100])
+def test_a_host_whose_count_stood_still_for_so_long_lost_nothing(line, hours):
+    one = line()
+    for packet in range(2):
+        one.push(at_ns=START_NS + SECOND + packet * hours * 3600 * SECOND)
+        one.read()
+    one.push()
+    progress = one.finish()
+    assert (progress.host_lost, progress.suspended) == (0, 0)
 
 
 def test_what_was_believed_too_early_is_told_until_it_is_made_good(line):

@@ -193,6 +193,7 @@ class OpenFile:
         self.description = f"file {sound.path}"
         # The feeder says of each packet where in the file it is: nothing can be missing.
         capture.native.counted_by_host = True
+        capture.native.source_waits = True
         self._sound = sound
         self._clock = clock  # keeps the native clock alive
         self._period = min(period, capture.frames)

@@ -134,6 +134,7 @@ def test_what_cannot_be_told_from_jitter_is_in_the_report() -> None:
     assert (mic.lost, mic.unexplained_frames) == (0, PERIOD)
     told = json.loads(json.dumps(report.to_dict()))
     assert told["sources"]["mic"]["unexplained_frames"] == PERIOD
+    assert f"{PERIOD} unexplained" in str(report)
 
 
 def test_a_pause_of_the_routers_own_is_no_standstill_of_the_process() -> None:

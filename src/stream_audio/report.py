@@ -194,6 +194,11 @@ class SessionReport:
                 + (f", {source.paused} paused" if source.paused else "")
                 + (f", {source.synthetic} silenced" if source.synthetic else "")
                 + (f", {source.nonfinite} samples no finite number" if source.nonfinite else "")
+                + (
+                    f", {source.unexplained_frames} unexplained"
+                    if source.unexplained_frames
+                    else ""
+                )
             )
             if source.error:
                 lines.append(f"  ended early: {source.error}")

@@ -1,5 +1,6 @@
 """The seam of time: signals that keep a wake, on the real clock as on a virtual one."""
 
+import gc
 import sys
 import threading
 import time
@@ -136,3 +137,13 @@ def test_a_forked_child_takes_no_seat(monkeypatch):
         Sleeper(MonotonicClock())
     with pytest.raises(ForkedProcessError):
         VirtualClock()
+
+
+def test_a_clock_and_its_sleepers_may_be_collected_in_any_order():
+    for _ in range(20):
+        clock = VirtualClock()
+        signals = [clock.signal() for _ in range(3)]
+        clock.itself = (clock, signals)  # a cycle, which the collector takes apart
+        del clock, signals
+        gc.collect()
+        VirtualClock().advance(1.0)

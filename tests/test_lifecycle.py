@@ -48,7 +48,7 @@ PROMPT = 8.0
 """Less than the 10 s after which a stop gives a sink up: what takes longer waited in vain."""
 
 RATE = 48_000
-SMALL = StreamConfig(ring_duration=0.5, chunk_duration=0.01)
+SMALL = StreamConfig(ring_duration=5.0, chunk_duration=0.01)
 
 
 def counter(frames=None, **settings):

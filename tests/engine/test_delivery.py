@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -645,6 +646,9 @@ def test_a_disk_that_fails_is_told_and_no_failure_of_the_sink(tmp_path):
     folder.rmdir()
     assert sink.entered.wait(GIVE_UP)
     setup.offer(*(chunk(10 * i) for i in range(1, 20)))
+    give_up_at = time.monotonic() + GIVE_UP
+    while not any(isinstance(event, SpillFailed) for event in setup.events):
+        assert time.monotonic() < give_up_at
     sink.gate.set()
     report = setup.stop()
     setup.spill.close()

@@ -5,7 +5,7 @@
 #include "reader.h"
 #include "realtime.h"
 
-enum { RUNS = 200, PACKETS = 3000, LONGEST = 1024, CHUNK_FRAMES = 480, RATE = 48000 };
+enum { RUNS = 50, PACKETS = 3000, LONGEST = 1024, CHUNK_FRAMES = 480, RATE = 48000 };
 enum { BLOCK_FRAMES = 64 * CHUNK_FRAMES, BLOCK_ROWS = 256 };
 
 static const int64_t HOLD_NS = 200 * 1000 * 1000;

@@ -61,8 +61,9 @@ def frames_of(chunk: AudioChunk) -> np.ndarray:
     return np.round(chunk.data[:, 0].astype(np.float64) * 2**23).astype(np.int64)
 
 
-CONNECTING = 4
-"""Periods within which PortAudio connects the ports, one after the other."""
+def connected(chunk: AudioChunk) -> bool:
+    """Whether both ports play: PortAudio connects them one after the other, once it is started."""
+    return bool(np.array_equal(chunk.data[:, 0], chunk.data[:, 1]) and chunk.data[0, 0] > 0)
 
 
 def check_every_frame(chunks: list[AudioChunk]) -> None:
@@ -72,7 +73,10 @@ def check_every_frame(chunks: list[AudioChunk]) -> None:
     count of the next one; if then frames are lost before it has caught up, the count cannot tell
     on which side of it they are missing.
     """
-    chunks = chunks[CONNECTING:]
+    begin = next(index for index, chunk in enumerate(chunks) if connected(chunk))
+    assert chunks[begin].frame < RATE / 2
+    given_up = sum(gap.frames for chunk in chunks[:begin] for gap in chunk.gaps)
+    chunks = chunks[begin:]
     frames = [frames_of(chunk) for chunk in chunks]
     for chunk, own in zip(chunks, frames, strict=True):
         contiguous = np.array_equal(own, (own[0] + np.arange(chunk.frames)) % 2**23)
@@ -84,7 +88,6 @@ def check_every_frame(chunks: list[AudioChunk]) -> None:
 
     early = np.array([chunk.frame for chunk in chunks]) - counts
     early -= np.bincount(early - early.min()).argmax() + early.min()  # where most of them are
-    given_up = 0
     for chunk, frames_early in zip(chunks, early.tolist(), strict=True):
         given_up = max(given_up, sum(gap.frames for gap in chunk.gaps))
         assert frames_early % PERIOD == 0, f"{chunk!r} is off by {frames_early} frames"

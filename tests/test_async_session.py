@@ -600,7 +600,11 @@ def test_a_stuck_async_sink_is_cancelled_when_it_is_given_up(loop):
     class Stuck:
         cancelled = False
 
+        def __init__(self):
+            self.entered = asyncio.Event()
+
         async def write(self, chunk):
+            self.entered.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -614,6 +618,7 @@ def test_a_stuck_async_sink_is_cancelled_when_it_is_given_up(loop):
         source, clock = counter(RATE, pace="freewheel"), StreamConfig().clock
         async with builder_of(source, sink, channel, clock=clock) as session:
             chunks = await _all_of_a_second(channel)
+            await sink.entered.wait()
             report = await session.aclose(timeout=0)
         while not sink.cancelled:
             await asyncio.sleep(0)

@@ -219,8 +219,9 @@ INTERRUPTED = """
 import sys
 import stream_audio as s
 
-print("ready", flush=True)
 source = s.AudioSource.virtual("counter", channels=1)
+# All is imported by now: numpy reports a Ctrl-C in its own import as an ImportError.
+print("ready", flush=True)
 config = s.StreamConfig(chunk_duration=0.01)
 sink = s.FileSink(sys.argv[1], subtype="FLOAT")
 builder = s.StreamAudio.builder().config(config).add_source("mic", source).add_sink(sink)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,9 @@ class LoopSink:
         self.as_given = sink
         self._loop = loop
         self._under_way: Future[Any] | None = None
+        self._abandoned = False
+        # So that a call either begins before it is abandoned, and is cancelled, or not at all.
+        self._beginning = threading.Lock()
 
     @property
     def unread(self) -> int:
@@ -86,7 +90,9 @@ class LoopSink:
         return self._call("discard" if hasattr(self.as_given, "discard") else "stop")
 
     def abandon(self) -> None:
-        """Cancel the call that is under way: nobody waits for it any more; on any thread."""
+        """Cancel the call that is under way, and begin no other; on any thread, for good."""
+        with self._beginning:
+            self._abandoned = True
         if self._under_way is not None:
             self._under_way.cancel()
 
@@ -114,12 +120,16 @@ class LoopSink:
         coroutine = method(*arguments)
         context = contextvars.copy_context()
         context.run(_called.set, self)
-        try:
-            called = context.run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
+        with self._beginning:
+            if self._abandoned:
+                coroutine.close()
+                raise self._was_cancelled()
+            try:
+                called = context.run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
+            except RuntimeError as error:
+                coroutine.close()
+                raise self._loop_is_gone() from error
             self._under_way = called
-        except RuntimeError as error:
-            coroutine.close()
-            raise self._loop_is_gone() from error
         while True:
             try:
                 return called.result(LOOK_INTERVAL)
@@ -131,10 +141,11 @@ class LoopSink:
                     raise self._loop_is_gone() from None
             except BaseException as error:
                 if called.cancelled():
-                    raise SinkError(
-                        f"a call of {self.as_given!r} was cancelled", retryable=False
-                    ) from error
+                    raise self._was_cancelled() from error
                 raise
+
+    def _was_cancelled(self) -> SinkError:
+        return SinkError(f"a call of {self.as_given!r} was cancelled", retryable=False)
 
     def _loop_is_gone(self) -> SinkError:
         return SinkError(

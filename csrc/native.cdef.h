@@ -173,6 +173,7 @@ typedef struct {
 } sa_progress;
 typedef struct {
     int64_t limit;
+    int64_t chunks_at_once;
     sa_gaps gaps;
     sa_timeline timeline;
     sa_block block;

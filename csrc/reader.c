@@ -12,7 +12,7 @@ enum { BITE_BYTES = 8192 };
  * first look is taken this long before one is due. */
 static const int64_t LEAD_NS = 80 * 1000;
 
-/* A long chunk may be late by this part of its length, so that one look finds it. */
+/* Long chunks may be late by this part of their length, so that one look finds them. */
 enum { CHUNK_PARTS_LATE = 256 };
 
 /* If it is not there yet the wait looks again after this long, then at growing intervals. */
@@ -31,6 +31,7 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
     reader->capture = capture;
     reader->chunk_frames = chunk_frames;
     reader->limit = INT64_MAX;
+    reader->chunks_at_once = 1;
     reader->last_time_ns = INT64_MIN;
     reader->freewheel = freewheel;
     sa_gaps_init(&reader->gaps, capture, !freewheel && !capture->source_waits, hold_ns);
@@ -270,7 +271,7 @@ void sa_reader_read(sa_reader *reader) {
     }
 }
 
-/* When to look for the packet that finishes the chunk. */
+/* When to look for the packet that finishes the last of the chunks that are waited for. */
 static int64_t next_due(const sa_reader *reader, int64_t now) {
     if (reader->freewheel) {
         return now + FREEWHEEL_LOOK_NS;
@@ -281,11 +282,11 @@ static int64_t next_due(const sa_reader *reader, int64_t now) {
     }
     int64_t have = reader->chunk_open ? open_row((sa_reader *)reader)[SA_CHUNK_FRAMES] : 0;
     int64_t loop_frame = reader->timeline.loop_frame;
-    int64_t missing = smaller(reader->chunk_frames - have, reader->limit - loop_frame);
+    int64_t wanted = reader->chunk_frames * reader->chunks_at_once;
+    int64_t missing = smaller(wanted - have, reader->limit - loop_frame);
     int64_t end = loop_frame + (missing + period - 1) / period * period;
     int64_t due = sa_pace_due(&reader->pace, end, reader->timeline.frame_ns);
-    due += (int64_t)((double)reader->chunk_frames * reader->timeline.frame_ns) / CHUNK_PARTS_LATE -
-           LEAD_NS;
+    due += (int64_t)((double)wanted * reader->timeline.frame_ns) / CHUNK_PARTS_LATE - LEAD_NS;
     if (due > now) {
         return due;
     }
@@ -305,6 +306,7 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
                       int64_t deadline_ns) {
     const sa_clock *clock = sa_sleeper_clock(sleeper);
     int64_t due = SA_NEVER; /* the caller was busy: nobody knows when it was to be back */
+    bool woken = false;
     for (;;) {
         bool ready = false;
         int64_t came_by = sa_clock_now(clock);
@@ -319,8 +321,8 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
                      (progress->finished && !finished);
         }
         int64_t now = sa_clock_now(clock);
-        if (ready || now >= deadline_ns) {
-            return false;
+        if (ready || woken || now >= deadline_ns) {
+            return woken;
         }
         int64_t until = deadline_ns;
         bool arrived = false;
@@ -334,8 +336,6 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
             }
         }
         due = arrived ? now : until;
-        if (!arrived && sa_sleeper_sleep(sleeper, until)) {
-            return true;
-        }
+        woken = !arrived && sa_sleeper_sleep(sleeper, until);
     }
 }

@@ -62,9 +62,11 @@ typedef struct {
 typedef struct {
     sa_capture *capture;
     int64_t chunk_frames;
-    int64_t limit;  /* the position at which the reader ends, whatever follows; set before
-                     * the first read */
-    bool freewheel; /* the source is not paced by the clock: never predict, look often */
+    int64_t limit;          /* the position at which the reader ends, whatever follows; set before
+                             * the first read */
+    bool freewheel;         /* the source is not paced by the clock: never predict, look often */
+    int64_t chunks_at_once; /* a wait that nothing else ends is for so many; at least 1. The
+                             * caller may change it between calls */
 
     sa_gaps gaps;
     sa_timeline timeline;
@@ -96,9 +98,9 @@ void sa_reader_lend(sa_reader *reader, sa_block block);
 /* Takes in all that is ready and fits the block. */
 void sa_reader_read(sa_reader *reader);
 
-/* Sleeps until any reader has a finished chunk, a full block or its end, or until the sleeper is
- * woken or `deadline_ns` has come; reads meanwhile, so that what is ready has been read when it
- * returns. Returns true if the sleeper was woken. */
+/* Sleeps until any reader should have its `chunks_at_once`, has a full block or its end, or until
+ * the sleeper is woken or `deadline_ns` has come; then reads, so that what is ready has been read
+ * when it returns. Returns true if the sleeper was woken. */
 bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                       int64_t deadline_ns);
 

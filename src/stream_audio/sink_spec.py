@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from stream_audio._checks import name_text, one_of
+from stream_audio._checks import name_text, one_of, real_number
 from stream_audio.backlog import Backlog
 from stream_audio.engine.delivery import OnFailure
 from stream_audio.errors import ConfigError, ConfigTypeError
@@ -17,6 +17,7 @@ from stream_audio.format import (
     SampleType,
     audio_format,
 )
+from stream_audio.sinks.base import MOST_PATIENCE
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class SinkSpec:
     format: AudioFormat | None = None  # None: the session's
     dtype: SampleType = "float32"
     """What it asks for, should its format leave the type of sample open."""
+    patience: float = 0.0
+    """Seconds that its chunks may gather in the ring."""
 
     def check_sources(self, ids: Collection[str]) -> None:
         """Refuse ids that no source has."""
@@ -73,6 +76,7 @@ def sink_spec(
     elif name_text("name", name) in taken:
         raise ConfigError(f"there is already a sink {name!r}", hint="Give it another name")
     dtype = one_of("preferred_dtype", getattr(sink, "preferred_dtype", "float32"), SAMPLE_TYPES)
+    patience = real_number("patience", getattr(sink, "patience", 0.0), 0, MOST_PATIENCE)
     return SinkSpec(
         name,
         sink,
@@ -81,6 +85,7 @@ def sink_spec(
         backlog,
         None if format is None else audio_format(format),
         cast(SampleType, dtype),
+        patience,
     )
 
 

@@ -105,7 +105,7 @@ class Reader:
             raise MemoryError("no memory for a reader")
         self.progress = self.native.progress
         self._freewheel = freewheel
-        self._chunk_frames = chunk_frames
+        self.chunk_frames = chunk_frames
         self._channels = capture.channels
         # A second of audio, so that an allocation is rare, and small enough to keep one chunk of.
         self._block_chunks = max(1, round(capture.sample_rate / chunk_frames))
@@ -113,9 +113,9 @@ class Reader:
         self._taken = 0
 
     def _lend(self, waiting_frames: int) -> Block:
-        chunks = max(self._block_chunks, -(-waiting_frames // self._chunk_frames))
+        chunks = max(self._block_chunks, -(-waiting_frames // self.chunk_frames))
         # A few rows more, for the short chunks before gaps.
-        self.block = Block(chunks * self._chunk_frames, chunks + 16, self._channels)
+        self.block = Block(chunks * self.chunk_frames, chunks + 16, self._channels)
         lib.sa_reader_lend(self.native, self.block.native)
         self._taken = 0
         return self.block
@@ -129,10 +129,14 @@ class Reader:
         # A new block before the reader asks for it saves a turn of the router.
         native = self.native
         room = native.block.capacity_frames - native.used_frames
-        if self.progress.waiting or (not native.chunk_open and room < self._chunk_frames):
+        if self.progress.waiting or (not native.chunk_open and room < self.chunk_frames):
             # What waits by itself is taken a block at a time: backlogs then hold it up in time.
             self._lend(0 if self._freewheel else self.progress.waiting)
         return block, first, rows
+
+    def gather(self, chunks: int) -> None:
+        """Let :func:`wait_and_read` wait for so many chunks, if nothing else ends the wait."""
+        self.native.chunks_at_once = chunks
 
     def callback_durations(self) -> Histogram:
         """Return how long the callbacks took that have been read."""

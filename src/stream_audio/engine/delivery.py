@@ -45,7 +45,11 @@ class Delivery(abc.ABC):
         The ids of those whose chunks it gets.
     backlog : ChunkQueue or None
         What waits for the sink; ``None`` if the sink keeps that to itself.
+    patience : float
+        Seconds that chunks may gather before it gets them.
     """
+
+    patience = 0.0
 
     def __init__(
         self,

@@ -74,6 +74,12 @@ class Inlet:
         if duration is not None:
             self.reader.native.limit = max(1, round(duration * rate))
 
+    def be_patient(self, seconds: float) -> None:
+        """Let chunks gather for so long, at most to a quarter of the ring."""
+        capture = self.source.capture
+        frames = min(seconds * capture.sample_rate, capture.frames / 4)
+        self.reader.gather(max(1, int(frames / self.reader.chunk_frames)))
+
     def collect(self) -> list[AudioChunk]:
         """Return the chunks that the last read finished, and enter them."""
         block, first, rows = self.reader.take()

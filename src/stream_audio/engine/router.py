@@ -56,7 +56,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("stream_audio")
 
 LOOK_INTERVAL = 0.5
-"""Seconds between looks at sources that deliver nothing."""
+"""Seconds between looks at sources that deliver nothing, at most."""
+
+LOOK_EARLY = 0.15
+"""Seconds by which such a look may be early, if the router is awake anyway."""
 
 REMOVED_KEPT = 100
 """How many sinks that were removed stay in the report: the last ones."""
@@ -293,6 +296,7 @@ class Router:
             ),
             spill=self._spill,
         )
+        delivery.patience = spec.patience
         self._opened[spec.name] = delivery
         self._conversions[spec.name] = conversions
         begin = getattr(sink, "start", None)
@@ -320,6 +324,14 @@ class Router:
         for chunk, route in sorted(replayed, key=lambda pair: pair[0].time):
             route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}
+        self._be_as_patient_as_its_sinks(conversions)
+
+    def _be_as_patient_as_its_sinks(self, sources: Iterable[str]) -> None:
+        """Let chunks of these sources gather as long as all their sinks can wait for them."""
+        for name in sources:
+            can_wait = [each.patience for each in self.deliveries.values() if name in each.sources]
+            hurry = not can_wait or name in self.histories
+            self.inlets[name].be_patient(0.0 if hurry else min(can_wait))
 
     def is_connected(self, delivery: Delivery) -> bool:
         """Whether chunks are routed to it."""
@@ -440,17 +452,18 @@ class Router:
             if self._leaving:
                 wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
             wait_and_read(readers, len(moving), self.sleeper.native, deadline_ns(wake_at))
+            # Before the commands: what a sink is to be removed for may long have been captured.
+            ended = [inlet for inlet in moving if self._turn(inlet)]
             if self._commands:
                 self._run_commands()
             if self._leaving:
                 self._see_off()
-            ended = [inlet for inlet in moving if self._turn(inlet)]
             if ended:
                 inlets = [inlet for inlet in inlets if inlet not in ended]
             now = self.clock.now()
             if self.events is not None:
                 self.events.tick(now)
-            if now >= next_look:
+            if now >= next_look - LOOK_EARLY:
                 next_look = now + LOOK_INTERVAL
                 self._look_after(inlets, now)
 
@@ -509,6 +522,7 @@ class Router:
             self._claims.give_back(as_given(delivery.sink))
             self._removed[delivery.name] = delivery.report()
             self._forget_removed()
+            self._be_as_patient_as_its_sinks(delivery.sources)
             leaving.gone.set()
 
     def _forget_removed(self) -> None:

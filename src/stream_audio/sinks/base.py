@@ -11,6 +11,9 @@ from stream_audio.chunk import AudioChunk
 from stream_audio.events import StreamEvent
 from stream_audio.format import SampleType
 
+MOST_PATIENCE = 0.5
+"""Seconds for which a sink may let chunks gather; so often sources are looked after anyway."""
+
 
 @dataclass(frozen=True)
 class SourceInfo:
@@ -92,6 +95,11 @@ class Sink(Protocol):
         worker thread is made. True if missing.
     ``preferred_dtype``
         The type of sample it would like ("int16", …) where its format leaves that open.
+    ``patience``
+        Seconds, up to 0.5, that chunks may gather in the ring before they are handed on, all at
+        once, so that the machine is woken less often; 0 if missing. A source waits as long as all
+        its sinks can, and no longer than a quarter of its ring lasts; ``stop`` and ``remove`` do
+        not wait.
     ``unread``
         Delivered frames that nobody has read yet, for the report.
     """

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Unpack
 
-from stream_audio._checks import one_of, whole_number
+from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio.chunk import AudioChunk
 from stream_audio.errors import ConfigError, ConfigTypeError, FileSinkError, SinkError
 from stream_audio.files.containers import check_encoding, find_container
@@ -18,7 +18,10 @@ from stream_audio.files.recording import GapPolicy, Plan, Recording
 from stream_audio.files.rotation import parse_rotation
 from stream_audio.files.writer import Encoding
 from stream_audio.format import SampleType
-from stream_audio.sinks.base import SinkInfo
+from stream_audio.sinks.base import MOST_PATIENCE, SinkInfo
+
+PATIENCE = 0.4
+"""Seconds for which audio gathers before it is written, as a rule."""
 
 # Another try cannot mend these.
 _FINAL_ERRORS = {
@@ -99,6 +102,9 @@ class FileSink:
         Call the file ``NAME.wav.part`` until it is complete.
     mode : int, optional
         Permissions, for example ``0o600``; ``None``: as the umask has it.
+    patience : float
+        Seconds, 0 to 0.5, that audio may wait in memory to be written in one go, unless another
+        sink of the source wants it sooner. Less costs more CPU time, and a kill loses less.
     **encoding
         Settings of the container. WAV: ``rf64="auto"``, ``"never"`` (go on in another file at
         4 GiB) or ``"always"``; ``bext=True`` or a dict with any of ``description``,
@@ -130,12 +136,14 @@ class FileSink:
         unique: bool = False,
         atomic: bool = False,
         mode: int | None = None,
+        patience: float = PATIENCE,
         **encoding: Unpack[Encoding],
     ) -> None:
         self._path = _as_path(path)
         container = find_container(self._path, format)
         if overwrite and unique:
             raise ConfigError("overwrite and unique exclude each other")
+        self.patience = real_number("patience", patience, 0, MOST_PATIENCE)
         if keep is not None:
             whole_number("keep", keep, 1, 2**40)
         self._plan = Plan(

@@ -1,0 +1,181 @@
+"""Chunks gather in the ring for as long as all sinks of their source can wait; no longer."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stream_audio import (
+    AudioSource,
+    ConfigError,
+    ConfigTypeError,
+    FileSink,
+    FormatPreset,
+    StreamAudio,
+    StreamConfig,
+)
+from stream_audio.testing import VirtualClock
+
+RATE = 48_000
+CHUNK = 4_800  # 100 ms
+SOON = 0.001
+GIVE_UP = 60.0
+
+
+class Sink:
+    blocking = False
+
+    def __init__(self, clock, patience=0.0):
+        self.clock = clock
+        self.patience = patience
+        self.chunks = []
+        self.times = []
+
+    def write(self, chunk):
+        self.times.append(self.clock.now())
+        self.chunks.append(chunk)
+
+    @property
+    def ends(self):
+        return [chunk.end for chunk in self.chunks]
+
+    def late(self):
+        """By how much each chunk came after its last callback, seconds."""
+        return np.array(self.times) - [chunk.arrival for chunk in self.chunks]
+
+    def bursts(self):
+        """How many chunks came together, each time."""
+        return [len(list(group)) for _, group in itertools.groupby(self.times)]
+
+
+def builder_of(clock, *sinks, seconds=None, **config):
+    frames = None if seconds is None else round(seconds * RATE)
+    source = AudioSource.virtual("counter", channels=1, period=480, frames=frames)
+    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
+    for sink in sinks:
+        builder.add_sink(sink)
+    return builder.config(StreamConfig(clock=clock, **config))
+
+
+def run(clock, *sinks, seconds=4.0, **config):
+    with builder_of(clock, *sinks, seconds=seconds, **config).start() as session:
+        assert session.wait(GIVE_UP)
+    report = session.report()
+    assert report.balanced
+    return report
+
+
+def test_a_patient_sink_gets_chunks_together():
+    clock = VirtualClock()
+    sink = Sink(clock, patience=0.4)
+    run(clock, sink)
+    assert sink.ends == list(range(CHUNK, 4 * RATE + 1, CHUNK))
+    assert max(sink.bursts()) == 4
+    assert sink.bursts().count(4) >= 8
+    assert sink.late().max() == pytest.approx(0.3, abs=0.02)
+
+
+def test_beside_one_that_is_not_it_gets_each_at_once():
+    clock = VirtualClock()
+    patient, other = Sink(clock, patience=0.4), Sink(clock)
+    run(clock, patient, other)
+    assert patient.late().max() < SOON
+    assert other.late().max() < SOON
+
+
+def test_the_least_patient_one_counts():
+    clock = VirtualClock()
+    sinks = Sink(clock, patience=0.4), Sink(clock, patience=0.2)
+    run(clock, *sinks)
+    for sink in sinks:
+        assert max(sink.bursts()) == 2
+
+
+def test_with_a_history_nobody_waits():
+    clock = VirtualClock()
+    sink = Sink(clock, patience=0.4)
+    with builder_of(clock, sink, seconds=4.0).history(1.0).start() as session:
+        assert session.wait(GIVE_UP)
+    assert sink.late().max() < SOON
+
+
+def test_a_small_ring_is_never_more_than_a_quarter_full():
+    clock = VirtualClock()
+    sink = Sink(clock, patience=0.4)
+    report = run(clock, sink, ring_duration=0.8)
+    assert report.sources["mic"].lost == 0
+    assert max(sink.bursts()) == 2
+    assert report.sources["mic"].ring_highest <= 0.2 * RATE + 480
+
+
+def test_stop_hands_on_what_had_gathered():
+    clock = VirtualClock(auto=False)
+    sink = Sink(clock, patience=0.4)
+    with builder_of(clock, sink).start() as session:
+        clock.advance(1.05)
+        assert len(sink.chunks) == 8
+        report = session.stop()
+    assert report.sources["mic"].captured >= RATE
+    assert sink.ends[-1] == report.sources["mic"].captured
+
+
+def test_a_sink_that_is_removed_gets_what_had_gathered():
+    clock = VirtualClock(auto=False)
+    sink, other = Sink(clock, patience=0.4), Sink(clock, patience=0.4)
+    with builder_of(clock, other).start() as session:
+        handle = session.add_sink(sink)
+        clock.advance(1.05)
+        assert len(sink.chunks) == 8
+        handle.remove()
+        assert sink.ends[-1] == RATE
+        assert len(sink.chunks) == 10
+        session.stop()
+
+
+def test_a_sink_that_is_added_gets_nothing_of_what_had_gathered():
+    clock = VirtualClock(auto=False)
+    sink, other = Sink(clock), Sink(clock, patience=0.4)
+    with builder_of(clock, other).start() as session:
+        clock.advance(1.05)
+        session.add_sink(sink)
+        clock.advance(1.05)
+        session.stop()
+    assert sink.chunks[0].frame == RATE
+    assert sink.late()[:-1].max() < SOON  # and now there is one that does not wait
+
+
+def test_once_the_impatient_one_is_gone_chunks_gather():
+    clock = VirtualClock(auto=False)
+    sink, other = Sink(clock, patience=0.4), Sink(clock)
+    with builder_of(clock, sink).start() as session:
+        handle = session.add_sink(other)
+        clock.advance(1.01)
+        assert sink.late().max() < SOON
+        handle.remove()
+        clock.advance(2.0)
+        assert max(sink.bursts()) == 4
+        session.stop()
+
+
+def test_a_source_that_does_not_wait_for_the_clock_is_not_held_up():
+    clock = VirtualClock()
+    sink = Sink(clock, patience=0.4)
+    source = AudioSource.virtual("counter", pace="freewheel", frames=10 * RATE)
+    builder = StreamAudio.builder().add_source("mic", source).add_sink(sink)
+    with builder.format(FormatPreset.NATIVE).config(StreamConfig(clock=clock)).start() as session:
+        assert session.wait(GIVE_UP)
+    assert sink.ends[-1] == 10 * RATE
+    assert clock.now() < 1100.0
+
+
+@pytest.mark.parametrize("patience", [-0.1, 0.6, float("nan")])
+def test_patience_out_of_range(patience, tmp_path):
+    with pytest.raises(ConfigError, match=r"patience must be from 0 to 0\.5"):
+        FileSink(tmp_path / "a.wav", patience=patience)
+    with pytest.raises(ConfigError, match=r"patience must be from 0 to 0\.5"):
+        StreamAudio.builder().add_sink(Sink(None, patience))
+
+
+def test_patience_of_the_wrong_type(tmp_path):
+    with pytest.raises(ConfigTypeError, match="patience must be a number"):
+        FileSink(tmp_path / "a.wav", patience="long")

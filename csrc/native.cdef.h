@@ -189,7 +189,7 @@ void sa_reader_destroy(sa_reader *reader);
 void sa_reader_lend(sa_reader *reader, sa_block block);
 void sa_reader_read(sa_reader *reader);
 bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
-                      int64_t deadline_ns);
+                      int64_t deadline_ns, const int *bells, size_t bell_count);
 
 /* virtual_device.h, virtual_signal.h */
 #define SA_NO_LATENCY ...

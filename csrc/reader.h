@@ -100,8 +100,9 @@ void sa_reader_read(sa_reader *reader);
 
 /* Sleeps until any reader should have its `chunks_at_once`, has a full block or its end, or until
  * the sleeper is woken or `deadline_ns` has come; then reads, so that what is ready has been read
- * when it returns. Returns true if the sleeper was woken. */
+ * when it returns. Returns true if the sleeper was woken. `bells` are eventfds, which are rung
+ * first. */
 bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
-                      int64_t deadline_ns);
+                      int64_t deadline_ns, const int *bells, size_t bell_count);
 
 #endif

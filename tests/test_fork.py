@@ -23,7 +23,7 @@ def start(path, **handlers):
     config = s.StreamConfig(chunk_duration=0.01)
     building = s.StreamAudio.builder().config(config).add_source("mic", source)
     file = s.FileSink(path, subtype="FLOAT")
-    # Not resampled: a child forked within a call of soxr prints, as it ends, that objects are left.
+    # Not resampled: a child forked within a call of soxr prints as it ends that objects are left.
     building.format(s.FormatPreset.NATIVE).add_sink(channel).add_sink(file)
     session = building.on_event(lambda event: None).start()
     assert channel.get(timeout=60) is not None

@@ -123,7 +123,7 @@ int main(void) {
     CHECK(pthread_create(&producer, NULL, produce, &d) == 0);
     for (int i = 0; i < FORKS; i++) {
         /* Between two forks the reader takes at least one chunk more. */
-        sa_wait_and_read(&reader, 1, sleeper, SA_NEVER);
+        sa_wait_and_read(&reader, 1, sleeper, SA_NEVER, NULL, 0);
         fork_once(d.capture);
     }
     atomic_store(&d.stop, true);

@@ -159,7 +159,7 @@ def test_a_wait_lets_an_undecided_packet_go_when_its_time_has_passed(line):
     sleeper = lib.sa_sleeper_create(one.clock)
     try:
         readers = ffi.new("sa_reader *[]", [one.reader])
-        lib.sa_wait_and_read(readers, 1, sleeper, START_NS + SECOND)
+        lib.sa_wait_and_read(readers, 1, sleeper, START_NS + SECOND, ffi.NULL, 0)
         one.read()
         assert one.chunks == [(0, 100, 0)]  # ended by the gap
         waited = lib.sa_clock_now(one.clock) - START_NS

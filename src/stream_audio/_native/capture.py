@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -162,12 +163,16 @@ class Reader:
         self.native = ffi.NULL
 
 
-def wait_and_read(readers: Any, count: int, sleeper: Any, deadline_ns: int) -> bool:
+def wait_and_read(
+    readers: Any, count: int, sleeper: Any, deadline_ns: int, bells: Sequence[int] = ()
+) -> bool:
     """Sleep until a reader has something or the sleeper is woken; True if it was woken.
 
-    ``readers`` is an array of the readers' ``native``, made by :func:`reader_array`.
+    ``readers`` is an array of the readers' ``native``, made by :func:`reader_array`; ``bells`` are
+    eventfds that are rung as soon as the GIL is released.
     """
-    return bool(lib.sa_wait_and_read(readers, count, sleeper, deadline_ns))
+    to_ring = ffi.new("int[]", bells) if bells else ffi.NULL
+    return bool(lib.sa_wait_and_read(readers, count, sleeper, deadline_ns, to_ring, len(bells)))
 
 
 def reader_array(readers: list[Reader]) -> Any:

@@ -31,7 +31,7 @@ from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.spill_thread import SpillThread
-from stream_audio.event_loop import loop_of_caller
+from stream_audio.event_loop import LoopWaker, bells_rung_later, loop_of_caller
 from stream_audio.events import (
     GapDetected,
     SessionStarted,
@@ -129,6 +129,7 @@ class Router:
         self._leaving: list[Leaving] = []
         self._opened: dict[str, Delivery] = {}
         self._sinks_begun: set[str] = set()
+        self._to_ring: list[LoopWaker] = []
         self._commands: deque[Command] = deque()
         self._commanding = threading.Lock()
         self._refuses_commands = False
@@ -399,7 +400,8 @@ class Router:
         sit_on(self.sleeper)
         try:
             self.send(SessionStarted(self.clock.now()))
-            self._move_until(lambda: self._stop_requested)
+            with bells_rung_later() as self._to_ring:
+                self._move_until(lambda: self._stop_requested)
             self._finish()
         except BaseException as error:
             # A bug of ours; the sinks must still be closed, and the user must hear of it.
@@ -451,7 +453,9 @@ class Router:
             wake_at = next_look
             if self._leaving:
                 wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
-            wait_and_read(readers, len(moving), self.sleeper.native, deadline_ns(wake_at))
+            bells = [waker.bell for waker in self._to_ring]
+            wait_and_read(readers, len(moving), self.sleeper.native, deadline_ns(wake_at), bells)
+            self._to_ring.clear()
             # Before the commands: what a sink is to be removed for may long have been captured.
             ended = [inlet for inlet in moving if self._turn(inlet)]
             if self._commands:

@@ -14,6 +14,8 @@ sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_
     capture->clock = clock;
     capture->sample_rate = sample_rate;
     capture->channels = channels;
+    capture->resume_frames = ring_frames > 8 ? ring_frames / 8 : 1;
+    capture->resume_packets = packet_slots > 8 ? packet_slots / 8 : 1;
     return capture;
 }
 

@@ -5,7 +5,8 @@
  * only as far as the last record it has seen, so frames and their bookkeeping never disagree.
  *
  * Nothing is ever overwritten: frames that do not fit are counted, and the count travels in the
- * next record (`lost_before`). What is lost after the last record stands in `unrecorded_loss`.
+ * next record (`lost_before`). After that an eighth of both rings must be free before more goes
+ * in. What is lost after the last record stands in `unrecorded_loss`.
  *
  * Who may call what
  *   audio thread   sa_capture_push (realtime.h), the one producer
@@ -51,6 +52,8 @@ typedef struct {
     const sa_clock *clock;
     double sample_rate;
     uint32_t channels;
+    uint64_t resume_frames; /* free frames and packet slots with which an overflow ends */
+    uint64_t resume_packets;
     bool counted_by_host;     /* packets carry a host_frame */
     bool source_waits;        /* it is no device: nothing is lost while nobody is there */
     sa_host_clock host_clock; /* where PortAudio's callback gets it from; set before the start */
@@ -60,6 +63,7 @@ typedef struct {
     alignas(SA_CACHE_LINE) int64_t position;
     int64_t carried_loss;   /* lost since the last record */
     uint32_t carried_flags; /* of packets without a record since then */
+    bool overflowing;       /* the last packet did not fit */
 
     /* Written by the producer alone, read by anyone; relaxed: each is a figure of its own. */
     _Atomic int64_t stored;

@@ -44,6 +44,8 @@ void sa_channels_pick(const float *in, int64_t frames, uint32_t in_channels,
                       const uint32_t *channels, uint32_t out_channels, float *out);
 
 /* samples.h */
+int64_t sa_count_nonfinite(const float *samples, int64_t count);
+int64_t sa_zero_nonfinite(const float *samples, int64_t count, float *out);
 int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out);
 int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
                              uint32_t seed);

@@ -23,6 +23,11 @@ static const int64_t LAST_LOOK_NS = 5 * 1000 * 1000;
 /* How often the wait looks at a source that the clock does not pace. */
 static const int64_t FREEWHEEL_LOOK_NS = 200 * 1000;
 
+/* A device that gets ahead of real time by more than this at once is such a source, too: JACK when
+ * it freewheels, ALSA's null device. No host has so much to make good after a stall. */
+static const int64_t RACING_NS = 3000 * 1000 * 1000LL;
+static const int64_t SPEED_NS = 20 * 1000 * 1000; /* over which its speed is taken, at least */
+
 sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,
                             int64_t hold_ns) {
     sa_reader *reader = calloc(1, sizeof *reader);
@@ -272,9 +277,23 @@ void sa_reader_read(sa_reader *reader) {
     }
 }
 
+static void note_speed(sa_reader *reader, int64_t now) {
+    int64_t elapsed_ns = now - reader->looked_ns;
+    if (elapsed_ns < SPEED_NS) {
+        return;
+    }
+    int64_t frames = reader->progress.position - reader->looked_position;
+    double lasts_ns = (double)frames * 1e9 / reader->capture->sample_rate;
+    double leeway_ns = reader->racing ? 0 : (double)RACING_NS;
+    bool known = reader->looked_ns != 0;
+    reader->racing = known && lasts_ns > 2 * (double)elapsed_ns + leeway_ns;
+    reader->looked_ns = now;
+    reader->looked_position = reader->progress.position;
+}
+
 /* When to look for the packet that finishes the last of the chunks that are waited for. */
 static int64_t next_due(const sa_reader *reader, int64_t now) {
-    if (reader->freewheel) {
+    if (reader->freewheel || reader->racing) {
         return now + FREEWHEEL_LOOK_NS;
     }
     int64_t period = reader->timeline.last_period;
@@ -327,6 +346,7 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
             bool finished = readers[i]->progress.finished;
             sa_gaps_look(&readers[i]->gaps, came_by, suspended, due);
             sa_reader_read(readers[i]);
+            note_speed(readers[i], came_by);
             const sa_progress *progress = &readers[i]->progress;
             ready |= progress->rows > rows || progress->waiting > 0 ||
                      (progress->finished && !finished);

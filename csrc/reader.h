@@ -83,7 +83,10 @@ typedef struct {
     int64_t pending_host_lost;
     int64_t pending_suspended;
 
-    sa_pace pace;           /* for the wait */
+    sa_pace pace;      /* for the wait */
+    bool racing;       /* far more comes than in real time */
+    int64_t looked_ns; /* when it last looked, and how far it was then */
+    int64_t looked_position;
     sa_histogram callbacks; /* how long each took, ns */
 } sa_reader;
 

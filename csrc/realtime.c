@@ -14,6 +14,15 @@ static void lose(sa_capture *capture, int64_t frames) {
     atomic_store_explicit(&capture->unrecorded_loss, capture->carried_loss, memory_order_relaxed);
 }
 
+/* Once something did not fit, it takes more room to go on: a reader that is too slow for long gets
+ * long stretches with long gaps between them, and not a gap after each packet. */
+static inline bool has_room(sa_capture *capture) {
+    uint64_t frames = capture->overflowing ? capture->resume_frames : 1;
+    uint64_t packets = capture->overflowing ? capture->resume_packets : 1;
+    return sa_ring_space(&capture->frames, frames) >= frames &&
+           sa_ring_space(&capture->packets, packets) >= packets;
+}
+
 void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
                      const sa_host_info *host) {
     SA_CLAIM_ROLE(&capture->producer_thread, "producer");
@@ -21,11 +30,14 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
     add_to(&capture->callbacks, 1);
 
     uint64_t stored = 0;
-    if (frames && sa_ring_space(&capture->packets, 1) > 0) {
-        stored = sa_ring_space(&capture->frames, count);
-        if (stored > count) {
-            stored = count;
+    if (frames) {
+        if (has_room(capture)) {
+            stored = sa_ring_space(&capture->frames, count);
+            if (stored > count) {
+                stored = count;
+            }
         }
+        capture->overflowing = stored < count;
     }
     if (stored == 0) {
         /* Nothing to publish; the next record tells of it. */

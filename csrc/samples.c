@@ -33,6 +33,25 @@ int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out) {
     return clips;
 }
 
+int64_t sa_zero_nonfinite(const float *samples, int64_t count, float *out) {
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i++) {
+        float x = samples[i];
+        bool finite = x - x == 0; /* infinity less infinity is no number */
+        found += !finite;
+        out[i] = finite ? x : 0.0F;
+    }
+    return found;
+}
+
+int64_t sa_count_nonfinite(const float *samples, int64_t count) {
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i++) {
+        found += !(samples[i] - samples[i] == 0);
+    }
+    return found;
+}
+
 /* A number's 32 bits thoroughly mixed (the constants are Chris Wellons's "lowbias32", 2018, which
  * he put into the public domain). */
 static inline uint32_t mixed(uint32_t x) {

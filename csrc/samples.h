@@ -26,4 +26,8 @@ bool sa_are_int16(const float *samples, int64_t count);
 /* 24 or 32 bits in the upper bits of an int32, the others 0. */
 int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t *out);
 
+/* How many samples are infinite or not a number; they become 0 in `out`. */
+int64_t sa_count_nonfinite(const float *samples, int64_t count);
+int64_t sa_zero_nonfinite(const float *samples, int64_t count, float *out);
+
 #endif

@@ -98,6 +98,7 @@ class Rig:
         self.callbacks = 0
         self.carried = 0  # did not fit since the last packet
         self.carried_flag = False
+        self.overflowing = False
         self.host_lost = 0  # lost by the host since the last packet
         self.finished = False
         self.blocks = []  # with the number of rows that were taken from each
@@ -118,9 +119,14 @@ class Rig:
     def push(self, frames, *, late=0, flagged=False, no_buffer=False):
         """One callback; returns how many of its frames went in, which the model foretells."""
         room = self.ring_frames - (self.stored - self.progress.captured)
-        if no_buffer or self.waiting_packets == self.packet_slots:
+        slots = self.packet_slots - self.waiting_packets
+        eighth = max(1, self.ring_frames // 8), max(1, self.packet_slots // 8)
+        needed = eighth if self.overflowing else (1, 1)
+        if no_buffer or room < needed[0] or slots < needed[1]:
             room = 0
         stored = min(frames, room)
+        if not no_buffer:
+            self.overflowing = stored < frames
         samples = self.samples(self.device, frames)
         host = ffi.new(
             "sa_host_info *",
@@ -437,6 +443,22 @@ def test_an_overflow_drops_the_newest_to_the_frame(rig):
     one.read_to_the_end()
     one.check_end()
     assert one.chunks() == [Chunk(0, 25, 0, 0, 0), Chunk(60, 20, 35, 0, 0)]
+
+
+def test_after_an_overflow_an_eighth_of_the_ring_must_be_free(rig):
+    one = rig(ring_frames=80, chunk_frames=4, block_chunks=1, block_rows=1)
+    assert one.push(90) == 80
+    one.read()  # one chunk
+    assert one.push(1) == 0
+    one.lend()
+    one.read()
+    assert one.push(1) == 0
+    one.lend()
+    one.read()
+    assert one.push(20) == 12
+    assert one.push(1) == 0
+    one.read_to_the_end()
+    one.check_end()
 
 
 def test_a_callback_without_a_buffer_is_a_loss(rig):

@@ -122,12 +122,21 @@ def test_levels_are_those_of_numpy():
     np.testing.assert_allclose(squares, (samples.astype(np.float64) ** 2).sum(axis=0))
 
 
+@pytest.mark.parametrize("length", LENGTHS)
+def test_samples_that_are_no_finite_numbers_are_counted_and_become_zero(length):
+    samples = signal(length, seed=length)
+    finite = np.isfinite(samples)
+    data, found = native.zero_nonfinite(samples)
+    assert data.tobytes() == np.where(finite, samples, np.float32(0)).tobytes()
+    assert found == native.count_nonfinite(samples) == length - np.count_nonzero(finite)
+
+
 # ---- the GIL ----
 
 
 def test_no_pass_releases_it():
     """Getting it back can take a hundred times as long as the pass itself."""
     passes = [f for f in vars(native).values() if isinstance(f, ctypes._CFuncPtr)]
-    assert len(passes) == 7
+    assert len(passes) == 9
     for each in passes:
         assert type(each)._flags_ & ctypes._FUNCFLAG_PYTHONAPI

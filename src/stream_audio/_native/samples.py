@@ -38,6 +38,8 @@ _mix = _keeping_the_gil(
 _pick = _keeping_the_gil(
     "sa_channels_pick", None, _POINTER, _INT64, _UINT32, _POINTER, _UINT32, _POINTER
 )
+_count_nonfinite = _keeping_the_gil("sa_count_nonfinite", _INT64, _POINTER, _INT64)
+_zero_nonfinite = _keeping_the_gil("sa_zero_nonfinite", _INT64, _POINTER, _INT64, _POINTER)
 _to_int16 = _keeping_the_gil("sa_to_int16", _INT64, _POINTER, _INT64, _POINTER)
 _to_int16_dithered = _keeping_the_gil(
     "sa_to_int16_dithered", _INT64, _POINTER, _INT64, _POINTER, _UINT64, _UINT32
@@ -71,6 +73,17 @@ def pick(samples: NDArray[np.float32], channels: NDArray[np.uint32]) -> NDArray[
     data = samples.ctypes.data
     _pick(data, frames, inputs, channels.ctypes.data, len(channels), out.ctypes.data)
     return out
+
+
+def count_nonfinite(samples: NDArray[np.float32]) -> int:
+    """Return how many samples are infinite or not a number."""
+    return int(_count_nonfinite(samples.ctypes.data, samples.size))
+
+
+def zero_nonfinite(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    """Return samples with 0 in place of those that are no finite numbers, and their number."""
+    out = np.empty_like(samples)
+    return out, _zero_nonfinite(samples.ctypes.data, samples.size, out.ctypes.data)
 
 
 def to_int16(

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stream_audio._native.samples import count_nonfinite, zero_nonfinite
 from stream_audio.chunk import AudioChunk
 from stream_audio.engine.ledger import SourceAccount
 from stream_audio.events import Clipping, DigitalSilence, SilenceEnded, StreamEvent
@@ -92,11 +93,12 @@ class SignalWatch:
         return events
 
     def _count(self, chunk: AudioChunk) -> AudioChunk:
-        finite = np.isfinite(chunk.data)
-        self._account.nonfinite += int(chunk.data.size - np.count_nonzero(finite))
+        samples = np.ascontiguousarray(chunk.data)
         if not self._zero:
+            self._account.nonfinite += count_nonfinite(samples)
             return chunk
-        data = np.where(finite, chunk.data, np.float32(0))
+        data, found = zero_nonfinite(samples)
+        self._account.nonfinite += found
         data.flags.writeable = False
         return replace(chunk, data=data, _peaks=None, _squares=None)
 

@@ -1,0 +1,95 @@
+"""How soon the wait looks again at a device that runs ahead of real time (csrc/reader.c)."""
+
+import threading
+
+import pytest
+
+from stream_audio._native import ffi, lib
+from support.line import PERIOD, RATE, SECOND, a_line
+
+CHUNK = 200 * PERIOD  # about a second
+MILLISECOND = SECOND // 1000
+
+
+@pytest.fixture
+def line():
+    with a_line(chunk_frames=CHUNK, ring_frames=10 * RATE) as one:
+        yield one
+
+
+class Waiting:
+    """A reader's thread on the line's clock, and a device on another one."""
+
+    def __init__(self, line):
+        self.line = line
+        self.sleeper = lib.sa_sleeper_create(line.clock)
+        self.readers = ffi.new("sa_reader *[]", [line.reader])
+
+    def close(self):
+        lib.sa_sleeper_destroy(self.sleeper)
+
+    def sleep(self, nanoseconds):
+        lib.sa_sleeper_sleep(self.sleeper, self.line.now + nanoseconds)
+
+    def wait(self, until_ns):
+        """Seconds until it came back, having read all there was."""
+        began = self.line.now
+        lib.sa_wait_and_read(self.readers, 1, self.sleeper, until_ns, ffi.NULL, 0)
+        self.line.read()
+        return (self.line.now - began) / SECOND
+
+    def wait_while_it_delivers(self, frames, after_ns):
+        """The same, while a device pushes so many frames after so long."""
+        seat = lib.sa_sleeper_create(self.line.clock)
+        at = self.line.now + after_ns
+
+        def deliver():
+            lib.sa_sleeper_sleep(seat, at)
+            push(self.line, frames)
+            lib.sa_sleeper_retire(seat)
+
+        device = threading.Thread(target=deliver)
+        device.start()
+        waited = self.wait(self.line.now + 10 * SECOND)
+        device.join()
+        lib.sa_sleeper_destroy(seat)
+        return waited
+
+
+def push(line, frames):
+    for _ in range(frames // PERIOD):
+        line.push()
+
+
+@pytest.fixture
+def waiting(line):
+    one = Waiting(line)
+    push(one.line, CHUNK)
+    one.wait(one.line.now + SECOND)
+    yield one
+    one.close()
+
+
+def test_a_device_that_races_is_looked_at_at_once(waiting):
+    waiting.sleep(100 * MILLISECOND)
+    push(waiting.line, 5 * CHUNK)
+    assert waiting.wait(waiting.line.now + SECOND) == 0
+    assert waiting.wait_while_it_delivers(5 * CHUNK, after_ns=MILLISECOND) < 0.0013
+
+
+def test_one_that_no_longer_races_is_slept_for(waiting):
+    waiting.sleep(100 * MILLISECOND)
+    push(waiting.line, 5 * CHUNK)
+    waiting.wait(waiting.line.now + SECOND)
+    waiting.sleep(10 * SECOND)
+    push(waiting.line, CHUNK)
+    waiting.wait(waiting.line.now + SECOND)
+    assert waiting.wait_while_it_delivers(CHUNK, after_ns=MILLISECOND) > 0.5
+
+
+def test_one_that_makes_good_what_it_was_late_with_does_not_race(waiting):
+    """A stall of PulseAudio is followed by up to two seconds at once."""
+    waiting.sleep(100 * MILLISECOND)
+    push(waiting.line, 2 * CHUNK)
+    waiting.wait(waiting.line.now + SECOND)
+    assert waiting.wait_while_it_delivers(CHUNK, after_ns=MILLISECOND) > 0.5

@@ -3,7 +3,7 @@
     fanout.py                       everything, some five minutes
     fanout.py --seconds 1           a quick look
     fanout.py --only flat-out
-    fanout.py --json results/fanout.json --markdown > FANOUT.md
+    fanout.py --keep                into RESULTS.md and results/fanout.json
 
 Fan-out: virtual sources in real time, 48 kHz stereo, chunks and periods of 20 ms; every sink is a
 callback with a worker thread of its own that does nothing. The CPU time is that of the whole
@@ -12,10 +12,14 @@ cost of one more is the slope of the line through the measured points (least squ
 how straight it is.
 
 Flat out: an ALSA PCM of type null, which PortAudio reads as fast as its callback returns, to one
-consumer that counts frames; what counts is what the consumer got. stream_audio beside sounddevice
-(callback, copy, queue) and rtmixer (ring buffer), interleaved, each in a fresh process. And the
-freewheeling virtual device, whose frames are made by a C thread that waits for room. What did not
-fit into the ring must be counted to the frame: a report that does not balance is a failure.
+consumer that counts frames; what counts is what the consumer got. stream_audio (chunks of 1 s)
+beside sounddevice (callback, copy, queue) and rtmixer (a ring buffer of 2**20 frames, of which all
+that is there is read at once), with PortAudio's low latency (callbacks of 104 frames) and its high
+one (417), interleaved, each in a fresh process. And the freewheeling virtual device, whose frames
+are made by a C thread that waits for room. What did not fit into the ring must be counted to the
+frame: a report that does not balance is a failure. The null device leaves its buffer as it is, so
+there are samples in it that are no numbers; stream_audio finds and counts them, measures each
+chunk's levels, and judges each packet, where the others copy.
 """
 
 from __future__ import annotations
@@ -37,7 +41,10 @@ from typing import Any
 
 import machine
 import numpy as np
+from results import keep
 
+TITLE = "Many sinks, many sources, flat out"
+CONTENDERS = ("stream_audio", "rtmixer", "sounddevice")
 RATE = 48_000
 CHANNELS = 2
 CHUNK = 0.02
@@ -55,6 +62,12 @@ pcm.{NULL_DEVICE} {{
 }}
 """
 RING_FRAMES = 1 << 20
+FLAT_OUT_CHUNK = 1.0
+FREEWHEEL = "freewheel"
+FLAT_OUT = (
+    *((name, latency) for latency in ("low", "high") for name in CONTENDERS),
+    ("stream_audio", FREEWHEEL),
+)
 TIMEOUT = 120.0
 
 
@@ -89,18 +102,19 @@ def fan_out(sources: int, sinks: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def flat_out_stream_audio(source: str, seconds: float) -> dict[str, Any]:
+def flat_out_stream_audio(latency: Any, seconds: float) -> dict[str, Any]:
     """Count what one channel's consumer gets."""
     from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio, StreamConfig
 
     audio = (
-        AudioSource.device(NULL_DEVICE, sample_rate=RATE, channels=CHANNELS)
-        if source == "alsa-null"
-        else AudioSource.virtual("silence", pace="freewheel", period=4096)
+        AudioSource.virtual("silence", pace="freewheel", period=4096)
+        if latency == FREEWHEEL
+        else AudioSource.device(NULL_DEVICE, sample_rate=RATE, channels=CHANNELS, latency=latency)
     )
     channel = ChannelSink()
     builder = StreamAudio.builder().add_source("flat-out", audio).add_sink(channel)
-    session = builder.format(FormatPreset.NATIVE).config(StreamConfig()).start()
+    config = StreamConfig(chunk_duration=FLAT_OUT_CHUNK)
+    session = builder.format(FormatPreset.NATIVE).config(config).start()
     chunks = iter(channel)
     frames = sum(next(chunks).frames for _ in range(50))  # warm
     frames, began = 0, time.monotonic()
@@ -122,7 +136,7 @@ def flat_out_stream_audio(source: str, seconds: float) -> dict[str, Any]:
     }
 
 
-def flat_out_sounddevice(seconds: float) -> dict[str, Any]:
+def flat_out_sounddevice(latency: str, seconds: float) -> dict[str, Any]:
     """Count what a consumer gets from a callback through a queue."""
     import sounddevice
 
@@ -132,7 +146,12 @@ def flat_out_sounddevice(seconds: float) -> dict[str, Any]:
         queue.put(data.copy())
 
     with sounddevice.InputStream(
-        device=NULL_DEVICE, samplerate=RATE, channels=CHANNELS, dtype="float32", callback=callback
+        device=NULL_DEVICE,
+        samplerate=RATE,
+        channels=CHANNELS,
+        dtype="float32",
+        latency=latency,
+        callback=callback,
     ):
         for _ in range(50):
             queue.get()
@@ -142,13 +161,15 @@ def flat_out_sounddevice(seconds: float) -> dict[str, Any]:
     return {"frames_per_second": frames / (now - began)}
 
 
-def flat_out_rtmixer(seconds: float) -> dict[str, Any]:
+def flat_out_rtmixer(latency: str, seconds: float) -> dict[str, Any]:
     """Count what a consumer reads from the ring buffer that a C callback fills."""
     import rtmixer
 
     ring = rtmixer.RingBuffer(CHANNELS * 4, RING_FRAMES)
     taken = np.empty((RING_FRAMES, CHANNELS), np.float32)
-    with rtmixer.Recorder(device=NULL_DEVICE, samplerate=RATE, channels=CHANNELS) as recorder:
+    with rtmixer.Recorder(
+        device=NULL_DEVICE, samplerate=RATE, channels=CHANNELS, latency=latency
+    ) as recorder:
         action = recorder.record_ringbuffer(ring)
         frames, began = 0, None
         while True:
@@ -217,15 +238,10 @@ def flat_out(rounds: int, seconds: float) -> dict[str, list[dict[str, Any]]]:
         configuration.write_text(ALSA_NULL)
         environment = {"ALSA_CONFIG_PATH": str(configuration)}
         for _ in range(rounds):
-            for name, arguments in (
-                ("stream_audio", ("alsa-null",)),
-                ("rtmixer", ()),
-                ("sounddevice", ()),
-                ("stream_audio", ("freewheel",)),
-            ):
-                say(" ".join((name, *arguments)))
-                made = run(name, *arguments, seconds, environment=environment)
-                figures[" ".join((name, *arguments))].append(made)
+            for name, latency in FLAT_OUT:
+                say(f"{name}, {latency}")
+                made = run(name, latency, seconds, environment=environment)
+                figures[f"{name}, {latency}"].append(made)
     return dict(figures)
 
 
@@ -242,50 +258,61 @@ def markdown(results: dict[str, Any]) -> str:
     """Return the report."""
     described = results["machine"]
     lines = [
-        "# Many sinks, many sources, flat out",
-        "",
-        "Written by `benchmarks/fanout.py --json benchmarks/results/fanout.json --markdown > "
-        "benchmarks/FANOUT.md`; how it measures stands at the top of that file.",
+        "Written by `scripts/bench fanout --keep`. "
+        "How it measures stands at the top of `fanout.py`.",
         "",
         f"- {described['date']}; {results['rounds']} rounds of {results['seconds']} s, medians",
         f"- {described['cpu']}, {described['cores']} cores, {described['kernel']}, "
         f"Python {described['python']}",
         f"- other processes took {results['others']['cores_used_by_others']} cores on average",
+        *(f"- FAILED: {failure}" for failure in results["failures"]),
     ]
     if "grid" in results:
-        lines += ["", "## CPU, ms a second, 48 kHz stereo in chunks of 20 ms", ""]
-        lines += ["| | " + " | ".join(map(str, COUNTS)) + " | one more costs | r² |"]
-        lines += ["| --- |" + " ---: |" * (len(COUNTS) + 2)]
-        for axis in ("sinks", "sources"):
-            cells = {
-                count: median(made["cpu_ms_per_second"] for made in runs)
-                for count, runs in results["grid"][axis].items()
-            }
-            slope, _, straight = line_through(cells)
-            figures = " | ".join(f"{value:.1f}" for value in cells.values())
-            lines.append(f"| {axis} | {figures} | {slope:.2f} | {straight:.3f} |")
-        runs = results["grid"]["64 x 4"]["64"]
-        cpu = median(made["cpu_ms_per_second"] for made in runs)
-        lost = sum(made["lost"] + made["dropped"] for made in runs)
-        lines += ["", f"64 sources with 4 sinks each: {cpu:.0f} ms a second, {lost} frames lost."]
+        lines += ["", *grid_lines(results["grid"])]
     if "flat_out" in results:
-        rtmixer = median(made["frames_per_second"] for made in results["flat_out"]["rtmixer"])
-        lines += ["", "## Flat out, delivered to one consumer, stereo", ""]
-        lines += [
-            "| | M frames/s | beside rtmixer | overflowed, counted |",
-            "|---|---:|---:|---:|",
-        ]
-        for name, runs in results["flat_out"].items():
-            rate = median(made["frames_per_second"] for made in runs)
-            shares = [
-                f"{made['lost'] / (made['lost'] + made['captured']):.0%}"
-                for made in runs
-                if "lost" in made
-            ]
-            share = sorted(shares)[len(shares) // 2] if shares else "not told"
-            lines.append(f"| {name} | {rate / 1e6:.0f} | {rate / rtmixer:.2f} | {share} |")
-    lines += ["", *(f"FAILED: {failure}" for failure in results["failures"])]
-    return "\n".join(lines).rstrip()
+        lines += ["", *flat_out_lines(results["flat_out"])]
+    return "\n".join(lines)
+
+
+def grid_lines(grid: dict[str, Any]) -> list[str]:
+    """Return the table of what each sink and each source costs."""
+    lines = ["### CPU, ms a second, 48 kHz stereo in chunks of 20 ms", ""]
+    lines += ["| | " + " | ".join(map(str, COUNTS)) + " | one more costs | r² |"]
+    lines += ["| --- |" + " ---: |" * (len(COUNTS) + 2)]
+    for axis in ("sinks", "sources"):
+        cells = {
+            count: median(made["cpu_ms_per_second"] for made in runs)
+            for count, runs in grid[axis].items()
+        }
+        slope, _, straight = line_through(cells)
+        figures = " | ".join(f"{value:.1f}" for value in cells.values())
+        lines.append(f"| {axis} | {figures} | {slope:.2f} | {straight:.3f} |")
+    runs = grid["64 x 4"]["64"]
+    cpu = median(made["cpu_ms_per_second"] for made in runs)
+    lost = sum(made["lost"] + made["dropped"] for made in runs)
+    return [
+        *lines,
+        "",
+        f"64 sources with 4 sinks each: {cpu:.0f} ms a second, {lost} frames lost.",
+    ]
+
+
+def flat_out_lines(figures: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return the table of what came through, beside rtmixer with the same latency."""
+    lines = ["### Flat out, delivered to one consumer, stereo", ""]
+    lines += ["| | latency | M frames/s | beside rtmixer | overflowed, counted |"]
+    lines += ["|---|---|---:|---:|---:|"]
+    for name, latency in FLAT_OUT:
+        runs = figures[f"{name}, {latency}"]
+        theirs = figures["rtmixer, " + ("high" if latency == FREEWHEEL else latency)]
+        rate = median(made["frames_per_second"] for made in runs)
+        ratio = rate / median(made["frames_per_second"] for made in theirs)
+        overflowed = "not told"
+        if "lost" in runs[0]:
+            share = median(made["lost"] / (made["lost"] + made["captured"]) for made in runs)
+            overflowed = f"{share:.0%}"
+        lines.append(f"| {name} | {latency} | {rate / 1e6:.0f} | {ratio:.2f} | {overflowed} |")
+    return lines
 
 
 def failures(results: dict[str, Any]) -> list[str]:
@@ -314,8 +341,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="measured in each run")
     parser.add_argument("--only", choices=["grid", "flat-out"])
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--markdown", action="store_true", help="print a report in Markdown")
+    parser.add_argument(
+        "--keep", action="store_true", help="write the figures into results/ and RESULTS.md"
+    )
     options = parser.parse_args()
     if options.run:
         name, *arguments, seconds = options.run
@@ -333,9 +361,10 @@ def main() -> None:
         results["flat_out"] = flat_out(options.rounds, options.seconds)
     results["others"] = bystanders.so_far()
     results["failures"] = failures(results)
-    if options.json:
-        Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
-    print(markdown(results) if options.markdown else json.dumps(results, indent=1))
+    report = markdown(results)
+    print(report)
+    if options.keep:
+        keep("fanout", TITLE, report, results)
     sys.exit(1 if results["failures"] else 0)
 
 

@@ -577,6 +577,26 @@ def test_a_timeout_that_an_async_sink_raises_is_its_own(loop):
     run_on(loop, main())
 
 
+def test_an_async_sink_can_take_itself_out(loop):
+    class Once(AsyncSink):
+        async def write(self, chunk):
+            await super().write(chunk)
+            await self.handle.aremove()
+            self.out = True
+
+    async def main():
+        sink, clock = Once(), VirtualClock(auto=False)
+        async with builder_of(counter(), ChannelSink(), clock=clock) as session:
+            sink.handle = await asyncio.to_thread(session.add_sink, sink)
+            await asyncio.to_thread(clock.advance, 3.01)
+            assert not sink.handle.attached
+        assert session.report().balanced
+        assert sink.out
+        assert len(sink.chunks) >= 1
+
+    run_on(loop, main())
+
+
 def test_an_async_sink_can_be_added_and_removed_while_the_session_runs(loop):
     async def main():
         clock = VirtualClock(auto=False)
@@ -587,8 +607,8 @@ def test_an_async_sink_can_be_added_and_removed_while_the_session_runs(loop):
             await asyncio.to_thread(clock.advance, 1.01)
             with pytest.raises(SessionStateError, match="event loop") as caught:
                 handle.remove()
-            assert "to_thread(handle.remove)" in caught.value.hint
-            report = await asyncio.to_thread(handle.remove)
+            assert "await handle.aremove()" in caught.value.hint
+            report = await handle.aremove()
             assert sink.loops == {asyncio.get_running_loop()}
             assert report.delivered == sum(chunk.frames for chunk in sink.chunks) == RATE
             await asyncio.to_thread(session.add_sink, sink)  # and again: it was given back

@@ -16,6 +16,7 @@ from stream_audio import (
     FormatPreset,
     GapCause,
     GapDetected,
+    SinkStalled,
     SpillFailed,
     StreamAudio,
     StreamConfig,
@@ -245,6 +246,34 @@ def test_a_channel_that_nobody_reads_does_not_hold_the_stop_up():
     for chunk in channel:
         tiled.write(chunk)
     assert tiled.end == report.sources["mic"].captured > 3.9 * RATE
+
+
+def test_a_channel_that_nobody_reads_is_told_of_once_until_it_is_read_again():
+    clock, channel, events = VirtualClock(), ChannelSink(), []
+    building = builder(freewheel(), ring_duration=3.0, clock=clock).on_event(events.append)
+    building.add_sink(channel, name="channel", backlog=Backlog("1 s"))
+
+    def stalls():
+        return [event for event in events if isinstance(event, SinkStalled)]
+
+    with building.start():
+        clock.sleep(60.0)
+        while channel.get(timeout=60).end < 2 * RATE:
+            pass  # there is room, and it is filled once more
+        clock.sleep(60.0)
+    assert [(event.sink, event.seconds) for event in stalls()] == [
+        ("channel", pytest.approx(3.0, abs=0.6)),
+        ("channel", pytest.approx(3.0, abs=0.6)),
+    ]
+
+
+def test_a_sink_that_is_slow_and_takes_something_now_and_then_is_not_stalled():
+    clock, events = VirtualClock(), []
+    building = builder(freewheel(30), clock=clock).on_event(events.append)
+    building.add_sink(Sleepy(clock, every=2.5), backlog=Backlog("1 s", "block"))
+    with building.start() as session:
+        ended(session)
+    assert not [event for event in events if isinstance(event, SinkStalled)]
 
 
 def test_a_stuck_sink_that_blocks_is_given_up_when_the_stop_has_no_more_time():

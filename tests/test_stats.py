@@ -9,10 +9,12 @@ import pytest
 
 from stream_audio import (
     AudioSource,
+    CallbackSink,
     ChannelSink,
     FormatPreset,
     StreamAudio,
     StreamConfig,
+    TriggerSink,
 )
 from stream_audio.testing import Fault, VirtualClock
 
@@ -126,7 +128,17 @@ def test_memory_is_told_and_bounded(running):
     assert RATE * 8 <= memory.blocks <= 1.2 * RATE * 8
     assert 0 < memory.backlogs <= memory.backlogs_at_most
     assert memory.histories == pytest.approx(0.5 * RATE * 8, rel=0.3)
-    assert memory.total == memory.rings + memory.blocks + memory.backlogs + memory.histories
+    parts = memory.rings, memory.blocks, memory.backlogs, memory.histories, memory.sinks
+    assert memory.total == sum(parts)
+
+
+def test_memory_tells_of_a_trigger_s_pre_roll():
+    source = AudioSource.virtual("counter", frames=60 * RATE, pace="freewheel", channels=1)
+    trigger = TriggerSink(CallbackSink(print), pre_roll=5.0)
+    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
+    with builder.add_sink(trigger).start() as session:
+        assert session.wait(60.0)
+    assert session.memory().sinks == pytest.approx(5.0 * RATE * 4, rel=0.05)
 
 
 def test_figures_are_cheap():

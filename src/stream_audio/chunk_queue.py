@@ -63,6 +63,11 @@ class ChunkQueue:
         return self._bytes_in - self._bytes_out
 
     @property
+    def bytes_out(self) -> int:
+        """Bytes of samples that waited so far and do not any more."""
+        return self._bytes_out
+
+    @property
     def memory_bytes(self) -> int:
         """Bytes of samples that wait in memory."""
         return self._bytes_in - self._bytes_out

@@ -216,6 +216,24 @@ class SinkFailed(StreamEvent):
 
 
 @dataclass(frozen=True)
+class SinkStalled(StreamEvent):
+    """A full sink has taken nothing for a while, and its sources wait for it (``"block"``).
+
+    Told once until it takes something again.
+
+    Attributes
+    ----------
+    sink : str
+        Its name.
+    seconds : float
+        Since it last took something.
+    """
+
+    sink: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class TriggerStarted(StreamEvent):
     """A :class:`TriggerSink` begins to hand on.
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from stream_audio._checks import real_number
 from stream_audio._native import check_process
+from stream_audio.event_loop import in_thread
 from stream_audio.report import SinkReport
-from stream_audio.sinks.loop_sink import as_given, refuse_to_wait_for
+from stream_audio.sinks.loop_sink import as_given, called_by_one_of, refuse_to_wait_for
 
 if TYPE_CHECKING:
     from stream_audio.engine.delivery import Delivery
@@ -64,8 +65,21 @@ class SinkHandle:
         """
         check_process()
         real_number("timeout", timeout, 0, 1e6)
-        refuse_to_wait_for((self._delivery.sink,), "await asyncio.to_thread(handle.remove)")
+        refuse_to_wait_for((self._delivery.sink,), "await handle.aremove()")
         self._router.remove_sink(self._delivery, timeout, drain=drain)
+        return self.report()
+
+    async def aremove(self, drain: bool = True, timeout: float = 5.0) -> SinkReport:
+        """:meth:`remove` for ``async`` code: the event loop goes on meanwhile.
+
+        A task that is cancelled here still waits until the sink is out, ``timeout`` at most.
+        Called by the sink's own coroutine it returns before the sink is stopped.
+        """
+        check_process()
+        real_number("timeout", timeout, 0, 1e6)
+        router, delivery = self._router, self._delivery
+        wait = not called_by_one_of((delivery.sink,))
+        await in_thread(lambda: router.remove_sink(delivery, timeout, drain=drain, wait=wait))
         return self.report()
 
     def report(self) -> SinkReport:

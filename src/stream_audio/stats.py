@@ -134,6 +134,8 @@ class MemoryUse:
         The sum of the backlogs' limits.
     histories : int
         Chunks kept for :meth:`Session.last` and for triggers' replays.
+    sinks : int
+        What the sinks say that they hold (``memory_bytes``), a trigger's pre-roll for example.
     spilled : int
         Bytes of waiting chunks that stand on disk, not in memory.
     """
@@ -143,12 +145,13 @@ class MemoryUse:
     backlogs: int
     backlogs_at_most: int
     histories: int
+    sinks: int
     spilled: int
 
     @property
     def total(self) -> int:
         """Bytes in memory now, shared samples counted more than once."""
-        return self.rings + self.blocks + self.backlogs + self.histories
+        return self.rings + self.blocks + self.backlogs + self.histories + self.sinks
 
 
 def _plain(stats: SourceStats | SinkStats) -> dict[str, Any]:

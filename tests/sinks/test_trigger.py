@@ -193,7 +193,9 @@ def test_only_the_pre_roll_is_kept_in_memory():
     setup = Setup(pre=500, window=50, when=lambda chunk: False)
     for chunk in run_of(100_000, 100):
         setup.write(chunk)
-        assert sum(one.frames for one in setup.trigger._buffer) <= 700
+        kept = setup.trigger._buffer
+        assert sum(one.frames for one in kept) <= 700
+        assert setup.trigger.memory_bytes == sum(one.data.nbytes for one in kept)
 
 
 def test_the_pre_roll_is_a_view():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ from stream_audio.events import (
     SessionStarted,
     SessionStopped,
     SinkFailed,
+    SinkStalled,
     SourceEnded,
     SourceLost,
     SourceStalled,
@@ -141,6 +143,10 @@ class Router:
         self._stop_timeout = 10.0
         self._give_up_at = math.inf
         self._silent_since: dict[str, float] = {}
+        # Of full sinks: since when, and how much they had taken; since infinity, once it is told.
+        self._taken_nothing: weakref.WeakKeyDictionary[Delivery, tuple[float, int]] = (
+            weakref.WeakKeyDictionary()
+        )
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
 
     # ---- any thread ----
@@ -212,6 +218,7 @@ class Router:
                 each.backlog.most_memory_bytes for each in deliveries if each.backlog is not None
             ),
             histories=sum(history.bytes for history in self.histories.values()),
+            sinks=sum(getattr(each.sink, "memory_bytes", 0) for each in deliveries),
             spilled=sum(sink.spilled_bytes for sink in sinks),
         )
 
@@ -342,13 +349,15 @@ class Router:
             and all(leaving.delivery is not delivery for leaving in self._leaving)
         )
 
-    def remove_sink(self, delivery: Delivery, timeout: float, *, drain: bool) -> None:
+    def remove_sink(
+        self, delivery: Delivery, timeout: float, *, drain: bool, wait: bool = True
+    ) -> None:
         """Take a sink out while it runs, and wait until it is done, unless that waits for us."""
         leaving = Leaving(delivery, self.clock.now() + timeout, drain=drain)
         if not self.do(lambda: self._disconnect(leaving)):
             return
         current = threading.current_thread()
-        if current is not self._thread and not delivery.is_thread(current):
+        if wait and current is not self._thread and not delivery.is_thread(current):
             leaving.gone.wait()
 
     def _disconnect(self, leaving: Leaving) -> None:
@@ -470,6 +479,7 @@ class Router:
             if now >= next_look - LOOK_EARLY:
                 next_look = now + LOOK_INTERVAL
                 self._look_after(inlets, now)
+                self._look_after_sinks(now)
 
     def _held(self) -> set[str]:
         """Return the sources that have to wait for a backlog."""
@@ -555,6 +565,22 @@ class Router:
                 inlet.stalled = True
                 _log.warning("source %s delivers nothing", inlet.name)
                 self.send(SourceStalled(now, inlet.name, now - since))
+
+    def _look_after_sinks(self, now: float) -> None:
+        """Notice sinks that hold their sources up and take nothing themselves."""
+        for delivery in self.deliveries.values():
+            if delivery.backlog is None or not delivery.full:
+                self._taken_nothing.pop(delivery, None)
+                continue
+            taken = delivery.backlog.bytes_out
+            since, before = self._taken_nothing.get(delivery, (now, taken))
+            if taken != before:
+                since = now
+            self._taken_nothing[delivery] = (since, taken)
+            if now - since >= STALL_AFTER:
+                self._taken_nothing[delivery] = (math.inf, taken)  # told
+                _log.warning("sink %s takes nothing, and its sources wait", delivery.name)
+                self.send(SinkStalled(now, delivery.name, now - since))
 
     def _finish(self) -> None:
         """Stop the devices, drain the rings, deliver the tails, close everything."""

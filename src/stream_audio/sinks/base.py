@@ -100,6 +100,8 @@ class Sink(Protocol):
         once, so that the machine is woken less often; 0 if missing. A source waits as long as all
         its sinks can, and no longer than a quarter of its ring lasts; ``stop`` and ``remove`` do
         not wait.
+    ``memory_bytes``
+        Bytes of samples that it holds, for :meth:`Session.memory`; 0 if missing. Any thread.
     ``unread``
         Delivered frames that nobody has read yet, for the report.
     """

@@ -86,6 +86,7 @@ class TriggerSink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._commands: deque[tuple[float, bool]] = deque()
         self._held_from: int | None = None
+        self._kept_bytes = 0
         self._in_hand: AudioChunk | None = None
         self._number = 0
         self._is_open = False
@@ -106,6 +107,11 @@ class TriggerSink:
     def unread(self) -> int:
         """Of an inner channel: frames that wait to be read."""
         return int(getattr(self.inner, "unread", 0))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the samples that are kept for a pre-roll."""
+        return self._kept_bytes
 
     @property
     def events(self) -> int:
@@ -197,10 +203,12 @@ class TriggerSink:
         """Let go of a chunk that all tries failed with: for the session it is dropped."""
         if self._in_hand is not None:
             self._buffer.remove(self._in_hand)
+            self._kept_bytes -= self._in_hand.data.nbytes
             self._in_hand = None
 
     def _take(self, chunk: AudioChunk) -> None:
         self._buffer.append(chunk)
+        self._kept_bytes += chunk.data.nbytes
         self._end = chunk.end
         if self._when is not None:
             self._windows.extend(self._reblocker.push(chunk))
@@ -299,7 +307,7 @@ class TriggerSink:
         """Let go of what no event can need any more."""
         needed = decided - self._pre_frames
         while self._buffer and self._buffer[0].end <= needed:
-            self._buffer.popleft()
+            self._kept_bytes -= self._buffer.popleft().data.nbytes
 
     @property
     def _session(self) -> SinkInfo:

@@ -21,7 +21,16 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 
 from support.processes import require_program  # noqa: E402 - found through the line above
 
-FLAGS = ("-O2", "-g", "-pthread", "-fPIC", "-fvisibility=hidden", f"-I{CSRC}", f"-I{HERE}")
+FLAGS = (
+    "-O3",
+    "-DNDEBUG",
+    "-g",
+    "-pthread",
+    "-fPIC",
+    "-fvisibility=hidden",
+    f"-I{CSRC}",
+    f"-I{HERE}",
+)
 """As CMake builds a release, but for -g, which changes no instruction."""
 
 Times = dict[str, list[float]]

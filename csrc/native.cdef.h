@@ -188,10 +188,11 @@ typedef struct {
 sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,
                             int64_t hold_ns);
 void sa_reader_destroy(sa_reader *reader);
-void sa_reader_lend(sa_reader *reader, sa_block block);
+void sa_reader_lend(sa_reader *reader, const sa_block *block);
 void sa_reader_read(sa_reader *reader);
 bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                       int64_t deadline_ns, const int *bells, size_t bell_count);
+void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);
 
 /* virtual_device.h, virtual_signal.h */
 #define SA_NO_LATENCY ...

@@ -49,8 +49,8 @@ void sa_reader_destroy(sa_reader *reader) {
     free(reader);
 }
 
-void sa_reader_lend(sa_reader *reader, sa_block block) {
-    reader->block = block;
+void sa_reader_lend(sa_reader *reader, const sa_block *block) {
+    reader->block = *block;
     reader->used_frames = 0;
     reader->progress.rows = 0;
     reader->progress.waiting = 0;
@@ -322,6 +322,24 @@ static bool unread(const sa_reader *reader) {
            packets->seen_write;
 }
 
+/* Takes in all that is ready; true if the caller should have it. `due`: when this look was due. */
+static bool look(sa_reader *const *readers, size_t count, const sa_clock *clock, int64_t due) {
+    bool ready = false;
+    int64_t now = sa_clock_now(clock);
+    int64_t suspended = sa_clock_suspended(clock);
+    for (size_t i = 0; i < count; i++) {
+        int64_t rows = readers[i]->progress.rows;
+        bool finished = readers[i]->progress.finished;
+        sa_gaps_look(&readers[i]->gaps, now, suspended, due);
+        sa_reader_read(readers[i]);
+        note_speed(readers[i], now);
+        const sa_progress *progress = &readers[i]->progress;
+        ready |=
+            progress->rows > rows || progress->waiting > 0 || (progress->finished && !finished);
+    }
+    return ready;
+}
+
 static void ring(const int *bells, size_t count) {
     const uint64_t once = 1;
     for (size_t i = 0; i < count; i++) {
@@ -338,19 +356,7 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
     int64_t due = SA_NEVER; /* the caller was busy: nobody knows when it was to be back */
     bool woken = false;
     for (;;) {
-        bool ready = false;
-        int64_t came_by = sa_clock_now(clock);
-        int64_t suspended = sa_clock_suspended(clock);
-        for (size_t i = 0; i < count; i++) {
-            int64_t rows = readers[i]->progress.rows;
-            bool finished = readers[i]->progress.finished;
-            sa_gaps_look(&readers[i]->gaps, came_by, suspended, due);
-            sa_reader_read(readers[i]);
-            note_speed(readers[i], came_by);
-            const sa_progress *progress = &readers[i]->progress;
-            ready |= progress->rows > rows || progress->waiting > 0 ||
-                     (progress->finished && !finished);
-        }
+        bool ready = look(readers, count, clock, due);
         int64_t now = sa_clock_now(clock);
         if (ready || woken || now >= deadline_ns) {
             return woken;
@@ -368,5 +374,14 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
         }
         due = arrived ? now : until;
         woken = !arrived && sa_sleeper_sleep(sleeper, until);
+    }
+}
+
+void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper) {
+    for (size_t i = 0; i < count; i++) {
+        if (unread(readers[i])) {
+            look(readers, count, sa_sleeper_clock(sleeper), SA_NEVER);
+            return;
+        }
     }
 }

@@ -96,7 +96,7 @@ void sa_reader_destroy(sa_reader *reader);
 
 /* Lends a block in place of the one before, which the reader forgets. An open chunk must not be
  * in the old one: lend only when progress.waiting > 0, or before the first read. */
-void sa_reader_lend(sa_reader *reader, sa_block block);
+void sa_reader_lend(sa_reader *reader, const sa_block *block);
 
 /* Takes in all that is ready and fits the block. */
 void sa_reader_read(sa_reader *reader);
@@ -107,5 +107,8 @@ void sa_reader_read(sa_reader *reader);
  * first. */
 bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                       int64_t deadline_ns, const int *bells, size_t bell_count);
+
+/* After such a wait: takes in what came while the caller could not go on, if anything did. */
+void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);
 
 #endif

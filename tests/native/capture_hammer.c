@@ -157,14 +157,14 @@ static void check_block(listener *l) {
 
 static void listen(listener *l) {
     sa_block block = new_block(l);
-    sa_reader_lend(l->reader, block);
+    sa_reader_lend(l->reader, &block);
     while (!l->reader->progress.finished) {
         sa_reader_read(l->reader);
         if (l->reader->progress.waiting > 0) {
             check_block(l);
             free_block(block);
             block = new_block(l);
-            sa_reader_lend(l->reader, block);
+            sa_reader_lend(l->reader, &block);
         }
         if (below(&l->random, 3) == 0) {
             sleep_ns(below(&l->random, 200000));

@@ -117,7 +117,7 @@ int main(void) {
         .capacity_rows = ROWS,
     };
     CHECK(block.frames && block.rows && block.peaks && block.squares);
-    sa_reader_lend(reader, block);
+    sa_reader_lend(reader, &block);
 
     pthread_t producer;
     CHECK(pthread_create(&producer, NULL, produce, &d) == 0);

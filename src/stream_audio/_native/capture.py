@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio._native import (
+    address,
+    check_process,
+    ffi,
+    in_loading_process,
+    keeping_the_gil,
+    lib,
+)
 from stream_audio._native.durations import snapshot
 from stream_audio.histogram import Histogram
 
@@ -31,6 +39,11 @@ HOLD_NS = 200_000_000
 
 SMALLEST_PERIOD = 16
 """Frames; the packet ring has room for packets of this size while a second's worth waits."""
+
+_read_more = keeping_the_gil(
+    "sa_read_more", None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
+)
+_reader_lend = keeping_the_gil("sa_reader_lend", None, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class Capture:
@@ -81,14 +94,17 @@ class Block:
         self.bytes = sum(
             array.nbytes for array in (self._samples, self.rows, self._peaks, self._squares)
         )
-        self.native = {
-            "frames": ffi.cast("float *", self._samples.ctypes.data),
-            "rows": ffi.cast("int64_t *", self.rows.ctypes.data),
-            "peaks": ffi.cast("float *", self._peaks.ctypes.data),
-            "squares": ffi.cast("double *", self._squares.ctypes.data),
-            "capacity_frames": frames,
-            "capacity_rows": rows,
-        }
+        self.native = ffi.new(
+            "sa_block *",
+            {
+                "frames": ffi.cast("float *", self._samples.ctypes.data),
+                "rows": ffi.cast("int64_t *", self.rows.ctypes.data),
+                "peaks": ffi.cast("float *", self._peaks.ctypes.data),
+                "squares": ffi.cast("double *", self._squares.ctypes.data),
+                "capacity_frames": frames,
+                "capacity_rows": rows,
+            },
+        )
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -117,7 +133,7 @@ class Reader:
         chunks = max(self._block_chunks, -(-waiting_frames // self.chunk_frames))
         # A few rows more, for the short chunks before gaps.
         self.block = Block(chunks * self.chunk_frames, chunks + 16, self._channels)
-        lib.sa_reader_lend(self.native, self.block.native)
+        _reader_lend(address(self.native), address(self.block.native))
         self._taken = 0
         return self.block
 
@@ -172,7 +188,10 @@ def wait_and_read(
     eventfds that are rung as soon as the GIL is released.
     """
     to_ring = ffi.new("int[]", bells) if bells else ffi.NULL
-    return bool(lib.sa_wait_and_read(readers, count, sleeper, deadline_ns, to_ring, len(bells)))
+    woken = lib.sa_wait_and_read(readers, count, sleeper, deadline_ns, to_ring, len(bells))
+    # Other threads may have kept the GIL for long; what came meanwhile need not wait once more.
+    _read_more(address(readers), count, address(sleeper))
+    return bool(woken)
 
 
 def reader_array(readers: list[Reader]) -> Any:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import threading
 from dataclasses import dataclass
 from typing import Any
 
-from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio._native import (
+    address,
+    check_process,
+    ffi,
+    in_loading_process,
+    keeping_the_gil,
+    lib,
+)
 from stream_audio._native.capture import Capture
 from stream_audio._native.round_trip import RoundTrip
 from stream_audio.errors import (
@@ -56,11 +64,16 @@ class NativeDevice:
     high_output_latency: float = 0.0
 
 
+_take_host_message = keeping_the_gil(
+    "sa_host_messages_take", ctypes.c_bool, ctypes.c_void_p, ctypes.c_size_t
+)
+
+
 def log_host_messages() -> list[str]:
     """Pass what ALSA and JACK had to say on to the log, and return it."""
     line = ffi.new("char[]", lib.SA_HOST_MESSAGE_BYTES)
     messages = []
-    while lib.sa_host_messages_take(line, lib.SA_HOST_MESSAGE_BYTES):
+    while _take_host_message(address(line), lib.SA_HOST_MESSAGE_BYTES):
         messages.append(_text(line))
         _host_log.debug("%s", messages[-1])
     return messages

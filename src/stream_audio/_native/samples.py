@@ -1,19 +1,16 @@
 """Passes over samples that are over in microseconds.
 
-They keep the GIL. Each takes some 10 µs for a chunk; releasing the GIL for that would let other
-threads take it, and with four of them spinning the router waited 5 ms (p90) to 44 ms (p99) to get
-it back, instead of 0.1 ms. Arrays must be contiguous.
+They keep the GIL, each for some 10 µs a chunk. Arrays must be contiguous.
 """
 
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_audio._native import ffi, lib
+from stream_audio._native import keeping_the_gil
 
 _POINTER, _INT64, _UINT32, _UINT64 = (
     ctypes.c_void_p,
@@ -23,29 +20,21 @@ _POINTER, _INT64, _UINT32, _UINT64 = (
 )
 
 
-def _keeping_the_gil(name: str, result: Any, *arguments: Any) -> Any:
-    """Return a C function; cffi itself cannot call one without releasing the GIL."""
-    address = int(ffi.cast("intptr_t", ffi.addressof(lib, name)))
-    return ctypes.PYFUNCTYPE(result, *arguments)(address)
-
-
-_levels_add = _keeping_the_gil(
-    "sa_levels_add", None, _POINTER, _INT64, _UINT32, _POINTER, _POINTER
-)
-_mix = _keeping_the_gil(
+_levels_add = keeping_the_gil("sa_levels_add", None, _POINTER, _INT64, _UINT32, _POINTER, _POINTER)
+_mix = keeping_the_gil(
     "sa_channels_mix", None, _POINTER, _INT64, _UINT32, _POINTER, _UINT32, _POINTER
 )
-_pick = _keeping_the_gil(
+_pick = keeping_the_gil(
     "sa_channels_pick", None, _POINTER, _INT64, _UINT32, _POINTER, _UINT32, _POINTER
 )
-_count_nonfinite = _keeping_the_gil("sa_count_nonfinite", _INT64, _POINTER, _INT64)
-_zero_nonfinite = _keeping_the_gil("sa_zero_nonfinite", _INT64, _POINTER, _INT64, _POINTER)
-_to_int16 = _keeping_the_gil("sa_to_int16", _INT64, _POINTER, _INT64, _POINTER)
-_to_int16_dithered = _keeping_the_gil(
+_count_nonfinite = keeping_the_gil("sa_count_nonfinite", _INT64, _POINTER, _INT64)
+_zero_nonfinite = keeping_the_gil("sa_zero_nonfinite", _INT64, _POINTER, _INT64, _POINTER)
+_to_int16 = keeping_the_gil("sa_to_int16", _INT64, _POINTER, _INT64, _POINTER)
+_to_int16_dithered = keeping_the_gil(
     "sa_to_int16_dithered", _INT64, _POINTER, _INT64, _POINTER, _UINT64, _UINT32
 )
-_are_int16 = _keeping_the_gil("sa_are_int16", ctypes.c_bool, _POINTER, _INT64)
-_to_int32 = _keeping_the_gil("sa_to_int32", _INT64, _POINTER, _INT64, _UINT32, _POINTER)
+_are_int16 = keeping_the_gil("sa_are_int16", ctypes.c_bool, _POINTER, _INT64)
+_to_int32 = keeping_the_gil("sa_to_int32", _INT64, _POINTER, _INT64, _UINT32, _POINTER)
 
 
 def levels(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

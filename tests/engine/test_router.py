@@ -1,0 +1,50 @@
+"""What the router's thread does in a turn."""
+
+import threading
+from collections import Counter
+
+import pytest
+
+from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio, StreamConfig
+from stream_audio._native import capture, durations, portaudio
+from stream_audio._native import lib as native
+from stream_audio.testing import VirtualClock
+
+RATE = 48_000
+SECONDS = 20
+GIVE_UP = 60.0
+
+
+class Counting:
+    """The library, with a note of the router's calls, each of which lets the GIL go."""
+
+    def __init__(self):
+        self.calls = Counter()
+
+    def __getattr__(self, name):
+        value = getattr(native, name)
+        if callable(value) and threading.current_thread().name == "stream-audio-router":
+            self.calls[name] += 1
+        return value
+
+
+class Sink:
+    def write(self, chunk):
+        pass
+
+
+@pytest.mark.parametrize("audio_format", [FormatPreset.NATIVE, FormatPreset.TRANSCRIPTION])
+def test_a_turn_lets_the_gil_go_in_its_one_wait_and_nowhere_else(monkeypatch, audio_format):
+    """With four threads spinning, getting it back takes tens of milliseconds each time."""
+    counting = Counting()
+    for module in (capture, durations, portaudio):  # what wakes a worker is the clock's own
+        monkeypatch.setattr(module, "lib", counting)
+    source = AudioSource.virtual("sine", frames=SECONDS * RATE)
+    builder = StreamAudio.builder().add_source("mic", source).format(audio_format)
+    builder.add_sink(ChannelSink()).add_sink(Sink())
+    config = StreamConfig(clock=VirtualClock(), chunk_duration=0.02)
+    with builder.config(config).start() as session:
+        assert session.wait(GIVE_UP)
+    assert counting.calls["sa_wait_and_read"] >= SECONDS / 0.02
+    # The others are those of the end.
+    assert sum(counting.calls.values()) - counting.calls["sa_wait_and_read"] < 20

@@ -13,7 +13,7 @@ from stream_audio import (
     StreamConfig,
 )
 from stream_audio._native import lib
-from stream_audio._native.capture import Capture, Reader, reader_array, wait_and_read
+from stream_audio._native.capture import Capture, Reader, ReaderArray
 from stream_audio._native.portaudio import Generation
 from stream_audio.devices.find import find_input
 from stream_audio.engine.clock import MonotonicClock, Sleeper
@@ -57,7 +57,7 @@ def taken_off(device_name: str, seconds: float) -> float:
     stream.start()
     try:
         until = lib.sa_clock_now(clock.native) + 60_000_000_000
-        wait_and_read(reader_array([reader]), 1, sleeper.native, until)
+        ReaderArray([reader], sleeper.native).wait_and_read(until)
         assert reader.progress.rows > 0
         adc = reader.native.timeline.adc
         return float(adc.mean_age_ns) * 1e-9 if adc.used else 0.0

@@ -152,7 +152,7 @@ class Reader:
         return block, first, rows
 
     def gather(self, chunks: int) -> None:
-        """Let :func:`wait_and_read` wait for so many chunks, if nothing else ends the wait."""
+        """Let a wait be for so many chunks, if nothing else ends it."""
         self.native.chunks_at_once = chunks
 
     def callback_durations(self) -> Histogram:
@@ -179,21 +179,24 @@ class Reader:
         self.native = ffi.NULL
 
 
-def wait_and_read(
-    readers: Any, count: int, sleeper: Any, deadline_ns: int, bells: Sequence[int] = ()
-) -> bool:
-    """Sleep until a reader has something or the sleeper is woken; True if it was woken.
+class ReaderArray:
+    """Readers that one thread serves, and what it sleeps on, as C takes them."""
 
-    ``readers`` is an array of the readers' ``native``, made by :func:`reader_array`; ``bells`` are
-    eventfds that are rung as soon as the GIL is released.
-    """
-    to_ring = ffi.new("int[]", bells) if bells else ffi.NULL
-    woken = lib.sa_wait_and_read(readers, count, sleeper, deadline_ns, to_ring, len(bells))
-    # Other threads may have kept the GIL for long; what came meanwhile need not wait once more.
-    _read_more(address(readers), count, address(sleeper))
-    return bool(woken)
+    def __init__(self, readers: Sequence[Reader], sleeper: Any) -> None:
+        self._readers = ffi.new("sa_reader *[]", [reader.native for reader in readers])
+        self._sleeper = sleeper
+        self._count = len(readers)
+        self._more = address(self._readers), self._count, address(sleeper)
 
+    def wait_and_read(self, deadline_ns: int, bells: Sequence[int] = ()) -> bool:
+        """Sleep until a reader has something or the sleeper is woken; True if it was woken.
 
-def reader_array(readers: list[Reader]) -> Any:
-    """Return the readers as C takes them."""
-    return ffi.new("sa_reader *[]", [reader.native for reader in readers])
+        ``bells`` are eventfds that are rung as soon as the GIL is released.
+        """
+        to_ring = ffi.new("int[]", bells) if bells else ffi.NULL
+        woken = lib.sa_wait_and_read(
+            self._readers, self._count, self._sleeper, deadline_ns, to_ring, len(bells)
+        )
+        # Other threads may have kept the GIL for long; what came meanwhile need not wait again.
+        _read_more(*self._more)
+        return bool(woken)

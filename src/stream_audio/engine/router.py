@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from stream_audio._native.capture import reader_array, wait_and_read
+from stream_audio._native.capture import ReaderArray
 from stream_audio._native.portaudio import log_host_messages
 from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
@@ -451,19 +451,19 @@ class Router:
         """
         inlets = [inlet for inlet in self.inlets.values() if not inlet.finished]
         moving: list[Inlet] = []
-        readers = reader_array([])
+        readers = ReaderArray([], self.sleeper.native)
         next_look = self.clock.now() + LOOK_INTERVAL
         while inlets and not stop():
             held = self._held() if hold else None
             free = [each for each in inlets if each.name not in held] if held else inlets
             if free != moving:
                 moving = list(free)
-                readers = reader_array([inlet.reader for inlet in moving])
+                readers = ReaderArray([each.reader for each in moving], self.sleeper.native)
             wake_at = next_look
             if self._leaving:
                 wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
             bells = [waker.bell for waker in self._to_ring]
-            wait_and_read(readers, len(moving), self.sleeper.native, deadline_ns(wake_at), bells)
+            readers.wait_and_read(deadline_ns(wake_at), bells)
             self._to_ring.clear()
             # Before the commands: what a sink is to be removed for may long have been captured.
             ended = [inlet for inlet in moving if self._turn(inlet)]

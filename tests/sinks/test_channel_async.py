@@ -1,6 +1,7 @@
 """A channel on an event loop: each chunk once, whoever is cancelled, closed or blocked."""
 
 import asyncio
+import os
 import queue
 import threading
 from contextlib import suppress
@@ -18,7 +19,7 @@ from stream_audio import (
     SinkInfo,
     SourceInfo,
 )
-from stream_audio.event_loop import LoopWaker, waker_of
+from stream_audio.event_loop import LoopWaker, bells_rung_later, waker_of
 from stream_audio.sinks.queue_target import queue_target
 from support.chunks import make_chunk
 from support.loops import GIVE_UP, LOOPS, run_on
@@ -318,6 +319,82 @@ def test_one_waker_serves_a_loop_and_is_forgotten_with_it(loop):
         return waker_of(running)
 
     assert run_on(loop, main()) is not run_on(loop, main())
+
+
+def test_a_bell_that_is_rung_later_wakes_the_loop(loop):
+    """As the router does it: with the GIL released, by the next native wait."""
+
+    async def main():
+        channel = ChannelSink()
+        task = asyncio.create_task(channel.aget())
+        await asyncio.sleep(0)
+        rung = []
+
+        def produce():
+            with bells_rung_later() as to_ring:
+                channel.write(chunk(0))
+                rung.extend(to_ring)
+                os.eventfd_write(to_ring.pop().bell, 1)
+
+        in_thread(produce).join()
+        assert (await task).frame == 0
+        assert rung == [waker_of(asyncio.get_running_loop())]
+
+    run_on(loop, main())
+
+
+def test_a_bell_that_nobody_came_to_ring_wakes_the_loop_all_the_same(loop):
+    async def main():
+        channel = ChannelSink()
+        task = asyncio.create_task(channel.aget())
+        await asyncio.sleep(0)
+
+        def produce():
+            with bells_rung_later():
+                channel.write(chunk(0))
+
+        in_thread(produce).join()
+        assert (await task).frame == 0
+
+    run_on(loop, main())
+
+
+@pytest.mark.parametrize("reason", ["no descriptor is left", "the loop reads no descriptors"])
+def test_a_loop_that_cannot_have_a_bell_is_called(loop, reason, monkeypatch):
+    def fail(*arguments):
+        raise OSError("too many open files")
+
+    class Refusing:
+        """A loop of the kind that Windows has."""
+
+        def __init__(self, running):
+            self.call_soon_threadsafe = running.call_soon_threadsafe
+
+        def add_reader(self, *arguments):
+            raise NotImplementedError
+
+    async def main():
+        running = asyncio.get_running_loop()
+        if reason == "no descriptor is left":
+            monkeypatch.setattr(os, "eventfd", fail)
+        kept = running if reason == "no descriptor is left" else Refusing(running)
+        waker = LoopWaker(kept)
+        waker.hang_bell()
+        assert waker.bell == -1
+        channel = ChannelSink()
+        task = asyncio.create_task(channel.aget())
+        await asyncio.sleep(0)
+        channel._waiter.waker = waker
+
+        def produce():
+            with bells_rung_later() as to_ring:
+                channel.write(chunk(0))
+                assert to_ring == []
+
+        in_thread(produce).join()
+        assert (await task).frame == 0
+
+    run_on(loop, main())
 
 
 def test_what_cannot_be_woken_holds_up_nobody(loop, caplog):

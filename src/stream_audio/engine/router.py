@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -32,16 +31,14 @@ from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.spill_thread import SpillThread
+from stream_audio.engine.stall_watch import StallWatch
 from stream_audio.event_loop import LoopWaker, bells_rung_later, loop_of_caller
 from stream_audio.events import (
     GapDetected,
     SessionStarted,
     SessionStopped,
     SinkFailed,
-    SinkStalled,
     SourceEnded,
-    SourceLost,
-    SourceStalled,
     StreamEvent,
 )
 from stream_audio.gap import GapCause
@@ -58,17 +55,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger("stream_audio")
 
 LOOK_INTERVAL = 0.5
-"""Seconds between looks at sources that deliver nothing, at most."""
+"""Seconds between looks at what delivers or takes nothing, at most."""
 
 LOOK_EARLY = 0.15
 """Seconds by which such a look may be early, if the router is awake anyway."""
 
 REMOVED_KEPT = 100
 """How many sinks that were removed stay in the report: the last ones."""
-
-STALL_AFTER = 3.0
-"""Seconds without a callback after which a source that claims to run is called stalled. Some hosts
-take two seconds to begin (PulseAudio's null sinks)."""
 
 
 class Command:
@@ -142,11 +135,7 @@ class Router:
         self._holds_interval = False
         self._stop_timeout = 10.0
         self._give_up_at = math.inf
-        self._silent_since: dict[str, float] = {}
-        # Of full sinks: since when, and how much they had taken; since infinity, once it is told.
-        self._taken_nothing: weakref.WeakKeyDictionary[Delivery, tuple[float, int]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._stalls = StallWatch(self.send)
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
 
     # ---- any thread ----
@@ -218,7 +207,7 @@ class Router:
                 each.backlog.most_memory_bytes for each in deliveries if each.backlog is not None
             ),
             histories=sum(history.bytes for history in self.histories.values()),
-            sinks=sum(getattr(each.sink, "memory_bytes", 0) for each in deliveries),
+            sinks=sum(getattr(as_given(each.sink), "memory_bytes", 0) for each in deliveries),
             spilled=sum(sink.spilled_bytes for sink in sinks),
         )
 
@@ -478,8 +467,9 @@ class Router:
                 self.events.tick(now)
             if now >= next_look - LOOK_EARLY:
                 next_look = now + LOOK_INTERVAL
-                self._look_after(inlets, now)
-                self._look_after_sinks(now)
+                log_host_messages()
+                self._stalls.look_at_sources(inlets, now)
+                self._stalls.look_at_sinks(self.deliveries.values(), now)
 
     def _held(self) -> set[str]:
         """Return the sources that have to wait for a backlog."""
@@ -545,42 +535,6 @@ class Router:
             name = next(iter(self._removed))
             del self._removed[name]
             self._old_problems += self.ledger.sinks.pop(name).problems(name)
-
-    def _look_after(self, inlets: list[Inlet], now: float) -> None:
-        """Notice sources that deliver nothing: dead ones end, silent ones are reported."""
-        log_host_messages()
-        for inlet in inlets:
-            if inlet.packets_came() or inlet.source.freewheel:
-                self._silent_since.pop(inlet.name, None)
-                inlet.stalled = False
-                continue
-            since = self._silent_since.setdefault(inlet.name, now)
-            if not inlet.source.is_active():
-                inlet.error = f"{inlet.source.description} is gone"
-                _log.warning("source %s: %s", inlet.name, inlet.error)
-                self.send(SourceLost(now, inlet.name, inlet.error))
-                inlet.source.lost()
-                inlet.stop()
-            elif now - since >= STALL_AFTER and not inlet.stalled:
-                inlet.stalled = True
-                _log.warning("source %s delivers nothing", inlet.name)
-                self.send(SourceStalled(now, inlet.name, now - since))
-
-    def _look_after_sinks(self, now: float) -> None:
-        """Notice sinks that hold their sources up and take nothing themselves."""
-        for delivery in self.deliveries.values():
-            if delivery.backlog is None or not delivery.full:
-                self._taken_nothing.pop(delivery, None)
-                continue
-            taken = delivery.backlog.bytes_out
-            since, before = self._taken_nothing.get(delivery, (now, taken))
-            if taken != before:
-                since = now
-            self._taken_nothing[delivery] = (since, taken)
-            if now - since >= STALL_AFTER:
-                self._taken_nothing[delivery] = (math.inf, taken)  # told
-                _log.warning("sink %s takes nothing, and its sources wait", delivery.name)
-                self.send(SinkStalled(now, delivery.name, now - since))
 
     def _finish(self) -> None:
         """Stop the devices, drain the rings, deliver the tails, close everything."""

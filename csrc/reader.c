@@ -20,6 +20,10 @@ enum { CHUNK_PARTS_LATE = 256 };
 static const int64_t FIRST_LOOK_NS = 15 * 1000;
 static const int64_t LAST_LOOK_NS = 5 * 1000 * 1000;
 
+/* While looks follow one another that closely the wait does not sleep in between, which would take
+ * longer; but it keeps a core busy for so long at most. */
+static const int64_t WATCH_NS = 120 * 1000;
+
 /* How often the wait looks at a source that the clock does not pace. */
 static const int64_t FREEWHEEL_LOOK_NS = 200 * 1000;
 
@@ -322,6 +326,37 @@ static bool unread(const sa_reader *reader) {
            packets->seen_write;
 }
 
+static bool any_unread(sa_reader *const *readers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (unread(readers[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void pause_briefly(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Watches for a packet until then, or a little longer; true if one has come. */
+static bool watch(sa_reader *const *readers, size_t count, const sa_clock *clock, int64_t until) {
+    enum { GLANCES = 16 }; /* reading the clock takes longer than a glance */
+    do {
+        for (int i = 0; i < GLANCES; i++) {
+            if (any_unread(readers, count)) {
+                return true;
+            }
+            pause_briefly();
+        }
+    } while (sa_clock_now(clock) < until);
+    return false;
+}
+
 /* Takes in all that is ready; true if the caller should have it. `due`: when this look was due. */
 static bool look(sa_reader *const *readers, size_t count, const sa_clock *clock, int64_t due) {
     bool ready = false;
@@ -349,11 +384,23 @@ static void ring(const int *bells, size_t count) {
     }
 }
 
+/* When to look next, at the deadline at the latest. */
+static int64_t next_look(sa_reader *const *readers, size_t count, int64_t now, int64_t deadline) {
+    int64_t next = deadline;
+    for (size_t i = 0; i < count; i++) {
+        if (!readers[i]->progress.finished) {
+            next = smaller(next, next_due(readers[i], now));
+        }
+    }
+    return next;
+}
+
 bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                       int64_t deadline_ns, const int *bells, size_t bell_count) {
     ring(bells, bell_count);
     const sa_clock *clock = sa_sleeper_clock(sleeper);
     int64_t due = SA_NEVER; /* the caller was busy: nobody knows when it was to be back */
+    int64_t may_watch_ns = clock->is_virtual ? 0 : WATCH_NS;
     bool woken = false;
     for (;;) {
         bool ready = look(readers, count, clock, due);
@@ -361,16 +408,14 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
         if (ready || woken || now >= deadline_ns) {
             return woken;
         }
-        int64_t until = deadline_ns;
-        bool arrived = false;
-        for (size_t i = 0; i < count; i++) {
-            if (!readers[i]->progress.finished) {
-                int64_t next = next_due(readers[i], now);
-                until = next < until ? next : until;
-                /* The due time was reckoned from the packets read; one that came since would
-                 * make the sleep a period too long. */
-                arrived |= unread(readers[i]);
-            }
+        int64_t until = next_look(readers, count, now, deadline_ns);
+        /* The due time was reckoned from the packets read; one that came since would make the
+         * sleep a period too long. */
+        bool arrived = any_unread(readers, count);
+        if (!arrived && may_watch_ns > 0 && until - now <= FIRST_LOOK_NS) {
+            arrived = watch(readers, count, clock, now + may_watch_ns);
+            until = sa_clock_now(clock);
+            may_watch_ns -= until - now;
         }
         due = arrived ? now : until;
         woken = !arrived && sa_sleeper_sleep(sleeper, until);
@@ -378,10 +423,7 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
 }
 
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper) {
-    for (size_t i = 0; i < count; i++) {
-        if (unread(readers[i])) {
-            look(readers, count, sa_sleeper_clock(sleeper), SA_NEVER);
-            return;
-        }
+    if (any_unread(readers, count)) {
+        look(readers, count, sa_sleeper_clock(sleeper), SA_NEVER);
     }
 }

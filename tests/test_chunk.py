@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stream_audio import AudioChunk, Gap, GapCause
+from stream_audio.chunk import captured_chunk
 
 
 def chunk(data, frame=0, gaps=(), sample_rate=48_000):
@@ -13,8 +14,8 @@ def chunk(data, frame=0, gaps=(), sample_rate=48_000):
     data = np.asarray(data, np.float32)
     peaks = np.abs(data).max(axis=0)
     squares = (data.astype(np.float64) ** 2).sum(axis=0)
-    return AudioChunk(
-        "mic", data, sample_rate, frame, 1000.0, 1000.1, tuple(gaps), 0, peaks, squares
+    return captured_chunk(
+        "mic", data, sample_rate, frame, 1000.0, 1000.1, tuple(gaps), 0, peaks, squares, 0.0
     )
 
 
@@ -92,6 +93,17 @@ def test_it_cannot_be_changed():
         one.frame = 7
     with pytest.raises(dataclasses.FrozenInstanceError):
         ring_gap(0, 1).frames = 7
+
+
+def test_one_from_a_source_is_no_different_from_one_made_by_hand():
+    """The engine has a quicker way to make one."""
+    data, levels = np.zeros((1, 1), np.float32), (np.zeros(1, np.float32), np.zeros(1))
+    engines = captured_chunk("mic", data, 48_000, 7, 1.0, 1.1, (), 2, *levels, 0.5)
+    by_hand = AudioChunk("mic", data, 48_000, 7, 1.0, 1.1, (), 2, *levels, _start=0.5)
+    assert type(engines) is AudioChunk
+    for field in dataclasses.fields(AudioChunk):
+        assert getattr(engines, field.name) is getattr(by_hand, field.name), field.name
+    assert not hasattr(engines, "__dict__")
 
 
 def test_it_can_stand_in_a_set():

@@ -1,10 +1,12 @@
-"""How soon the wait looks again at a device that runs ahead of real time (csrc/reader.c)."""
+"""How soon the wait looks again, at a device that runs ahead or that is late (csrc/reader.c)."""
 
 import threading
+import time
 
 import pytest
 
 from stream_audio._native import ffi, lib
+from stream_audio._native.capture import Block
 from support.line import PERIOD, RATE, SECOND, a_line
 
 CHUNK = 200 * PERIOD  # about a second
@@ -93,3 +95,29 @@ def test_one_that_makes_good_what_it_was_late_with_does_not_race(waiting):
     push(waiting.line, 2 * CHUNK)
     waiting.wait(waiting.line.now + SECOND)
     assert waiting.wait_while_it_delivers(CHUNK, after_ns=MILLISECOND) > 0.5
+
+
+def test_a_device_that_falls_silent_does_not_keep_a_core_busy():
+    """While a packet is about due the wait watches instead of sleeping, but not for long."""
+    clock = lib.sa_clock_real()
+    capture = lib.sa_capture_create(clock, RATE, 1, RATE, 1000)
+    reader = lib.sa_reader_create(capture, PERIOD, False, 0)
+    block = Block(CHUNK, 1000, 1)
+    lib.sa_reader_lend(reader, block.native)
+    samples = ffi.new("float[]", PERIOD)
+    info = ffi.new("sa_host_info *")
+    readers = ffi.new("sa_reader *[]", [reader])
+    sleeper = lib.sa_sleeper_create(clock)
+    for _ in range(10):
+        lib.sa_capture_push(capture, samples, PERIOD, info)
+    lib.sa_wait_and_read(readers, 1, sleeper, 0, ffi.NULL, 0)
+    assert reader.progress.packets == 10
+
+    worked = time.thread_time()
+    lib.sa_wait_and_read(readers, 1, sleeper, lib.sa_clock_now(clock) + SECOND // 2, ffi.NULL, 0)
+    worked = time.thread_time() - worked
+    assert worked < 0.1
+
+    lib.sa_sleeper_destroy(sleeper)
+    lib.sa_reader_destroy(reader)
+    lib.sa_capture_destroy(capture)

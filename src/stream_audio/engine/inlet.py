@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from stream_audio._native.capture import Reader
-from stream_audio.chunk import AudioChunk
+from stream_audio.chunk import AudioChunk, captured_chunk
 from stream_audio.engine.ledger import SourceAccount
 from stream_audio.engine.pauses import Pauses
 from stream_audio.errors import StreamAudioError
@@ -96,7 +96,7 @@ class Inlet:
             if any(lost):
                 gaps = self._gaps(frame, time, lost)
             chunks.append(
-                AudioChunk(
+                captured_chunk(
                     self.name,
                     block.samples[offset : offset + frames],
                     rate,
@@ -107,7 +107,7 @@ class Inlet:
                     overflows,
                     block.peaks[index],
                     block.squares[index],
-                    _start=self._start,
+                    self._start,
                 )
             )
             account.captured += frames

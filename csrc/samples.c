@@ -1,5 +1,7 @@
 #include "samples.h"
 
+#include <string.h>
+
 /* The loops are free of branches, so that the compiler turns them into vector instructions. */
 
 /* 2**23: a float32 of this size has no fraction, so adding it rounds, half to even. */
@@ -23,33 +25,67 @@ static inline int32_t is_clipped(float x, float lowest, float highest) {
 
 static const float LOWEST_16 = -32768.0F, HIGHEST_16 = 32767.0F;
 
+/* The nearest 16-bit integer, half to even. Between 2**23 and 2**24 neighbouring float32 are 1
+ * apart, and so are their bits: in the sum they are the integer, counted from 1.5 * 2**23. */
+static inline int16_t to_16(float x) {
+    const float middle = 12582912.0F;
+    float sum = clipped(x, LOWEST_16, HIGHEST_16) + middle;
+    int32_t bits;
+    int32_t bits_of_middle;
+    memcpy(&bits, &sum, sizeof bits);
+    memcpy(&bits_of_middle, &middle, sizeof bits_of_middle);
+    return (int16_t)(bits - bits_of_middle);
+}
+
 int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out) {
     int32_t clips = 0;
     for (int64_t i = 0; i < count; i++) {
         float x = samples[i] * 32768.0F;
         clips += is_clipped(x, LOWEST_16, HIGHEST_16);
-        out[i] = (int16_t)(int32_t)nearest(clipped(x, LOWEST_16, HIGHEST_16));
+        out[i] = to_16(x);
     }
     return clips;
 }
 
+/* Samples that are counted at a time: sums of 32 bits fill the vector registers with twice as
+ * many. */
+enum { COUNTED_AT_ONCE = 4096 };
+
+static inline int64_t piece_from(int64_t from, int64_t count) {
+    return count - from < COUNTED_AT_ONCE ? count : from + COUNTED_AT_ONCE;
+}
+
+/* Infinity less infinity is no number. */
+static inline bool is_finite(float x) {
+    return x - x == 0;
+}
+
 int64_t sa_zero_nonfinite(const float *samples, int64_t count, float *out) {
-    int64_t found = 0;
-    for (int64_t i = 0; i < count; i++) {
-        float x = samples[i];
-        bool finite = x - x == 0; /* infinity less infinity is no number */
-        found += !finite;
-        out[i] = finite ? x : 0.0F;
+    int64_t all = 0;
+    for (int64_t from = 0; from < count; from += COUNTED_AT_ONCE) {
+        int64_t until = piece_from(from, count);
+        int32_t found = 0;
+        for (int64_t i = from; i < until; i++) {
+            float x = samples[i];
+            found += !is_finite(x);
+            out[i] = is_finite(x) ? x : 0.0F;
+        }
+        all += found;
     }
-    return found;
+    return all;
 }
 
 int64_t sa_count_nonfinite(const float *samples, int64_t count) {
-    int64_t found = 0;
-    for (int64_t i = 0; i < count; i++) {
-        found += !(samples[i] - samples[i] == 0);
+    int64_t all = 0;
+    for (int64_t from = 0; from < count; from += COUNTED_AT_ONCE) {
+        int64_t until = piece_from(from, count);
+        int32_t found = 0;
+        for (int64_t i = from; i < until; i++) {
+            found += !is_finite(samples[i]);
+        }
+        all += found;
     }
-    return found;
+    return all;
 }
 
 /* A number's 32 bits thoroughly mixed (the constants are Chris Wellons's "lowbias32", 2018, which
@@ -74,7 +110,7 @@ int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, 
         float x = samples[i] * 32768.0F;
         clips += is_clipped(x, LOWEST_16, HIGHEST_16);
         float y = x + (float)difference * (1.0F / 65536.0F);
-        out[i] = (int16_t)(int32_t)nearest(clipped(y, LOWEST_16, HIGHEST_16));
+        out[i] = to_16(y);
     }
     return clips;
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_audio import AudioChunk, Gap, GapCause
-from stream_audio.chunk import captured_chunk
+from stream_audio.chunk import captured_chunk, encoded_chunk
 
 
 def chunk(data, frame=0, gaps=(), sample_rate=48_000):
@@ -95,15 +95,32 @@ def test_it_cannot_be_changed():
         ring_gap(0, 1).frames = 7
 
 
+def fields(one):
+    return {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
+
+
 def test_one_from_a_source_is_no_different_from_one_made_by_hand():
     """The engine has a quicker way to make one."""
     data, levels = np.zeros((1, 1), np.float32), (np.zeros(1, np.float32), np.zeros(1))
-    engines = captured_chunk("mic", data, 48_000, 7, 1.0, 1.1, (), 2, *levels, 0.5)
+    captured = captured_chunk("mic", data, 48_000, 7, 1.0, 1.1, (), 2, *levels, 0.5)
     by_hand = AudioChunk("mic", data, 48_000, 7, 1.0, 1.1, (), 2, *levels, _start=0.5)
-    assert type(engines) is AudioChunk
-    for field in dataclasses.fields(AudioChunk):
-        assert getattr(engines, field.name) is getattr(by_hand, field.name), field.name
-    assert not hasattr(engines, "__dict__")
+    assert type(captured) is AudioChunk
+    assert not hasattr(captured, "__dict__")
+    assert fields(captured) == fields(by_hand)
+
+
+def test_an_encoded_one_differs_in_its_samples_gaps_and_clipping_alone():
+    one = dataclasses.replace(chunk(np.ones((1, 1)), 7), overflows=3, source_rate=44_100, _start=9)
+    samples = np.full((1, 1), 32_767, np.int16)
+    encoded = encoded_chunk(one, samples, (ring_gap(0, 7),), 1)
+    assert type(encoded) is AudioChunk
+    assert fields(encoded) == fields(one) | {
+        "data": samples,
+        "gaps": (ring_gap(0, 7),),
+        "clipped": 1,
+    }
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        encoded.clipped = 0
 
 
 def test_it_can_stand_in_a_set():

@@ -204,3 +204,29 @@ def captured_chunk(
     made.__class__ = AudioChunk
     chunk: AudioChunk = made
     return chunk
+
+
+def encoded_chunk(
+    chunk: AudioChunk, data: NDArray[Any], gaps: tuple[Gap, ...], clipped: int
+) -> AudioChunk:
+    """Make the chunk with its samples as integers; levels stay those of what they were made from.
+
+    As for :func:`captured_chunk`, in a third of the time of ``replace``.
+    """
+    made: Any = _Unsealed()
+    made.source = chunk.source
+    made.data = data
+    made.sample_rate = chunk.sample_rate
+    made.frame = chunk.frame
+    made.time = chunk.time
+    made.arrival = chunk.arrival
+    made.gaps = gaps
+    made.overflows = chunk.overflows
+    made._peaks = chunk._peaks
+    made._squares = chunk._squares
+    made.clipped = clipped
+    made.source_rate = chunk.source_rate
+    made._start = chunk._start
+    made.__class__ = AudioChunk
+    encoded: AudioChunk = made
+    return encoded

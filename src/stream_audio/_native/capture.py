@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,6 +84,7 @@ class Block:
     """Memory lent to a reader: about a second of audio and the rows of its chunks."""
 
     def __init__(self, frames: int, rows: int, channels: int) -> None:
+        self.frames = frames
         self._samples = np.empty((frames, channels), np.float32)
         self.rows: NDArray[np.int64] = np.empty((rows, lib.SA_CHUNK_COLUMNS), np.int64)
         self._peaks = np.zeros((rows, channels), np.float32)
@@ -94,6 +96,7 @@ class Block:
         self.bytes = sum(
             array.nbytes for array in (self._samples, self.rows, self._peaks, self._squares)
         )
+        self._referrers = self._count_referrers()
         self.native = ffi.new(
             "sa_block *",
             {
@@ -105,6 +108,21 @@ class Block:
                 "capacity_rows": rows,
             },
         )
+
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody but this object can see any of its memory."""
+        return self._count_referrers() == self._referrers
+
+    def _count_referrers(self) -> list[int]:
+        # What is sliced from an array refers to the one that owns the memory.
+        return [sys.getrefcount(each) for each in (self._samples, self._peaks, self._squares)]
+
+    def clear(self) -> None:
+        """Make it as good as new."""
+        self._peaks.fill(0)
+        self._squares.fill(0)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -126,16 +144,29 @@ class Reader:
         self._channels = capture.channels
         # A second of audio, so that an allocation is rare, and small enough to keep one chunk of.
         self._block_chunks = max(1, round(capture.sample_rate / chunk_frames))
-        self.block = self._lend(0)
-        self._taken = 0
+        self._before: Block | None = None
+        self._lend(self._new_block(0))
 
-    def _lend(self, waiting_frames: int) -> Block:
+    def _new_block(self, waiting_frames: int) -> Block:
         chunks = max(self._block_chunks, -(-waiting_frames // self.chunk_frames))
         # A few rows more, for the short chunks before gaps.
-        self.block = Block(chunks * self.chunk_frames, chunks + 16, self._channels)
-        _reader_lend(address(self.native), address(self.block.native))
+        return Block(chunks * self.chunk_frames, chunks + 16, self._channels)
+
+    def _lend(self, block: Block) -> None:
+        self.block = block
+        _reader_lend(address(self.native), address(block.native))
         self._taken = 0
-        return self.block
+
+    def _next_block(self, waiting_frames: int) -> Block:
+        """Return the block before this one, if its chunks are gone, or a new one.
+
+        The system takes some 100 µs to find memory for a second of audio, page by page.
+        """
+        before, self._before = self._before, self.block
+        if before is None or waiting_frames > before.frames or not before.is_free:
+            return self._new_block(waiting_frames)
+        before.clear()
+        return before
 
     def take(self) -> tuple[Block, int, list[list[int]]]:
         """Return the finished chunks since the last call: their block, first row and rows."""
@@ -148,7 +179,7 @@ class Reader:
         room = native.block.capacity_frames - native.used_frames
         if self.progress.waiting or (not native.chunk_open and room < self.chunk_frames):
             # What waits by itself is taken a block at a time: backlogs then hold it up in time.
-            self._lend(0 if self._freewheel else self.progress.waiting)
+            self._lend(self._next_block(0 if self._freewheel else self.progress.waiting))
         return block, first, rows
 
     def gather(self, chunks: int) -> None:
@@ -166,6 +197,11 @@ class Reader:
         if self._freewheel or math.isnan(ppm) or math.isnan(error_ppm):
             return None, None
         return ppm, error_ppm
+
+    @property
+    def block_bytes(self) -> int:
+        """Memory of the blocks that it keeps."""
+        return self.block.bytes + (0 if self._before is None else self._before.bytes)
 
     @property
     def times_from_adc(self) -> bool:

@@ -6,11 +6,12 @@ They keep the GIL, each for some 10 µs a chunk. Arrays must be contiguous.
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_audio._native import keeping_the_gil
+from stream_audio._native import address, ffi, keeping_the_gil
 
 _POINTER, _INT64, _UINT32, _UINT64 = (
     ctypes.c_void_p,
@@ -37,12 +38,17 @@ _are_int16 = keeping_the_gil("sa_are_int16", ctypes.c_bool, _POINTER, _INT64)
 _to_int32 = keeping_the_gil("sa_to_int32", _INT64, _POINTER, _INT64, _UINT32, _POINTER)
 
 
+def _address(array: NDArray[Any]) -> int:
+    # A third of the time of array.ctypes.data.
+    return address(ffi.from_buffer(array))
+
+
 def levels(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return each channel's peak and sum of squares; shape of ``samples``: (frames, channels)."""
     frames, channels = samples.shape
     peaks = np.zeros(channels, np.float32)
     squares = np.zeros(channels, np.float64)
-    _levels_add(samples.ctypes.data, frames, channels, peaks.ctypes.data, squares.ctypes.data)
+    _levels_add(_address(samples), frames, channels, _address(peaks), _address(squares))
     return peaks, squares
 
 
@@ -50,8 +56,8 @@ def mix(samples: NDArray[np.float32], gains: NDArray[np.float32]) -> NDArray[np.
     """Return ``samples @ gains.T``; ``gains``: shape (channels out, channels in)."""
     frames, channels = samples.shape
     out = np.empty((frames, len(gains)), np.float32)
-    data = samples.ctypes.data
-    _mix(data, frames, channels, gains.ctypes.data, len(gains), out.ctypes.data)
+    data = _address(samples)
+    _mix(data, frames, channels, _address(gains), len(gains), _address(out))
     return out
 
 
@@ -59,20 +65,20 @@ def pick(samples: NDArray[np.float32], channels: NDArray[np.uint32]) -> NDArray[
     """Return ``samples[:, channels]``."""
     frames, inputs = samples.shape
     out = np.empty((frames, len(channels)), np.float32)
-    data = samples.ctypes.data
-    _pick(data, frames, inputs, channels.ctypes.data, len(channels), out.ctypes.data)
+    data = _address(samples)
+    _pick(data, frames, inputs, _address(channels), len(channels), _address(out))
     return out
 
 
 def count_nonfinite(samples: NDArray[np.float32]) -> int:
     """Return how many samples are infinite or not a number."""
-    return int(_count_nonfinite(samples.ctypes.data, samples.size))
+    return int(_count_nonfinite(_address(samples), samples.size))
 
 
 def zero_nonfinite(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
     """Return samples with 0 in place of those that are no finite numbers, and their number."""
     out = np.empty_like(samples)
-    return out, _zero_nonfinite(samples.ctypes.data, samples.size, out.ctypes.data)
+    return out, _zero_nonfinite(_address(samples), samples.size, _address(out))
 
 
 def to_int16(
@@ -81,7 +87,7 @@ def to_int16(
     """Return the nearest 16-bit integers, in ``out`` if given, and how many were clipped."""
     if out is None:
         out = np.empty(samples.shape, np.int16)
-    return out, _to_int16(samples.ctypes.data, samples.size, out.ctypes.data)
+    return out, _to_int16(_address(samples), samples.size, _address(out))
 
 
 def to_int16_dithered(
@@ -98,11 +104,11 @@ def to_int16_dithered(
     first : int
         Number of the first sample, which chooses its noise, together with ``seed``.
     """
-    data, size = samples.ctypes.data, samples.size
+    data, size = _address(samples), samples.size
     if _are_int16(data, size):
         return to_int16(samples)
     out = np.empty(samples.shape, np.int16)
-    return out, _to_int16_dithered(data, size, out.ctypes.data, first % 2**64, seed)
+    return out, _to_int16_dithered(data, size, _address(out), first % 2**64, seed)
 
 
 def to_int32(
@@ -114,4 +120,4 @@ def to_int32(
     """
     if out is None:
         out = np.empty(samples.shape, np.int32)
-    return out, _to_int32(samples.ctypes.data, samples.size, bits, out.ctypes.data)
+    return out, _to_int32(_address(samples), samples.size, bits, _address(out))

@@ -248,5 +248,5 @@ class Inlet:
 
     @property
     def block_bytes(self) -> int:
-        """Memory of the block that chunks are being written to."""
-        return self.reader.block.bytes
+        """Memory of the blocks that chunks are written to."""
+        return self.reader.block_bytes

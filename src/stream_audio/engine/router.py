@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("stream_audio")
 
-LOOK_INTERVAL = 0.5
+LOOK_INTERVAL = 0.6
 """Seconds between looks at what delivers or takes nothing, at most."""
 
 LOOK_EARLY = 0.15

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native.samples import to_int16, to_int16_dithered, to_int32
-from stream_audio.chunk import AudioChunk
+from stream_audio.chunk import AudioChunk, encoded_chunk
 from stream_audio.engine.stage import Stateless
 from stream_audio.gap import Gap
 
@@ -42,7 +42,7 @@ class SampleEncoder(Stateless):
         else:
             data, clipped = to_int16(samples)
         data.flags.writeable = False
-        return replace(chunk, data=data, gaps=gaps, clipped=clipped)
+        return encoded_chunk(chunk, data, gaps, clipped)
 
 
 @dataclass(frozen=True)

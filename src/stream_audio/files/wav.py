@@ -30,7 +30,7 @@ _EXTENSIBLE_GUID = bytes.fromhex("000000001000800000aa00389b71")
 _IN_DS64 = 0xFFFFFFFF
 """A size that stands in ``ds64``; the sizes that a plain header holds are smaller."""
 
-_HEADER_PERIOD = 1.0
+_HEADER_PERIOD = 0.5
 """Seconds of audio that the header may be behind."""
 
 

@@ -20,7 +20,7 @@ from stream_audio.files.writer import Encoding
 from stream_audio.format import SampleType
 from stream_audio.sinks.base import MOST_PATIENCE, SinkInfo
 
-PATIENCE = 0.4
+PATIENCE = 0.5
 """Seconds for which audio gathers before it is written, as a rule."""
 
 # Another try cannot mend these.

@@ -125,8 +125,8 @@ class MemoryUse:
     rings : int
         Rings and packet records, allocated whole at the start.
     blocks : int
-        What the readers write chunks into: about a second of audio a source. Chunks are views of
-        these, so whoever keeps a chunk keeps its block.
+        What the readers write chunks into: about a second of audio a source, and as much again to
+        be written to next. Chunks are views of these, so whoever keeps a chunk keeps its block.
     backlogs : int
         Chunks that wait for sinks, each counted at every sink it waits for, though the samples
         are shared.

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import soundfile
 
 from stream_audio import (
     AudioSource,
@@ -117,6 +118,23 @@ def test_stop_hands_on_what_had_gathered():
         report = session.stop()
     assert report.sources["mic"].captured >= RATE
     assert sink.ends[-1] == report.sources["mic"].captured
+
+
+@pytest.mark.parametrize("chunk_duration", [0.01, 0.1, 0.3])
+def test_a_file_lacks_the_last_second_at_most_at_any_moment(tmp_path, chunk_duration):
+    """What has gathered, and what its header does not speak of yet, together."""
+    clock = VirtualClock(auto=False)
+    path = tmp_path / "a.wav"
+    builder = builder_of(clock, FileSink(path), chunk_duration=chunk_duration)
+    with builder.start() as session:
+        behind = []
+        for _ in range(100):
+            clock.advance(0.07)
+            mic = session.stats().sources["mic"]
+            delivered = mic.captured + round(mic.ring_seconds * RATE)
+            behind.append(delivered - soundfile.info(path).frames)
+    assert max(behind) <= RATE, np.array(behind) / RATE
+    assert max(behind) >= 0.3 * RATE  # it does gather
 
 
 def test_a_sink_that_is_removed_gets_what_had_gathered():

@@ -174,13 +174,13 @@ def test_it_can_be_read_while_it_is_written(tmp_path, subtype, channels):
     for end in range(RATE // 4, len(samples) + 1, RATE // 4):
         writer.write(samples[end - RATE // 4 : end])
         so_far = read(path)
-        assert end - RATE < len(so_far) <= end  # behind by less than a second
+        assert end - RATE // 2 <= len(so_far) <= end
         assert so_far.tobytes() == samples[: len(so_far)].tobytes()
     writer.close()
     assert read(path).tobytes() == samples.tobytes()
 
 
-def test_a_writer_that_is_killed_leaves_a_file_that_lacks_less_than_a_second(tmp_path):
+def test_a_writer_that_is_killed_leaves_a_file_that_lacks_half_a_second_at_most(tmp_path):
     path = tmp_path / "a.wav"
     program = f"""
 import os, signal
@@ -196,7 +196,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     done = subprocess.run([sys.executable, "-c", program], timeout=GIVE_UP)
     assert done.returncode == -signal.SIGKILL
     samples = read(path)
-    assert 2.7 * RATE < len(samples) <= 3.7 * RATE
+    assert 3.2 * RATE <= len(samples) <= 3.7 * RATE
     tenths = np.arange(len(samples)) // (RATE // 10)
     assert np.array_equal(samples[:, 1], np.float32((tenths + 1) / 64))
 
@@ -627,14 +627,14 @@ def calls(monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["float32", "int16", "int32"])
 @pytest.mark.parametrize("subtype", BYTES)
-def test_a_chunk_takes_one_system_call_and_a_second_one_more(tmp_path, calls, subtype, dtype):
+def test_a_chunk_takes_one_system_call_and_half_a_second_one_more(tmp_path, calls, subtype, dtype):
     writer = written(tmp_path / "a.wav", subtype, 2)
     calls.clear()
     chunk = np.zeros((RATE // 10, 2), dtype)
     for i in range(100):
         writer.write(chunk, silence_before=RATE // 10 if i % 2 else 0)
     assert set(calls) == {"pwrite"}
-    assert len(calls) <= 100 + 15 + 2
+    assert len(calls) <= 100 + 30 + 2  # 15 s of audio, a third of it silence for gaps
     writer.close()
 
 

@@ -109,7 +109,6 @@ class Block:
             },
         )
 
-
     @property
     def is_free(self) -> bool:
         """Whether nobody but this object can see any of its memory."""

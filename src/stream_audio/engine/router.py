@@ -57,7 +57,7 @@ _log = logging.getLogger("stream_audio")
 LOOK_INTERVAL = 0.6
 """Seconds between looks at what delivers or takes nothing, at most."""
 
-LOOK_EARLY = 0.15
+LOOK_EARLY = 0.3
 """Seconds by which such a look may be early, if the router is awake anyway."""
 
 REMOVED_KEPT = 100

@@ -1,7 +1,7 @@
 """A WAV writer whose file can be opened at any moment, even if the process is killed.
 
 The header speaks of what is in the file already: it is rewritten after the data, at least once for
-every second of audio, by one ``pwrite`` within the first page, which a kill cannot tear. It
+every half second of audio, by one ``pwrite`` within the first page, which a kill cannot tear. It
 reserves a ``JUNK`` chunk of 28 bytes, which becomes ``ds64`` in the same way when the file grows
 past 4 GiB (EBU Tech 3306, RF64).
 

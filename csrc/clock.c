@@ -88,14 +88,9 @@ static bool monotonic_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, in
 #endif
 }
 
-/* The kernel may delay a thread's timers by its slack (50 us by default): ask for the least. */
-static void ask_for_precise_timers(void) {
+void sa_ask_for_precise_timers(void) {
 #ifdef __linux__
-    static _Thread_local bool asked;
-    if (!asked) {
-        prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-        asked = true;
-    }
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 #endif
 }
 
@@ -266,7 +261,6 @@ bool sa_sleeper_sleep(sa_sleeper *sleeper, int64_t deadline_ns) {
     if (sleeper->clock->is_virtual) {
         woken = virtual_sleep((virtual_clock *)sleeper->clock, sleeper, deadline_ns);
     } else {
-        ask_for_precise_timers();
         while (!sleeper->woken &&
                monotonic_cond_wait(&sleeper->wake, sleeper->mutex, deadline_ns)) {
         }

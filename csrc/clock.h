@@ -59,6 +59,11 @@ bool sa_virtual_clock_run_until(sa_clock *clock, int64_t limit_ns, int64_t timeo
 /* Suspends the virtual machine for so long, in no time. */
 void sa_virtual_clock_suspend(sa_clock *clock, int64_t span_ns);
 
+/* The kernel may end a thread's sleeps late by its timer slack, 50 us by default: asks for the
+ * least, for the calling thread and from now on. Called by threads of ours, not by those of users.
+ */
+void sa_ask_for_precise_timers(void);
+
 sa_sleeper *sa_sleeper_create(sa_clock *clock);
 void sa_sleeper_destroy(sa_sleeper *sleeper);
 

@@ -11,6 +11,7 @@ sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns);
 void sa_virtual_clock_destroy(sa_clock *clock);
 bool sa_virtual_clock_run_until(sa_clock *clock, int64_t limit_ns, int64_t timeout_ns);
 void sa_virtual_clock_suspend(sa_clock *clock, int64_t span_ns);
+void sa_ask_for_precise_timers(void);
 sa_sleeper *sa_sleeper_create(sa_clock *clock);
 void sa_sleeper_destroy(sa_sleeper *sleeper);
 void sa_sleeper_retire(sa_sleeper *sleeper);

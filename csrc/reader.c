@@ -9,9 +9,13 @@
 /* Frames copied at a time: their levels are found while they are in the first-level cache. */
 enum { BITE_BYTES = 8192 };
 
-/* A sleep ends late by about this much, and packets come a little early as often as late; so the
- * first look is taken this long before one is due. */
-static const int64_t LEAD_NS = 80 * 1000;
+/* A sleep ends late, and packets come a little early as often as late; so it is to end this long
+ * before one is due, and as much earlier as the last sleeps were late. */
+static const int64_t LEAD_NS = 30 * 1000;
+static const int64_t LATEST_NS = 200 * 1000; /* a sleep that is later counts as so late */
+
+/* How late the calling thread's sleeps end, on average: its timer slack, and the way to a core. */
+static _Thread_local int64_t sleeps_late_ns = 50 * 1000;
 
 /* Long chunks may be late by this part of their length, so that one look finds them. */
 enum { CHUNK_PARTS_LATE = 256 };
@@ -310,11 +314,12 @@ static int64_t next_due(const sa_reader *reader, int64_t now) {
     int64_t missing = smaller(wanted - have, reader->limit - loop_frame);
     int64_t end = loop_frame + (missing + period - 1) / period * period;
     int64_t due = sa_pace_due(&reader->pace, end, reader->timeline.frame_ns);
-    due += (int64_t)((double)wanted * reader->timeline.frame_ns) / CHUNK_PARTS_LATE - LEAD_NS;
+    int64_t lead = LEAD_NS + sleeps_late_ns;
+    due += (int64_t)((double)wanted * reader->timeline.frame_ns) / CHUNK_PARTS_LATE - lead;
     if (due > now) {
         return due;
     }
-    int64_t look = (now - due - LEAD_NS) / 4;
+    int64_t look = (now - due - lead) / 4;
     look = look > FIRST_LOOK_NS ? look : FIRST_LOOK_NS;
     return now + (look < LAST_LOOK_NS ? look : LAST_LOOK_NS);
 }
@@ -375,6 +380,15 @@ static bool look(sa_reader *const *readers, size_t count, const sa_clock *clock,
     return ready;
 }
 
+/* The next call may come from another thread, which has waited for this one to be over. */
+static void give_up_roles(sa_reader *const *readers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        sa_capture *capture = readers[i]->capture;
+        SA_GIVE_UP_ROLE(&capture->consumer_thread);
+        (void)capture;
+    }
+}
+
 static void ring(const int *bells, size_t count) {
     const uint64_t once = 1;
     for (size_t i = 0; i < count; i++) {
@@ -382,6 +396,17 @@ static void ring(const int *bells, size_t count) {
         ssize_t written = write(bells[i], &once, sizeof once);
         (void)written;
     }
+}
+
+/* Sleeps; true if woken. */
+static bool sleep_until(sa_sleeper *sleeper, const sa_clock *clock, int64_t until) {
+    int64_t now = sa_clock_now(clock);
+    bool woken = sa_sleeper_sleep(sleeper, until);
+    if (!woken && until > now && !clock->is_virtual) {
+        int64_t late = smaller(sa_clock_now(clock) - until, LATEST_NS);
+        sleeps_late_ns += (late - sleeps_late_ns) / 8;
+    }
+    return woken;
 }
 
 /* When to look next, at the deadline at the latest. */
@@ -406,7 +431,7 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
         bool ready = look(readers, count, clock, due);
         int64_t now = sa_clock_now(clock);
         if (ready || woken || now >= deadline_ns) {
-            return woken;
+            break;
         }
         int64_t until = next_look(readers, count, now, deadline_ns);
         /* The due time was reckoned from the packets read; one that came since would make the
@@ -418,12 +443,15 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
             may_watch_ns -= until - now;
         }
         due = arrived ? now : until;
-        woken = !arrived && sa_sleeper_sleep(sleeper, until);
+        woken = !arrived && sleep_until(sleeper, clock, until);
     }
+    give_up_roles(readers, count);
+    return woken;
 }
 
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper) {
     if (any_unread(readers, count)) {
         look(readers, count, sa_sleeper_clock(sleeper), SA_NEVER);
+        give_up_roles(readers, count);
     }
 }

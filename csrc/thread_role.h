@@ -19,8 +19,11 @@ static inline void sa_claim_role(_Atomic uintptr_t *owner, const char *role) {
     }
 }
 #define SA_CLAIM_ROLE(owner, role) sa_claim_role(owner, role)
+/* For a role that passes from one thread to another, one after the other. */
+#define SA_GIVE_UP_ROLE(owner) atomic_store(owner, 0)
 #else
 #define SA_CLAIM_ROLE(owner, role) ((void)0)
+#define SA_GIVE_UP_ROLE(owner) ((void)0)
 #endif
 
 #endif

@@ -131,6 +131,7 @@ static bool wait_for_room(sa_virtual_device *device, uint32_t count) {
 static void *run(void *argument) {
     sa_virtual_device *device = argument;
     const sa_virtual_settings *s = &device->settings;
+    sa_ask_for_precise_timers();
     device->started_ns = sa_clock_now(device->clock);
     while (apply_faults(device) && (s->frames == 0 || device->frame < s->frames)) {
         uint32_t count = s->period;

@@ -73,6 +73,11 @@ class MonotonicClock:
         return "MonotonicClock()"
 
 
+def ask_for_precise_timers() -> None:
+    """Have the calling thread's sleeps in native code end as punctually as the system can."""
+    lib.sa_ask_for_precise_timers()
+
+
 class Sleeper:
     """A seat at a clock of either kind, for a thread that sleeps in native code."""
 

@@ -242,6 +242,11 @@ class Inlet:
         )
 
     @property
+    def ring_seconds(self) -> float:
+        """How much audio the ring holds."""
+        return self.source.capture.frames / self.source.sample_rate
+
+    @property
     def ring_bytes(self) -> int:
         """Memory of the rings."""
         return self.source.capture.bytes

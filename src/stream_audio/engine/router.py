@@ -19,8 +19,16 @@ from stream_audio._native.portaudio import log_host_messages
 from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
 from stream_audio.engine import switch_interval
+from stream_audio.engine.baton import Baton
 from stream_audio.engine.claims import Claims
-from stream_audio.engine.clock import Sleeper, deadline_ns, epoch, sit_on
+from stream_audio.engine.clock import (
+    MonotonicClock,
+    Sleeper,
+    ask_for_precise_timers,
+    deadline_ns,
+    epoch,
+    sit_on,
+)
 from stream_audio.engine.converter import Conversion, conversion
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.event_thread import EventThread
@@ -59,6 +67,9 @@ LOOK_INTERVAL = 0.6
 
 LOOK_EARLY = 0.3
 """Seconds by which such a look may be early, if the router is awake anyway."""
+
+LENDING_RING = 1.0
+"""Seconds of audio that a ring must hold for a consumer to run the turns: it may stay away."""
 
 REMOVED_KEPT = 100
 """How many sinks that were removed stay in the report: the last ones."""
@@ -136,6 +147,12 @@ class Router:
         self._stop_timeout = 10.0
         self._give_up_at = math.inf
         self._stalls = StallWatch(self.send)
+        self._running: list[Inlet] = []  # the sources that have not ended
+        self._ended = False  # one of them has, meanwhile
+        self._reads: list[Inlet] = []  # those that the turns read
+        self._readers = ReaderArray([], self.sleeper.native)
+        self._next_look = 0.0
+        self.baton = Baton(self._take_turn, self.sleeper.set)
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
 
     # ---- any thread ----
@@ -163,7 +180,7 @@ class Router:
         self._stop_timeout = timeout
         self._give_up_at = min(self._give_up_at, self.clock.now() + timeout)
         self._stop_requested = True
-        self.sleeper.set()
+        self.baton.recall()
 
     @property
     def is_own_thread(self) -> bool:
@@ -228,7 +245,7 @@ class Router:
         if threading.current_thread() is self._thread:  # a sink that is written to directly
             self._run_commands()
         else:
-            self.sleeper.set()
+            self.baton.recall()
             command.over.wait()
         if command.error is not None:
             raise command.error
@@ -322,6 +339,7 @@ class Router:
             route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}
         self._be_as_patient_as_its_sinks(conversions)
+        self._lend_baton()
 
     def _be_as_patient_as_its_sinks(self, sources: Iterable[str]) -> None:
         """Let chunks of these sources gather as long as all their sinks can wait for them."""
@@ -329,6 +347,21 @@ class Router:
             can_wait = [each.patience for each in self.deliveries.values() if name in each.sources]
             hurry = not can_wait or name in self.histories
             self.inlets[name].be_patient(0.0 if hurry else min(can_wait))
+
+    def _lend_baton(self) -> None:
+        """Let the consumer of a lone channel run the turns while it waits."""
+        suits = (
+            len(self.deliveries) == 1
+            and isinstance(self.clock, MonotonicClock)
+            and all(
+                not inlet.source.freewheel and inlet.ring_seconds >= LENDING_RING
+                for inlet in self.inlets.values()
+            )
+        )
+        for delivery in self.deliveries.values():
+            lend = getattr(as_given(delivery.sink), "lend_baton", None)
+            if lend is not None:
+                lend(self.baton if suits else None)
 
     def is_connected(self, delivery: Delivery) -> bool:
         """Whether chunks are routed to it."""
@@ -396,10 +429,15 @@ class Router:
                 return
             self._begun = True
         sit_on(self.sleeper)
+        ask_for_precise_timers()
         try:
             self.send(SessionStarted(self.clock.now()))
             with bells_rung_later() as self._to_ring:
-                self._move_until(lambda: self._stop_requested)
+                self.baton.open()
+                try:
+                    self._move_until(lambda: self._stop_requested)
+                finally:
+                    self.baton.close()
             self._finish()
         except BaseException as error:
             # A bug of ours; the sinks must still be closed, and the user must hear of it.
@@ -438,38 +476,49 @@ class Router:
 
         With ``hold``, a source whose sinks have no room is not read, so that it waits.
         """
-        inlets = [inlet for inlet in self.inlets.values() if not inlet.finished]
-        moving: list[Inlet] = []
-        readers = ReaderArray([], self.sleeper.native)
-        next_look = self.clock.now() + LOOK_INTERVAL
-        while inlets and not stop():
-            held = self._held() if hold else None
-            free = [each for each in inlets if each.name not in held] if held else inlets
-            if free != moving:
-                moving = list(free)
-                readers = ReaderArray([each.reader for each in moving], self.sleeper.native)
-            wake_at = next_look
-            if self._leaving:
-                wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
-            bells = [waker.bell for waker in self._to_ring]
-            readers.wait_and_read(deadline_ns(wake_at), bells)
-            self._to_ring.clear()
-            # Before the commands: what a sink is to be removed for may long have been captured.
-            ended = [inlet for inlet in moving if self._turn(inlet)]
-            if self._commands:
-                self._run_commands()
-            if self._leaving:
-                self._see_off()
-            if ended:
-                inlets = [inlet for inlet in inlets if inlet not in ended]
-            now = self.clock.now()
-            if self.events is not None:
-                self.events.tick(now)
-            if now >= next_look - LOOK_EARLY:
-                next_look = now + LOOK_INTERVAL
-                log_host_messages()
-                self._stalls.look_at_sources(inlets, now)
-                self._stalls.look_at_sinks(self.deliveries.values(), now)
+        self._running = [inlet for inlet in self.inlets.values() if not inlet.finished]
+        self._reads = []
+        self._next_look = self.clock.now() + LOOK_INTERVAL
+        while self._running and not stop():
+            self.baton.take()
+            try:
+                in_hurry = bool(self._commands) or self._ended or stop()
+                self._take_turn(0.0 if in_hurry else math.inf, hold=hold)
+                if self._ended:
+                    self._end_sources()
+                if self._commands:
+                    self._run_commands()
+                if self._leaving:
+                    self._see_off()
+            finally:
+                self.baton.drop()
+
+    def _take_turn(self, until: float, *, hold: bool = True) -> None:
+        """Wait for chunks, until then at most, and hand them on; by whoever has the baton."""
+        held = self._held() if hold else None
+        reads = self._running
+        if held:
+            reads = [each for each in reads if each.name not in held]
+        if reads != self._reads:
+            self._reads = list(reads)
+            self._readers = ReaderArray([each.reader for each in reads], self.sleeper.native)
+        wake_at = min(until, self._next_look)
+        if self._leaving:
+            wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
+        bells = [waker.bell for waker in self._to_ring]
+        self._readers.wait_and_read(deadline_ns(wake_at), bells)
+        self._to_ring.clear()
+        # Before the commands: what a sink is to be removed for may long have been captured.
+        for inlet in self._reads:
+            self._hand_on(inlet)
+        now = self.clock.now()
+        if self.events is not None:
+            self.events.tick(now)
+        if now >= self._next_look - LOOK_EARLY:
+            self._next_look = now + LOOK_INTERVAL
+            log_host_messages()
+            self._stalls.look_at_sources(self._running, now)
+            self._stalls.look_at_sinks(self.deliveries.values(), now)
 
     def _held(self) -> set[str]:
         """Return the sources that have to wait for a backlog."""
@@ -479,8 +528,8 @@ class Router:
                 held.update(delivery.sources)
         return held
 
-    def _turn(self, inlet: Inlet) -> bool:
-        """Hand on what the last read finished; True if nothing will follow."""
+    def _hand_on(self, inlet: Inlet) -> None:
+        """Hand on what the last read finished."""
         routing, watch = self._routings[inlet.name], self._watches[inlet.name]
         history = self.histories.get(inlet.name)
         for collected in inlet.collect():
@@ -494,14 +543,21 @@ class Router:
                     history.add(chunk)
             for event in watch.look(clean, self.clock.now()):
                 self.send(event)
-        if not inlet.reader.progress.finished:
-            return False
-        inlet.stop()
-        routing.finish()
-        for gap in inlet.settle():
-            self.send(GapDetected(self.clock.now(), gap))
-        self.send(SourceEnded(self.clock.now(), inlet.name))
-        return True
+        if inlet.reader.progress.finished:
+            self._ended = True
+            self.baton.recall()
+
+    def _end_sources(self) -> None:
+        """Finish with the sources that nothing will follow from."""
+        self._ended = False
+        ended = [inlet for inlet in self._running if inlet.reader.progress.finished]
+        self._running = [inlet for inlet in self._running if inlet not in ended]
+        for inlet in ended:
+            inlet.stop()
+            self._routings[inlet.name].finish()
+            for gap in inlet.settle():
+                self.send(GapDetected(self.clock.now(), gap))
+            self.send(SourceEnded(self.clock.now(), inlet.name))
 
     def _run_commands(self) -> None:
         while self._commands:
@@ -527,6 +583,7 @@ class Router:
             self._removed[delivery.name] = delivery.report()
             self._forget_removed()
             self._be_as_patient_as_its_sinks(delivery.sources)
+            self._lend_baton()
             leaving.gone.set()
 
     def _forget_removed(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
+import time
 import types
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -29,6 +31,7 @@ from stream_audio.wakeup import LockSignal
 if TYPE_CHECKING:
     import asyncio
 
+    from stream_audio.engine.baton import Baton
     from stream_audio.sinks.base import SinkInfo
 
 MONOPOLY = 0.01
@@ -85,6 +88,7 @@ class ChannelSink:
         self._skipped = 0
         self._passed_over = CarriedGaps()
         self._process: int | None = None  # that of the session
+        self._baton: Baton | None = None  # the session's, if its turns may be run here
 
     @property
     def unread(self) -> int:
@@ -104,6 +108,10 @@ class ChannelSink:
             return self._target.use_queue(queue)
         self._queue = queue
         return True
+
+    def lend_baton(self, baton: Baton | None) -> None:
+        """Let whoever waits in :meth:`get` run the session's turns, or no longer."""
+        self._baton = baton if self._target is None else None
 
     def start(self, info: SinkInfo) -> None:
         """Refuse a second session; called by the session."""
@@ -158,6 +166,7 @@ class ChannelSink:
         self._check_readable()
         if timeout is not None:
             real_number("timeout", timeout, 0, 1e9)
+        until = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             # Asked before taking: what was put before the close is then still seen.
             closed = self._closed
@@ -168,8 +177,21 @@ class ChannelSink:
                 self._arrived.set()  # for another get
                 return None
             self._check_that_more_can_come()
-            if not self._arrived.wait(timeout):
+            if not self._wait_to_get(until):
                 raise TimeoutError(f"no chunk came within {timeout:g} s")
+
+    def _wait_to_get(self, until: float) -> bool:
+        if until == math.inf:
+            left = None
+        elif (left := until - time.monotonic()) <= 0:
+            return False
+        # Whoever waits may as well do the work.
+        if self._baton is not None and self._baton.run_turns(self._is_filled, until):
+            return True
+        return self._arrived.wait(left)
+
+    def _is_filled(self) -> bool:
+        return self._queue.frames > 0
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until :meth:`get` would not have to; takes nothing. False: not in time.

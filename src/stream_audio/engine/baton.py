@@ -1,0 +1,129 @@
+"""Who runs a session's turns: its router, or the one consumer that waits for what they bring.
+
+Two hand-overs of a thread stand between a callback and a consumer: the router has to wake up, and
+then the consumer. A consumer that runs the turn itself has one, which halves its latency, and more
+than that when other threads compete for the GIL. So while the consumer of a lone channel waits, it
+has the baton. The router takes it back when the consumer stays away, and when there is something
+that only the router does: commands, the end of a source, the end of the session.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from stream_audio.engine.interrupts import HeldBackInterrupt
+from stream_audio.wakeup import LockSignal
+
+AWAY = 0.1
+"""Seconds after which a consumer that has not come back for more has lost the baton."""
+
+INTERRUPTIBLE = 0.1
+"""Seconds for which the main thread waits in one go, as Ctrl-C gets through in between only."""
+
+
+class Baton:
+    """Passed between the router and at most one consumer; on real time.
+
+    Parameters
+    ----------
+    run_turn : callable
+        Runs one turn, which sleeps until the given time (``time.monotonic()``) at most.
+    wake : callable
+        Ends the sleep of the turn that is under way.
+    """
+
+    def __init__(self, run_turn: Callable[[float], object], wake: Callable[[], object]) -> None:
+        self._run_turn = run_turn
+        self._wake = wake
+        self._turns = threading.Lock()  # held by whoever runs them
+        self._back = LockSignal()  # what the router sleeps on while a consumer runs them
+        self._consumer_runs = False  # or is about to
+        self._consumer_left = -math.inf
+        self._recalled = False
+        self._failure: BaseException | None = None
+        self._may_be_lent = False
+
+    # ---- the router's side ----
+
+    def open(self) -> None:
+        """Let consumers have it from now on."""
+        self._may_be_lent = True
+
+    def close(self) -> None:
+        """From now on the router alone runs turns; waits for the end of one that is under way."""
+        self._may_be_lent = False
+        self._wake()
+        with self._turns:
+            pass
+
+    def take(self) -> None:
+        """Wait until no consumer runs turns, or will soon again; raises what one has raised."""
+        while self._may_be_lent and not self._recalled and self._consumer_is_here():
+            self._back.wait(AWAY)
+        self._turns.acquire()
+        # What it was recalled for is looked at next; what comes up from now on recalls it again.
+        self._recalled = False
+        if self._failure is not None:
+            self._turns.release()
+            raise self._failure
+
+    def drop(self) -> None:
+        """Let a consumer have it that asks for it."""
+        self._turns.release()
+
+    def _consumer_is_here(self) -> bool:
+        return self._consumer_runs or time.monotonic() < self._consumer_left + AWAY
+
+    # ---- any thread ----
+
+    def recall(self) -> None:
+        """Have the router run the next turn, at once."""
+        self._recalled = True
+        self._wake()
+        self._back.set()
+
+    # ---- the consumer's side ----
+
+    def run_turns(self, ready: Callable[[], object], until: float) -> bool:
+        """Run turns until ``ready()``, and return True; False: the router runs them.
+
+        False, too, at the time ``until``.
+        """
+        if not self._may_be_lent or self._recalled or self._consumer_runs:
+            return False
+        interrupt = HeldBackInterrupt()
+        if not interrupt.possible():
+            return False
+        with interrupt:
+            return self._run_turns(ready, until, interrupt)
+
+    def _run_turns(
+        self, ready: Callable[[], object], until: float, interrupt: HeldBackInterrupt
+    ) -> bool:
+        self._consumer_runs = True
+        if not self._turns.acquire(blocking=False):
+            self._wake()
+            self._turns.acquire()
+        try:
+            while not ready():
+                now = time.monotonic()
+                if not self._may_be_lent or self._recalled or interrupt.noted or now >= until:
+                    return False
+                limit = now + INTERRUPTIBLE if interrupt.may_happen else until
+                self._run_turn(min(until, limit))
+        except BaseException as error:
+            # As on the router's own thread, where it will be raised.
+            self._failure = error
+            self.recall()
+            if not isinstance(error, Exception):
+                raise
+            return False
+        else:
+            return True
+        finally:
+            self._consumer_left = time.monotonic()
+            self._consumer_runs = False
+            self._turns.release()

@@ -1,0 +1,343 @@
+"""The consumer of a lone channel runs the router's turns while it waits, and nobody suffers."""
+
+import itertools
+import math
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from stream_audio import (
+    AudioSource,
+    CallbackSink,
+    ChannelSink,
+    FormatPreset,
+    StreamAudio,
+    StreamConfig,
+)
+from stream_audio.engine.baton import AWAY, Baton
+from stream_audio.engine.interrupts import HeldBackInterrupt
+from stream_audio.engine.router import Router
+
+RATE = 48_000
+CHUNK = 0.01
+GIVE_UP = 30.0
+
+
+class Watched(ChannelSink):
+    """Notes on which thread each chunk is put in."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads = []
+        self.written = threading.Condition()
+
+    def write(self, chunk):
+        dropped = super().write(chunk)
+        with self.written:
+            self.threads.append(threading.current_thread())
+            self.written.notify_all()
+        return dropped
+
+    def wait_for(self, chunks):
+        with self.written:
+            assert self.written.wait_for(lambda: len(self.threads) >= chunks, GIVE_UP)
+
+
+def builder_of(*sinks, seconds=None, chunk=CHUNK, **config):
+    frames = None if seconds is None else round(seconds * RATE)
+    source = AudioSource.virtual("counter", channels=1, period=240, frames=frames)
+    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
+    for sink in sinks:
+        builder.add_sink(sink)
+    return builder.config(StreamConfig(chunk_duration=chunk, **config))
+
+
+def assert_whole(session, frames):
+    report = session.report()
+    assert report.balanced
+    assert report.sources["mic"].lost == 0
+    assert frames == report.sources["mic"].captured
+
+
+# ---- who runs them ----
+
+
+def test_the_consumer_runs_the_turns_while_it_waits():
+    channel = Watched()
+    with builder_of(channel, seconds=0.5).start() as session:
+        frames = sum(chunk.frames for chunk in channel)
+    assert threading.current_thread() in channel.threads
+    assert_whole(session, frames)
+
+
+def test_the_router_runs_them_while_the_consumer_is_away():
+    channel = Watched()
+    with builder_of(channel, ring_duration=5.0).start():
+        for _ in range(5):
+            channel.get()
+        channel.wait_for(len(channel.threads) + 20)
+        assert channel.threads[-1].name == "stream-audio-router"
+        assert channel.unread >= 19 * CHUNK * RATE
+        for _ in range(50):  # back again
+            channel.get()
+        here = threading.current_thread()
+        for _ in range(200):
+            channel.get()
+            if channel.threads[-1] is here:
+                break
+        assert channel.threads[-1] is here
+
+
+@pytest.mark.parametrize(
+    ("more", "config"),
+    [
+        ([lambda: CallbackSink(lambda chunk: None)], {}),
+        ([], {"ring_duration": 0.5}),
+    ],
+    ids=["another sink", "a short ring"],
+)
+def test_the_router_runs_them_beside(more, config):
+    channel = Watched()
+    sinks = [channel, *(make() for make in more)]
+    with builder_of(*sinks, seconds=0.3, **config).start():
+        for _ in channel:
+            pass
+    assert {thread.name for thread in channel.threads} == {"stream-audio-router"}
+
+
+def test_a_sink_that_comes_and_goes_has_the_router_run_them_meanwhile():
+    channel = Watched()
+    here = threading.current_thread()
+    with builder_of(channel).start() as session:
+        handle = session.add_sink(CallbackSink(lambda chunk: None))
+        channel.latest()
+        with_two = len(channel.threads)
+        for _ in range(20):
+            channel.get()
+        assert here not in channel.threads[with_two:]
+        handle.remove()
+        for _ in itertools.takewhile(lambda _: channel.threads[-1] is not here, range(500)):
+            channel.get()
+        assert channel.threads[-1] is here
+
+
+def test_a_second_reader_gets_its_share():
+    channel = ChannelSink()
+    frames = []
+
+    def read():
+        while (chunk := channel.get()) is not None:
+            frames.append(chunk.frames)
+
+    with builder_of(channel, seconds=0.5).start() as session:
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(GIVE_UP)
+    assert_whole(session, sum(frames))
+
+
+# ---- the router is there when it is needed ----
+
+
+def waiting_consumer(channel):
+    """Start a thread that waits for a chunk that is far off, and let it begin."""
+    got = []
+    thread = threading.Thread(target=lambda: got.append(channel.get()), daemon=True)
+    thread.start()
+    while channel._baton is None or not channel._baton._consumer_runs:
+        assert thread.is_alive()
+    return thread, got
+
+
+@pytest.mark.parametrize("times", range(3))
+def test_commands_get_through_while_the_consumer_waits(times):
+    channel = ChannelSink()
+    with builder_of(channel, chunk=10.0, ring_duration=30.0).start() as session:
+        waiting_consumer(channel)
+        began = time.monotonic()
+        for _ in range(20):
+            handle = session.add_sink(CallbackSink(lambda chunk: None))
+            handle.remove(drain=False)
+        assert time.monotonic() - began < GIVE_UP
+
+
+def test_a_stop_gets_through_while_the_consumer_waits():
+    channel = ChannelSink()
+    session = builder_of(channel, chunk=10.0, ring_duration=30.0).start()
+    thread, got = waiting_consumer(channel)
+    session.stop()
+    thread.join(GIVE_UP)
+    assert_whole(session, got[0].frames if got[0] else 0)
+
+
+def test_a_wait_is_over_in_time():
+    channel = ChannelSink()
+    with builder_of(channel, chunk=10.0, ring_duration=30.0).start():
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            channel.get(timeout=0.3)
+        assert 0.3 <= time.monotonic() - began < GIVE_UP
+
+
+@pytest.mark.unbalanced
+def test_a_turn_that_fails_on_the_consumer_s_thread_ends_the_session(monkeypatch, caplog):
+    here = threading.current_thread()
+    hand_on = Router._hand_on
+
+    def fail_here(router, inlet):
+        if threading.current_thread() is here:
+            raise ZeroDivisionError("a bug")
+        hand_on(router, inlet)
+
+    monkeypatch.setattr(Router, "_hand_on", fail_here)
+    channel = ChannelSink()
+    session = builder_of(channel).start()
+    for _ in channel:
+        pass
+    session.wait(GIVE_UP)
+    assert "the router crashed" in caplog.text
+    assert any("a bug" in problem for problem in session.report().problems)
+
+
+# ---- the baton by itself ----
+
+
+@pytest.fixture
+def baton():
+    turns = []
+    one = Baton(turns.append, lambda: None)
+    one.turns = turns
+    one.open()
+    return one
+
+
+def test_what_interrupts_a_turn_is_raised_on_both_sides():
+    def turn(until):
+        raise SystemExit
+
+    baton = Baton(turn, lambda: None)
+    baton.open()
+    with pytest.raises(SystemExit):
+        baton.run_turns(lambda: False, math.inf)
+    with pytest.raises(SystemExit):
+        baton.take()
+
+
+def test_a_closed_one_is_not_lent(baton):
+    baton.close()
+    assert not baton.run_turns(lambda: False, time.monotonic() + GIVE_UP)
+    assert baton.turns == []
+
+
+def test_a_recalled_one_is_not_lent_until_the_router_has_had_it(baton):
+    baton.recall()
+    assert not baton.run_turns(lambda: False, time.monotonic() + GIVE_UP)
+    baton.take()
+    baton.drop()
+    assert baton.run_turns(lambda: baton.turns, time.monotonic() + GIVE_UP)
+
+
+def test_the_router_waits_for_a_consumer_that_comes_back_for_more(baton):
+    assert baton.run_turns(lambda: baton.turns, time.monotonic() + GIVE_UP)
+    began = time.monotonic()
+    baton.take()
+    assert time.monotonic() - began >= AWAY / 2
+    baton.drop()
+
+
+# ---- Ctrl-C ----
+
+CTRL_C = """
+import os, random, signal, sys, threading, time
+import stream_audio as s
+
+dice = random.Random(int(sys.argv[1]))
+interrupted = 0
+for number in range(40):
+    channel = s.ChannelSink()
+    source = s.AudioSource.virtual("counter", channels=1, period=48)
+    builder = s.StreamAudio.builder().add_source("mic", source).add_sink(channel)
+    builder.format(s.FormatPreset.NATIVE).config(s.StreamConfig(chunk_duration=0.001))
+    session = builder.start()
+    delay = dice.uniform(0.001, 0.02)
+    frames = 0
+    try:
+        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+        for chunk in channel:
+            assert chunk.frame == frames, (chunk, frames)
+            frames = chunk.end
+        raise SystemExit("it ended by itself")
+    except KeyboardInterrupt:
+        interrupted += 1
+    session.stop()
+    frames += sum(chunk.frames for chunk in channel)
+    report = session.report()
+    assert report.balanced and not report.problems, report
+    # A chunk that was taken when Ctrl-C came is the loop's own.
+    assert report.sources["mic"].captured - frames in range(0, 49), (report, frames)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+print(interrupted)
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ctrl_c_never_comes_in_the_middle_of_a_turn(seed):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CTRL_C, str(seed)],
+        capture_output=True,
+        text=True,
+        timeout=2 * GIVE_UP,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "40\n", "")
+
+
+def test_an_interrupt_is_held_back_to_the_end():
+    def interrupted():
+        with HeldBackInterrupt() as interrupt:
+            signal.raise_signal(signal.SIGINT)
+            noted.append(interrupt.noted)
+
+    noted = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert noted == [True]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_with_no_interrupt_nothing_is_raised():
+    with HeldBackInterrupt() as interrupt:
+        pass
+    assert not interrupt.noted
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGALRM])
+def test_another_handler_might_raise_so_the_router_runs_the_turns(number):
+    before = signal.signal(number, lambda *_: None)
+    try:
+        assert not HeldBackInterrupt().possible()
+    finally:
+        signal.signal(number, before)
+    assert HeldBackInterrupt().possible()
+
+
+def test_other_threads_are_not_interrupted():
+    found = []
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+
+    def look():
+        interrupt = HeldBackInterrupt()
+        with interrupt:
+            found.append((interrupt.possible(), interrupt.may_happen))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join(GIVE_UP)
+    signal.signal(signal.SIGTERM, before)
+    assert found == [(True, False)]

@@ -2,7 +2,8 @@
 
 A turn is one native call, which sleeps with the GIL released until a chunk is due, reads all that
 is ready from every ring, and comes back with it; then the chunks are handed to the deliveries. So
-when other threads hog the GIL, one turn moves all that has piled up.
+when other threads hog the GIL, one turn moves all that has piled up. The consumer of a lone channel
+runs turns itself while it waits (see baton.py).
 """
 
 from __future__ import annotations

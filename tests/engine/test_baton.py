@@ -182,7 +182,43 @@ def test_a_wait_is_over_in_time():
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             channel.get(timeout=0.3)
-        assert 0.3 <= time.monotonic() - began < GIVE_UP
+        assert 0.3 <= time.monotonic() - began < 0.55  # twice the time would be 0.6
+
+
+def test_a_channel_that_is_removed_ends_for_a_consumer_that_waits_or_is_about_to():
+    for _ in range(20):
+        channel = ChannelSink()
+        with builder_of(channel).start() as session:
+            (delivery,) = session._router.deliveries.values()
+            got = []
+            reader = threading.Thread(target=got.extend, args=(channel,), daemon=True)
+            reader.start()
+            session._router.remove_sink(delivery, GIVE_UP, drain=True)
+            reader.join(GIVE_UP)
+            assert not reader.is_alive()
+
+
+class Stops(ChannelSink):
+    """Calls back into its session in the middle of a turn."""
+
+    session = None
+
+    def write(self, chunk):
+        dropped = super().write(chunk)
+        if self.session is not None:
+            self.session.stop()
+        return dropped
+
+
+def test_a_turn_may_stop_the_session_on_the_consumer_s_thread():
+    channel = Stops()
+    session = builder_of(channel).start()
+    for _ in range(10):
+        channel.get()
+    channel.session = session
+    frames = sum(chunk.frames for chunk in channel)
+    assert session.wait(GIVE_UP)
+    assert frames > 0
 
 
 @pytest.mark.unbalanced
@@ -241,6 +277,16 @@ def test_a_recalled_one_is_not_lent_until_the_router_has_had_it(baton):
     baton.take()
     baton.drop()
     assert baton.run_turns(lambda: baton.turns, time.monotonic() + GIVE_UP)
+
+
+def test_what_it_is_recalled_for_delays_no_turn(baton):
+    """The consumer does not come back of itself then, so the router must not wait for it."""
+    assert baton.run_turns(lambda: baton.turns, math.inf)
+    baton.recall()
+    for _ in range(100):
+        baton.take()
+        baton.drop()
+        assert baton._consumer_left == -math.inf
 
 
 def test_the_router_waits_for_a_consumer_that_comes_back_for_more(baton):
@@ -317,7 +363,9 @@ def test_with_no_interrupt_nothing_is_raised():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGALRM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGVTALRM]
+)
 def test_another_handler_might_raise_so_the_router_runs_the_turns(number):
     before = signal.signal(number, lambda *_: None)
     try:
@@ -325,6 +373,52 @@ def test_another_handler_might_raise_so_the_router_runs_the_turns(number):
     finally:
         signal.signal(number, before)
     assert HeldBackInterrupt().possible()
+
+
+def test_where_ctrl_c_is_ignored_nothing_is_held_back():
+    """As in a background job of a shell."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with HeldBackInterrupt() as interrupt:
+            assert interrupt.possible()
+            assert not interrupt.may_happen
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+FORKED = """
+import os, signal, threading
+import stream_audio as s
+
+channel = s.ChannelSink()
+source = s.AudioSource.virtual("counter", channels=1, period=48)
+builder = s.StreamAudio.builder().add_source("mic", source).add_sink(channel)
+session = builder.config(s.StreamConfig(chunk_duration=1.0)).start()
+codes = []
+
+def fork():
+    while channel._baton._holder is None:
+        pass
+    child = os.fork()
+    if child == 0:
+        os._exit(signal.getsignal(signal.SIGINT) is not signal.default_int_handler)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+thread = threading.Thread(target=fork)
+thread.start()
+while thread.is_alive():
+    channel.get()
+session.stop()
+print(codes)
+"""
+
+
+def test_a_child_that_another_thread_forks_off_can_be_interrupted():
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=2 * GIVE_UP
+    )
+    assert (done.returncode, done.stdout) == (0, "[0]\n"), done.stderr
 
 
 def test_other_threads_are_not_interrupted():

@@ -42,6 +42,7 @@ class Baton:
         self._back = LockSignal()  # what the router sleeps on while a consumer runs them
         self._consumer_runs = False  # or is about to
         self._consumer_left = -math.inf
+        self._holder: int | None = None  # the consumer's thread that runs a turn
         self._recalled = False
         self._failure: BaseException | None = None
         self._may_be_lent = False
@@ -64,6 +65,7 @@ class Baton:
         while self._may_be_lent and not self._recalled and self._consumer_is_here():
             self._back.wait(AWAY)
         self._turns.acquire()
+        self._consumer_left = -math.inf  # it has to ask for it again
         # What it was recalled for is looked at next; what comes up from now on recalls it again.
         self._recalled = False
         if self._failure is not None:
@@ -78,6 +80,11 @@ class Baton:
         return self._consumer_runs or time.monotonic() < self._consumer_left + AWAY
 
     # ---- any thread ----
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether the calling thread is a consumer's, in the middle of a turn."""
+        return self._holder == threading.get_ident()
 
     def recall(self) -> None:
         """Have the router run the next turn, at once."""
@@ -104,9 +111,31 @@ class Baton:
         self, ready: Callable[[], object], until: float, interrupt: HeldBackInterrupt
     ) -> bool:
         self._consumer_runs = True
+        try:
+            if not self._get(until):
+                return False
+            try:
+                return self._run_until(ready, until, interrupt)
+            finally:
+                self._holder = None
+                self._consumer_left = time.monotonic()
+                self._turns.release()
+        finally:
+            self._consumer_runs = False
+
+    def _get(self, until: float) -> bool:
         if not self._turns.acquire(blocking=False):
+            # The router gives it up at the end of its turn, unless it has more to do first.
             self._wake()
-            self._turns.acquire()
+            patience = max(0.0, min(until - time.monotonic(), INTERRUPTIBLE))
+            if not self._turns.acquire(timeout=patience):
+                return False
+        self._holder = threading.get_ident()
+        return True
+
+    def _run_until(
+        self, ready: Callable[[], object], until: float, interrupt: HeldBackInterrupt
+    ) -> bool:
         try:
             while not ready():
                 now = time.monotonic()
@@ -121,9 +150,4 @@ class Baton:
             if not isinstance(error, Exception):
                 raise
             return False
-        else:
-            return True
-        finally:
-            self._consumer_left = time.monotonic()
-            self._consumer_runs = False
-            self._turns.release()
+        return True

@@ -154,6 +154,11 @@ class Inlet:
             account.stored = self.source.capture.stored - progress.overwritten
         return gaps
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether no callback has come since the last call of :meth:`packets_came`."""
+        return bool(self.reader.progress.packets == self._last_packets)
+
     def packets_came(self) -> bool:
         """Whether a callback has come since the last call."""
         before, self._last_packets = self._last_packets, self.reader.progress.packets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -15,12 +16,8 @@ try:
 except ImportError:
     _getsignal, _signal = signal.getsignal, signal.signal
 
-# Whose handlers in Python may raise, as Ctrl-C's does. Those that a system lacks are left out.
-_OTHERS = [
-    getattr(signal, name)
-    for name in ("SIGTERM", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGPROF")
-    if hasattr(signal, name)
-]
+# Whose handlers in Python may raise, as Ctrl-C's does.
+_OTHERS = tuple(each for each in signal.Signals if each != signal.SIGINT)
 
 
 class HeldBackInterrupt:
@@ -31,25 +28,26 @@ class HeldBackInterrupt:
 
     Attributes
     ----------
+    may_happen : bool
+        Whether Ctrl-C interrupts the calling thread.
     noted : bool
-        Whether Ctrl-C was pressed meanwhile.
+        Whether it was pressed meanwhile.
     """
 
-    __slots__ = ("_on_main_thread", "noted")
+    __slots__ = ("_on_main_thread", "may_happen", "noted")
 
     def __init__(self) -> None:
         self.noted = False
         self._on_main_thread = threading.current_thread() is threading.main_thread()
-
-    @property
-    def may_happen(self) -> bool:
-        """Whether the calling thread is the one that is interrupted."""
-        return self._on_main_thread
+        # In the background, a shell has it ignored.
+        self.may_happen = (
+            self._on_main_thread and _getsignal(signal.SIGINT) is signal.default_int_handler
+        )
 
     def possible(self) -> bool:
         """Whether nothing but Ctrl-C, handled as Python does by itself, interrupts this thread."""
         return not self._on_main_thread or (
-            _getsignal(signal.SIGINT) is signal.default_int_handler
+            (self.may_happen or not callable(_getsignal(signal.SIGINT)))
             and not any(callable(_getsignal(each)) for each in _OTHERS)
         )
 
@@ -57,12 +55,22 @@ class HeldBackInterrupt:
         self.noted = True
 
     def __enter__(self) -> HeldBackInterrupt:
-        if self._on_main_thread:
+        if self.may_happen:
             _signal(signal.SIGINT, self._note)
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        if self._on_main_thread:
+        if self.may_happen:
             _signal(signal.SIGINT, signal.default_int_handler)
             if self.noted:
                 raise KeyboardInterrupt
+
+
+def _give_child_its_own_handler() -> None:
+    """In a child that another thread forked off: there is no block any more to end."""
+    if getattr(_getsignal(signal.SIGINT), "__func__", None) is HeldBackInterrupt._note:
+        _signal(signal.SIGINT, signal.default_int_handler)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_give_child_its_own_handler)

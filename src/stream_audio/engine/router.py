@@ -2,8 +2,8 @@
 
 A turn is one native call, which sleeps with the GIL released until a chunk is due, reads all that
 is ready from every ring, and comes back with it; then the chunks are handed to the deliveries. So
-when other threads hog the GIL, one turn moves all that has piled up. The consumer of a lone channel
-runs turns itself while it waits (see baton.py).
+when other threads hog the GIL, one turn moves all that has piled up. The consumer of a lone
+channel runs turns itself while it waits (see baton.py).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Router:
         self._reads: list[Inlet] = []  # those that the turns read
         self._readers = ReaderArray([], self.sleeper.native)
         self._next_look = 0.0
-        self.baton = Baton(self._take_turn, self.sleeper.set)
+        self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
 
     # ---- any thread ----
@@ -187,9 +187,14 @@ class Router:
     def is_own_thread(self) -> bool:
         """Whether the caller runs on a thread that the end has to wait for."""
         current = threading.current_thread()
-        return current is self._thread or any(
+        return self._turn_is_here or any(
             delivery.is_thread(current) for delivery in self.deliveries.values()
         )
+
+    @property
+    def _turn_is_here(self) -> bool:
+        """Whether the caller is, or is called by, what runs turns: nothing else will meanwhile."""
+        return threading.current_thread() is self._thread or self.baton.is_held_here
 
     def report(self) -> SessionReport:
         """Where every frame went, or stands now."""
@@ -243,7 +248,7 @@ class Router:
             if self._refuses_commands:
                 return False
             self._commands.append(command)
-        if threading.current_thread() is self._thread:  # a sink that is written to directly
+        if self._turn_is_here:  # a sink that is written to directly
             self._run_commands()
         else:
             self.baton.recall()
@@ -380,7 +385,7 @@ class Router:
         if not self.do(lambda: self._disconnect(leaving)):
             return
         current = threading.current_thread()
-        if wait and current is not self._thread and not delivery.is_thread(current):
+        if wait and not self._turn_is_here and not delivery.is_thread(current):
             leaving.gone.wait()
 
     def _disconnect(self, leaving: Leaving) -> None:
@@ -434,7 +439,6 @@ class Router:
         try:
             self.send(SessionStarted(self.clock.now()))
             with bells_rung_later() as self._to_ring:
-                self.baton.open()
                 try:
                     self._move_until(lambda: self._stop_requested)
                 finally:
@@ -480,11 +484,14 @@ class Router:
         self._running = [inlet for inlet in self.inlets.values() if not inlet.finished]
         self._reads = []
         self._next_look = self.clock.now() + LOOK_INTERVAL
+        if hold:
+            self.baton.open()
         while self._running and not stop():
             self.baton.take()
             try:
                 in_hurry = bool(self._commands) or self._ended or stop()
                 self._take_turn(0.0 if in_hurry else math.inf, hold=hold)
+                self._look_if_due()
                 if self._ended:
                     self._end_sources()
                 if self._commands:
@@ -515,11 +522,27 @@ class Router:
         now = self.clock.now()
         if self.events is not None:
             self.events.tick(now)
-        if now >= self._next_look - LOOK_EARLY:
-            self._next_look = now + LOOK_INTERVAL
-            log_host_messages()
-            self._stalls.look_at_sources(self._running, now)
-            self._stalls.look_at_sinks(self.deliveries.values(), now)
+
+    def _take_consumers_turn(self, until: float) -> None:
+        """Take a turn on a consumer's thread, which a device that is gone must not keep."""
+        self._take_turn(until)
+        if any(inlet.is_silent for inlet in self._running) and self._look_is_due():
+            self.baton.recall()
+        else:
+            self._look_if_due()
+
+    def _look_is_due(self) -> bool:
+        return self.clock.now() >= self._next_look - LOOK_EARLY
+
+    def _look_if_due(self) -> None:
+        """Look now and then at what delivers or takes nothing."""
+        if not self._look_is_due():
+            return
+        now = self.clock.now()
+        self._next_look = now + LOOK_INTERVAL
+        log_host_messages()
+        self._stalls.look_at_sources(self._running, now)
+        self._stalls.look_at_sinks(self.deliveries.values(), now)
 
     def _held(self) -> set[str]:
         """Return the sources that have to wait for a backlog."""

@@ -137,6 +137,7 @@ class ChannelSink:
     def stop(self) -> tuple[Gap, ...]:
         """End the iteration once all chunks are read; called by the session."""
         self._closed = True
+        self._baton = None
         if self._target is not None:
             return self._target.close()
         self._wake()
@@ -181,17 +182,17 @@ class ChannelSink:
                 raise TimeoutError(f"no chunk came within {timeout:g} s")
 
     def _wait_to_get(self, until: float) -> bool:
-        if until == math.inf:
-            left = None
-        elif (left := until - time.monotonic()) <= 0:
-            return False
         # Whoever waits may as well do the work.
-        if self._baton is not None and self._baton.run_turns(self._is_filled, until):
+        baton = self._baton if time.monotonic() < until else None
+        if baton is not None and baton.run_turns(self._has_news, until):
             return True
-        return self._arrived.wait(left)
+        if until == math.inf:
+            return self._arrived.wait()
+        left = until - time.monotonic()
+        return left > 0 and self._arrived.wait(left)
 
-    def _is_filled(self) -> bool:
-        return self._queue.frames > 0
+    def _has_news(self) -> bool:
+        return self._closed or self._queue.frames > 0
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until :meth:`get` would not have to; takes nothing. False: not in time.

@@ -191,9 +191,6 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
 void sa_reader_destroy(sa_reader *reader);
 void sa_reader_lend(sa_reader *reader, const sa_block *block);
 void sa_reader_read(sa_reader *reader);
-bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
-                      int64_t deadline_ns, const int *bells, size_t bell_count);
-void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);
 
 /* virtual_device.h, virtual_signal.h */
 #define SA_NO_LATENCY ...
@@ -323,3 +320,8 @@ sa_stream *sa_round_trip_open(sa_generation *generation, sa_round_trip *trip, sa
 sa_round_trip_progress sa_round_trip_look(const sa_round_trip *trip);
 void sa_round_trip_exchange(sa_round_trip *trip, const float *input, float *output, uint32_t count,
                             unsigned long flags);
+
+/* wait.h */
+bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
+                      int64_t deadline_ns, const int *bells, size_t bell_count);
+void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);

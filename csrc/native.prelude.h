@@ -14,3 +14,4 @@
 #include "samples.h"
 #include "timeline.h"
 #include "virtual_device.h"
+#include "wait.h"

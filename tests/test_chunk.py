@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_audio import AudioChunk, Gap, GapCause
-from stream_audio.chunk import captured_chunk, encoded_chunk
+from stream_audio.chunk import encoded_chunk, engine_chunk
 
 
 def chunk(data, frame=0, gaps=(), sample_rate=48_000):
@@ -14,7 +14,7 @@ def chunk(data, frame=0, gaps=(), sample_rate=48_000):
     data = np.asarray(data, np.float32)
     peaks = np.abs(data).max(axis=0)
     squares = (data.astype(np.float64) ** 2).sum(axis=0)
-    return captured_chunk(
+    return engine_chunk(
         "mic", data, sample_rate, frame, 1000.0, 1000.1, tuple(gaps), 0, peaks, squares, 0.0
     )
 
@@ -102,7 +102,7 @@ def fields(one):
 def test_one_from_a_source_is_no_different_from_one_made_by_hand():
     """The engine has a quicker way to make one."""
     data, levels = np.zeros((1, 1), np.float32), (np.zeros(1, np.float32), np.zeros(1))
-    captured = captured_chunk("mic", data, 48_000, 7, 1.0, 1.1, (), 2, *levels, 0.5)
+    captured = engine_chunk("mic", data, 48_000, 7, 1.0, 1.1, (), 2, *levels, 0.5)
     by_hand = AudioChunk("mic", data, 48_000, 7, 1.0, 1.1, (), 2, *levels, _start=0.5)
     assert type(captured) is AudioChunk
     assert not hasattr(captured, "__dict__")

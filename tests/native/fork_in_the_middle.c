@@ -9,6 +9,7 @@
 #include "check.h"
 #include "reader.h"
 #include "realtime.h"
+#include "wait.h"
 
 enum {
     FORKS = 20,

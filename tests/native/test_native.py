@@ -20,7 +20,7 @@ CSRC = HERE.parents[1] / "csrc"
 
 CAPTURE = (
     *("adc", "capture", "clock", "drift", "gaps", "lateness", "levels"),
-    *("overwritten", "reader", "realtime", "ring", "standstill", "timeline"),
+    *("overwritten", "reader", "realtime", "ring", "standstill", "timeline", "wait"),
 )
 PROGRAMS = {  # and what of the core each needs
     "ring_hammer": ("ring",),

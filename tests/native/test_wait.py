@@ -1,4 +1,4 @@
-"""How soon the wait looks again, at a device that runs ahead or that is late (csrc/reader.c)."""
+"""How soon the wait looks again, at a device that runs ahead or that is late (csrc/wait.c)."""
 
 import threading
 import time

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from stream_audio._native.capture import Reader
-from stream_audio.chunk import AudioChunk, captured_chunk
+from stream_audio.chunk import AudioChunk, engine_chunk
 from stream_audio.engine.ledger import SourceAccount
 from stream_audio.engine.pauses import Pauses
 from stream_audio.errors import StreamAudioError
@@ -96,7 +96,7 @@ class Inlet:
             if any(lost):
                 gaps = self._gaps(frame, time, lost)
             chunks.append(
-                captured_chunk(
+                engine_chunk(
                     self.name,
                     block.samples[offset : offset + frames],
                     rate,

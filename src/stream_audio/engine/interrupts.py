@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import signal
 import threading
 from types import FrameType
 from typing import Any
 
-try:
-    # What the functions of `signal` wrap: without making constants of what it returns it takes a
-    # sixth of the time, which the consumer of a chunk waits for.
-    from _signal import getsignal as _getsignal  # type: ignore[import-not-found,unused-ignore]
-    from _signal import signal as _signal
-except ImportError:
-    _getsignal, _signal = signal.getsignal, signal.signal
+_module: Any = signal
+with contextlib.suppress(ImportError):
+    # What CPython's `signal` wraps: without making constants of what it returns it takes a sixth
+    # of the time, which the consumer of a chunk waits for.
+    _module = importlib.import_module("_signal")
+_getsignal, _signal = _module.getsignal, _module.signal
 
 # Whose handlers in Python may raise, as Ctrl-C's does.
 _OTHERS = tuple(each for each in signal.Signals if each != signal.SIGINT)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ from stream_audio.engine.clock import (
     epoch,
     sit_on,
 )
+from stream_audio.engine.commands import Commands
 from stream_audio.engine.converter import Conversion, conversion
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.event_thread import EventThread
@@ -76,25 +76,6 @@ REMOVED_KEPT = 100
 """How many sinks that were removed stay in the report: the last ones."""
 
 
-class Command:
-    """Something to be done on the router's thread, between two turns."""
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self._action = action
-        self.over = threading.Event()
-        self.done = False
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        """Do it; what it raises is for the thread that waits."""
-        try:
-            self._action()
-        except BaseException as error:
-            self.error = error
-        self.done = True
-        self.over.set()
-
-
 class Leaving:
     """A sink that was taken out of a running session, until its backlog is dealt with."""
 
@@ -137,9 +118,6 @@ class Router:
         self._opened: dict[str, Delivery] = {}
         self._sinks_begun: set[str] = set()
         self._to_ring: list[LoopWaker] = []
-        self._commands: deque[Command] = deque()
-        self._commanding = threading.Lock()
-        self._refuses_commands = False
         self._stop_requested = False
         self._beginning = threading.Lock()
         self._begun = False
@@ -154,6 +132,7 @@ class Router:
         self._readers = ReaderArray([], self.sleeper.native)
         self._next_look = 0.0
         self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
+        self._commands = Commands(self.baton.recall)
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
 
     # ---- any thread ----
@@ -243,19 +222,7 @@ class Router:
 
     def do(self, action: Callable[[], object]) -> bool:
         """Run ``action`` on the router's thread and wait; False if the session has ended."""
-        command = Command(action)
-        with self._commanding:
-            if self._refuses_commands:
-                return False
-            self._commands.append(command)
-        if self._turn_is_here:  # a sink that is written to directly
-            self._run_commands()
-        else:
-            self.baton.recall()
-            command.over.wait()
-        if command.error is not None:
-            raise command.error
-        return command.done
+        return self._commands.do(action, at_once=self._turn_is_here)
 
     # ---- before the start ----
 
@@ -451,9 +418,7 @@ class Router:
             self._finish_after_crash()
         finally:
             switch_interval.release(self.config.switch_interval)
-            self._refuse_commands()
-            for command in self._commands:  # only after a crash is there one left
-                command.over.set()
+            self._commands.give_up()
             self._spill.close()
             self.sleeper.close()
             self._claims.give_all_back()
@@ -489,13 +454,13 @@ class Router:
         while self._running and not stop():
             self.baton.take()
             try:
-                in_hurry = bool(self._commands) or self._ended or stop()
+                in_hurry = self._commands.waiting or self._ended or stop()
                 self._take_turn(0.0 if in_hurry else math.inf, hold=hold)
                 self._look_if_due()
                 if self._ended:
                     self._end_sources()
-                if self._commands:
-                    self._run_commands()
+                if self._commands.waiting:
+                    self._commands.run()
                 if self._leaving:
                     self._see_off()
             finally:
@@ -583,14 +548,6 @@ class Router:
                 self.send(GapDetected(self.clock.now(), gap))
             self.send(SourceEnded(self.clock.now(), inlet.name))
 
-    def _run_commands(self) -> None:
-        while self._commands:
-            self._commands.popleft().run()
-
-    def _refuse_commands(self) -> None:
-        with self._commanding:
-            self._refuses_commands = True
-
     def _see_off(self) -> None:
         """Finish with the sinks that were taken out, when they are done or out of time."""
         for leaving in list(self._leaving):
@@ -622,8 +579,8 @@ class Router:
         for inlet in self.inlets.values():
             inlet.stop()
         self._move_until(lambda: False, hold=False)
-        self._refuse_commands()
-        self._run_commands()  # the last ones
+        self._commands.refuse()
+        self._commands.run()  # the last ones
         # Sources that wait for their sinks lose nothing at their end either.
         all_wait = all(inlet.source.freewheel for inlet in self.inlets.values())
         self._close_deliveries(patient=all_wait and not self._stop_requested)

@@ -15,6 +15,7 @@ void sa_ask_for_precise_timers(void);
 sa_sleeper *sa_sleeper_create(sa_clock *clock);
 void sa_sleeper_destroy(sa_sleeper *sleeper);
 void sa_sleeper_retire(sa_sleeper *sleeper);
+const sa_clock *sa_sleeper_clock(const sa_sleeper *sleeper);
 bool sa_sleeper_sleep(sa_sleeper *sleeper, int64_t deadline_ns);
 void sa_sleeper_wake(sa_sleeper *sleeper);
 
@@ -322,6 +323,6 @@ void sa_round_trip_exchange(sa_round_trip *trip, const float *input, float *outp
                             unsigned long flags);
 
 /* wait.h */
-bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
-                      int64_t deadline_ns, const int *bells, size_t bell_count);
+int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
+                         int64_t deadline_ns, const int *bells, size_t bell_count);
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);

@@ -1,6 +1,6 @@
 /* The reader: the consumer's side of one capture. It cuts frames into chunks, in one pass with
- * their levels, gaps and times, into memory that the caller lends. And the wait of a thread that
- * serves many readers. All calls for a reader come from one thread.
+ * their levels, gaps and times, into memory that the caller lends. All calls for a reader come
+ * from one thread at a time.
  */
 #ifndef SA_READER_H
 #define SA_READER_H
@@ -22,6 +22,7 @@ enum {
     SA_CHUNK_HOST_LOST,  /* frames before it (after those) that the host lost */
     SA_CHUNK_SUSPENDED,  /* frames before it (after those) missed while all stood still here */
     SA_CHUNK_OVERFLOWS,  /* packets in it that carried the host's overflow flag */
+    SA_CHUNK_NONFINITE,  /* 1: among its samples is one that is no finite number */
     SA_CHUNK_COLUMNS
 };
 

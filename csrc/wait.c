@@ -115,9 +115,9 @@ static bool watch(sa_reader *const *readers, size_t count, const sa_clock *clock
 }
 
 /* Takes in all that is ready; true if the caller should have it. `due`: when this look was due. */
-static bool look(sa_reader *const *readers, size_t count, const sa_clock *clock, int64_t due) {
+static bool look(sa_reader *const *readers, size_t count, const sa_clock *clock, int64_t now,
+                 int64_t due) {
     bool ready = false;
-    int64_t now = sa_clock_now(clock);
     int64_t suspended = sa_clock_suspended(clock);
     for (size_t i = 0; i < count; i++) {
         int64_t rows = readers[i]->progress.rows;
@@ -172,16 +172,17 @@ static int64_t next_look(sa_reader *const *readers, size_t count, int64_t now, i
     return next;
 }
 
-bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
-                      int64_t deadline_ns, const int *bells, size_t bell_count) {
+int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
+                         int64_t deadline_ns, const int *bells, size_t bell_count) {
     ring(bells, bell_count);
     const sa_clock *clock = sa_sleeper_clock(sleeper);
     int64_t due = SA_NEVER; /* the caller was busy: nobody knows when it was to be back */
     int64_t may_watch_ns = clock->is_virtual ? 0 : WATCH_NS;
+    int64_t now;
     bool woken = false;
     for (;;) {
-        bool ready = look(readers, count, clock, due);
-        int64_t now = sa_clock_now(clock);
+        now = sa_clock_now(clock);
+        bool ready = look(readers, count, clock, now, due);
         if (ready || woken || now >= deadline_ns) {
             break;
         }
@@ -198,12 +199,13 @@ bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleep
         woken = !arrived && sleep_until(sleeper, clock, until);
     }
     give_up_roles(readers, count);
-    return woken;
+    return now;
 }
 
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper) {
     if (any_unread(readers, count)) {
-        look(readers, count, sa_sleeper_clock(sleeper), SA_NEVER);
+        const sa_clock *clock = sa_sleeper_clock(sleeper);
+        look(readers, count, clock, sa_clock_now(clock), SA_NEVER);
         give_up_roles(readers, count);
     }
 }

@@ -10,10 +10,10 @@
 
 /* Sleeps until any reader should have its `chunks_at_once`, has a full block or its end, or until
  * the sleeper is woken or `deadline_ns` has come; then reads, so that what is ready has been read
- * when it returns. Returns true if the sleeper was woken. `bells` are eventfds, which are rung
- * first. */
-bool sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
-                      int64_t deadline_ns, const int *bells, size_t bell_count);
+ * when it returns. Returns the time of its last look. `bells` are eventfds, which are rung first.
+ */
+int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
+                         int64_t deadline_ns, const int *bells, size_t bell_count);
 
 /* After such a wait: takes in what came while the caller could not go on, if anything did. */
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);

@@ -123,18 +123,25 @@ class ChunkQueue:
 
     def take(self) -> AudioChunk | None:
         """Remove and return the oldest chunk, or ``None`` if there is none."""
-        chunk = self.hold()
-        return chunk if self.release() else None
+        with self._left:
+            chunk = self._oldest()
+            if chunk is not None:
+                self._frames_out += chunk.frames
+        return chunk
 
     def hold(self) -> AudioChunk | None:
         """Like :meth:`take`, but the chunk's frames stay pending until :meth:`release`."""
         with self._left:
-            if not self._chunks:
-                return None
-            chunk = self._chunks.popleft()
-            self._bytes_out += chunk.data.nbytes
-            self._held = chunk = self._pushed_out.give_to(chunk)
+            self._held = chunk = self._oldest()
         return chunk
+
+    def _oldest(self) -> AudioChunk | None:
+        """Take out the oldest chunk, if there is one; the lock is held."""
+        if not self._chunks:
+            return None
+        chunk = self._chunks.popleft()
+        self._bytes_out += chunk.data.nbytes
+        return self._pushed_out.give_to(chunk)
 
     def release(self) -> bool:
         """Count the held chunk out; False if there is none, or it was dropped meanwhile."""
@@ -214,6 +221,11 @@ class BlockingQueue(ChunkQueue):
             if self._has_room():
                 self.full = False
         return ()
+
+    def take(self) -> AudioChunk | None:  # noqa: D102
+        chunk = super().take()
+        self._look_for_room()
+        return chunk
 
     def hold(self) -> AudioChunk | None:  # noqa: D102
         chunk = super().hold()

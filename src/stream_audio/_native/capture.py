@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ from stream_audio.histogram import Histogram
     HOST_LOST,
     SUSPENDED,
     OVERFLOWS,
+    NONFINITE,
 ) = range(lib.SA_CHUNK_COLUMNS)
 
 HOLD_NS = 200_000_000
@@ -40,6 +42,9 @@ HOLD_NS = 200_000_000
 
 SMALLEST_PERIOD = 16
 """Frames; the packet ring has room for packets of this size while a second's worth waits."""
+
+GIL_KEPT_NS = 500_000
+"""How long it may take to get the GIL back before it is worth another look at the rings."""
 
 _read_more = keeping_the_gil(
     "sa_read_more", None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
@@ -173,13 +178,15 @@ class Reader:
         end = self.progress.rows
         rows = block.rows[first:end].tolist() if end > first else []
         self._taken = end
-        # A new block before the reader asks for it saves a turn of the router.
+        return block, first, rows
+
+    def make_room(self) -> None:
+        """Lend a new block before the reader asks for it, which saves a turn of the router."""
         native = self.native
         room = native.block.capacity_frames - native.used_frames
         if self.progress.waiting or (not native.chunk_open and room < self.chunk_frames):
             # What waits by itself is taken a block at a time: backlogs then hold it up in time.
             self._lend(self._next_block(0 if self._freewheel else self.progress.waiting))
-        return block, first, rows
 
     def gather(self, chunks: int) -> None:
         """Let a wait be for so many chunks, if nothing else ends it."""
@@ -222,16 +229,18 @@ class ReaderArray:
         self._sleeper = sleeper
         self._count = len(readers)
         self._more = address(self._readers), self._count, address(sleeper)
+        # On a virtual clock, time stands still until the caller waits again.
+        self._on_real_time = lib.sa_sleeper_clock(sleeper) == lib.sa_clock_real()
 
-    def wait_and_read(self, deadline_ns: int, bells: Sequence[int] = ()) -> bool:
-        """Sleep until a reader has something or the sleeper is woken; True if it was woken.
+    def wait_and_read(self, deadline_ns: int, bells: Sequence[int] = ()) -> None:
+        """Sleep until a reader has something or the sleeper is woken, and read.
 
         ``bells`` are eventfds that are rung as soon as the GIL is released.
         """
         to_ring = ffi.new("int[]", bells) if bells else ffi.NULL
-        woken = lib.sa_wait_and_read(
+        looked_ns = lib.sa_wait_and_read(
             self._readers, self._count, self._sleeper, deadline_ns, to_ring, len(bells)
         )
-        # Other threads may have kept the GIL for long; what came meanwhile need not wait again.
-        _read_more(*self._more)
-        return bool(woken)
+        # What came while other threads kept the GIL need not wait for it again.
+        if self._on_real_time and time.monotonic_ns() - looked_ns > GIL_KEPT_NS:
+            _read_more(*self._more)

@@ -221,14 +221,15 @@ class DirectDelivery(Delivery):
         pass
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
-        self.account.offered += chunk.frames
+        account, frames = self.account, chunk.frames
+        account.offered += frames
         chunk = self._skipped.give_to(chunk)
         try:
             dropped = self.sink.write(chunk)
         except BaseException as error:
             self._give_up(chunk, error)
         else:
-            self.account.delivered += chunk.frames
+            account.delivered += frames
             if dropped:
                 self._taken_back(dropped)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stream_audio._native.capture import Reader
 from stream_audio.chunk import AudioChunk, engine_chunk
@@ -80,14 +80,17 @@ class Inlet:
         frames = min(seconds * capture.sample_rate, capture.frames / 4)
         self.reader.gather(max(1, int(frames / self.reader.chunk_frames)))
 
-    def collect(self) -> list[AudioChunk]:
-        """Return the chunks that the last read finished, and enter them."""
+    def collect(self, clean: Callable[[AudioChunk], AudioChunk]) -> list[AudioChunk]:
+        """Return the chunks that the last read finished, and enter them.
+
+        Those with samples that are no finite numbers go through ``clean`` first.
+        """
         block, first, rows = self.reader.take()
         account = self.account
         rate = self.source.sample_rate
         chunks = []
         for index, row in enumerate(rows, first):
-            frame, frames, offset, time_ns, arrival_ns, *lost, overflows = row
+            frame, frames, offset, time_ns, arrival_ns, *lost, overflows, nonfinite = row
             time = time_ns * 1e-9
             if self._start is None:
                 began = time - frame / rate - self.session_start
@@ -95,21 +98,20 @@ class Inlet:
             gaps: tuple[Gap, ...] = ()
             if any(lost):
                 gaps = self._gaps(frame, time, lost)
-            chunks.append(
-                engine_chunk(
-                    self.name,
-                    block.samples[offset : offset + frames],
-                    rate,
-                    frame,
-                    time,
-                    arrival_ns * 1e-9,
-                    gaps,
-                    overflows,
-                    block.peaks[index],
-                    block.squares[index],
-                    self._start,
-                )
+            chunk = engine_chunk(
+                self.name,
+                block.samples[offset : offset + frames],
+                rate,
+                frame,
+                time,
+                arrival_ns * 1e-9,
+                gaps,
+                overflows,
+                block.peaks[index],
+                block.squares[index],
+                self._start,
             )
+            chunks.append(clean(chunk) if nonfinite else chunk)
             account.captured += frames
             account.position = frame + frames
             self._last_end = time + frames / rate

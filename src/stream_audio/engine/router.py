@@ -131,6 +131,7 @@ class Router:
         self._reads: list[Inlet] = []  # those that the turns read
         self._readers = ReaderArray([], self.sleeper.native)
         self._next_look = 0.0
+        self._handed_on: list[tuple[SignalWatch, AudioChunk]] = []  # and not yet looked at
         self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
         self._commands = Commands(self.baton.recall)
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
@@ -454,9 +455,10 @@ class Router:
         while self._running and not stop():
             self.baton.take()
             try:
+                self._look_back()
                 in_hurry = self._commands.waiting or self._ended or stop()
                 self._take_turn(0.0 if in_hurry else math.inf, hold=hold)
-                self._look_if_due()
+                self._look_back()
                 if self._ended:
                     self._end_sources()
                 if self._commands.waiting:
@@ -475,6 +477,8 @@ class Router:
         if reads != self._reads:
             self._reads = list(reads)
             self._readers = ReaderArray([each.reader for each in reads], self.sleeper.native)
+        for inlet in reads:
+            inlet.reader.make_room()
         wake_at = min(until, self._next_look)
         if self._leaving:
             wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
@@ -484,26 +488,33 @@ class Router:
         # Before the commands: what a sink is to be removed for may long have been captured.
         for inlet in self._reads:
             self._hand_on(inlet)
-        now = self.clock.now()
-        if self.events is not None:
-            self.events.tick(now)
 
     def _take_consumers_turn(self, until: float) -> None:
         """Take a turn on a consumer's thread, which a device that is gone must not keep."""
-        self._take_turn(until)
-        if any(inlet.is_silent for inlet in self._running) and self._look_is_due():
+        # What the last turn brought is with the consumer by now: it does not wait for this.
+        if self._look_is_due() and any(inlet.is_silent for inlet in self._running):
             self.baton.recall()
         else:
-            self._look_if_due()
+            self._look_back()
+        self._take_turn(until)
+
+    def _look_back(self) -> None:
+        """Do what nobody waited for in the last turn, whoever took it."""
+        now = self.clock.now()
+        for watch, chunk in self._handed_on:
+            for event in watch.look(chunk, now):
+                self.send(event)
+        self._handed_on.clear()
+        if self.events is not None:
+            self.events.tick(now)
+        if self._look_is_due():
+            self._look_around(now)
 
     def _look_is_due(self) -> bool:
         return self.clock.now() >= self._next_look - LOOK_EARLY
 
-    def _look_if_due(self) -> None:
-        """Look now and then at what delivers or takes nothing."""
-        if not self._look_is_due():
-            return
-        now = self.clock.now()
+    def _look_around(self, now: float) -> None:
+        """Look at what delivers or takes nothing."""
         self._next_look = now + LOOK_INTERVAL
         log_host_messages()
         self._stalls.look_at_sources(self._running, now)
@@ -521,17 +532,14 @@ class Router:
         """Hand on what the last read finished."""
         routing, watch = self._routings[inlet.name], self._watches[inlet.name]
         history = self.histories.get(inlet.name)
-        for collected in inlet.collect():
+        for collected in inlet.collect(watch.clean):
             for gap in collected.gaps:
                 self.send(GapDetected(self.clock.now(), gap))
-            # The sinks first: what follows is in no hurry.
-            clean = watch.clean(collected)
-            for chunk in (clean,) if inlet.pauses.idle else inlet.pauses.apply(clean):
+            for chunk in (collected,) if inlet.pauses.idle else inlet.pauses.apply(collected):
                 routing.take(chunk)
                 if history is not None:
                     history.add(chunk)
-            for event in watch.look(clean, self.clock.now()):
-                self.send(event)
+            self._handed_on.append((watch, collected))
         if inlet.reader.progress.finished:
             self._ended = True
             self.baton.recall()

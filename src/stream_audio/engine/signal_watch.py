@@ -73,11 +73,18 @@ class SignalWatch:
         self._next_clipping = 0  # frame from which on the next report may come
 
     def clean(self, chunk: AudioChunk) -> AudioChunk:
-        """Return the chunk; without samples that are no finite numbers, if that is wanted."""
-        return chunk if chunk.is_finite else self._count(chunk)
+        """Count the samples of a chunk that are no finite numbers; without them, if wanted."""
+        samples = np.ascontiguousarray(chunk.data)
+        if not self._zero:
+            self._account.nonfinite += count_nonfinite(samples)
+            return chunk
+        data, found = zero_nonfinite(samples)
+        self._account.nonfinite += found
+        data.flags.writeable = False
+        return replace(chunk, data=data, _peaks=None, _squares=None)
 
     def look(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
-        """Return what there is to tell of a chunk that :meth:`clean` has returned."""
+        """Return what there is to tell of a chunk."""
         assert chunk._squares is not None
         squares = chunk._squares.tolist()  # for so few, numpy takes longer
         energy = sum(squares) if self._all else sum(squares[i] for i in self._own)
@@ -91,16 +98,6 @@ class SignalWatch:
         if not energy < FULL_SCALE**2 or self._clipped:
             events += self._loud(chunk, now)
         return events
-
-    def _count(self, chunk: AudioChunk) -> AudioChunk:
-        samples = np.ascontiguousarray(chunk.data)
-        if not self._zero:
-            self._account.nonfinite += count_nonfinite(samples)
-            return chunk
-        data, found = zero_nonfinite(samples)
-        self._account.nonfinite += found
-        data.flags.writeable = False
-        return replace(chunk, data=data, _peaks=None, _squares=None)
 
     def _silent(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
         self._silent_frames += chunk.frames

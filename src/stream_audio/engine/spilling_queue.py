@@ -110,6 +110,10 @@ class SpillingQueue(ChunkQueue):
 
     # ---- the taking side ----
 
+    def take(self) -> AudioChunk | None:  # noqa: D102
+        chunk = self.hold()
+        return chunk if self.release() else None
+
     def hold(self) -> AudioChunk | None:  # noqa: D102
         while True:
             with self._left:

@@ -53,21 +53,24 @@ static void set_time(sa_reader *reader, int64_t *row) {
     row[SA_CHUNK_TIME_NS] = reader->last_time_ns;
 }
 
-/* Whether the open chunk has samples that are no finite numbers, which any sum of them shows. */
-static bool is_nonfinite(const sa_reader *reader) {
+/* What the levels of the open chunk tell. */
+static int64_t marks(const sa_reader *reader) {
     uint32_t channels = reader->capture->channels;
     const double *squares = reader->block.squares + reader->progress.rows * channels;
-    double sum = 0;
+    int64_t found = 0;
     for (uint32_t channel = 0; channel < channels; channel++) {
-        sum += squares[channel];
+        double energy = squares[channel];
+        found |= isfinite(energy) ? 0 : SA_MARK_NONFINITE;
+        found |= energy == 0 ? SA_MARK_SILENT : 0;
+        found |= energy >= SA_FULL_SCALE * SA_FULL_SCALE ? SA_MARK_LOUD : 0;
     }
-    return !isfinite(sum);
+    return found;
 }
 
 static void close_chunk(sa_reader *reader) {
     if (reader->chunk_open) {
         int64_t *row = open_row(reader);
-        row[SA_CHUNK_NONFINITE] = is_nonfinite(reader);
+        row[SA_CHUNK_MARKS] = marks(reader);
         if (row[SA_CHUNK_FRAMES] == reader->progress.captured && !reader->freewheel) {
             /* The first: its first packet may have been late, which the others have told. */
             reader->last_time_ns = INT64_MIN;

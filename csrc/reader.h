@@ -22,9 +22,19 @@ enum {
     SA_CHUNK_HOST_LOST,  /* frames before it (after those) that the host lost */
     SA_CHUNK_SUSPENDED,  /* frames before it (after those) missed while all stood still here */
     SA_CHUNK_OVERFLOWS,  /* packets in it that carried the host's overflow flag */
-    SA_CHUNK_NONFINITE,  /* 1: among its samples is one that is no finite number */
+    SA_CHUNK_MARKS,      /* of those below */
     SA_CHUNK_COLUMNS
 };
+
+/* What is worth a second look at a chunk's samples. */
+enum {
+    SA_MARK_NONFINITE = 1, /* one of them is no finite number */
+    SA_MARK_SILENT = 2,    /* a channel is exactly zero */
+    SA_MARK_LOUD = 4,      /* a channel has the energy of a sample at full scale, at least */
+};
+
+/* What a converter of 16 bits delivers at most; those of more bits reach it too. */
+#define SA_FULL_SCALE (32767.0 / 32768.0)
 
 /* Memory for chunks. The reader never writes where a finished chunk stands. */
 typedef struct {

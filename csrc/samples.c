@@ -2,6 +2,16 @@
 
 #include <string.h>
 
+/* Loops that take a third of the time with AVX2 are compiled without and with it, and the loader
+ * chooses, where it can; before sanitizers are ready for it. The results are the same: AVX2 has no
+ * instruction that multiplies and adds at once. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(SA_BASELINE_ONLY) &&                    \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+
 /* The loops are free of branches, so that the compiler turns them into vector instructions. */
 
 /* 2**23: a float32 of this size has no fraction, so adding it rounds, half to even. */
@@ -37,6 +47,7 @@ static inline int16_t to_16(float x) {
     return (int16_t)(bits - bits_of_middle);
 }
 
+FOR_EACH_PROCESSOR
 int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out) {
     int32_t clips = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -98,6 +109,7 @@ static inline uint32_t mixed(uint32_t x) {
     return x ^ x >> 16;
 }
 
+FOR_EACH_PROCESSOR
 int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
                              uint32_t seed) {
     int32_t clips = 0;
@@ -115,6 +127,7 @@ int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, 
     return clips;
 }
 
+FOR_EACH_PROCESSOR
 bool sa_are_int16(const float *samples, int64_t count) {
     enum { AT_A_TIME = 256 };
     for (int64_t from = 0; from < count; from += AT_A_TIME) {

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio._native import ffi, lib
-from stream_audio._native.capture import NONFINITE
+from stream_audio._native.capture import MARKS
 from support.line import PERIOD, Line
 
 MAX_CHANNELS = lib.SA_MAX_CHANNELS
@@ -127,15 +127,30 @@ def test_a_long_faint_tone_does_not_vanish_beside_one_loud_sample():
     assert levels.squares[0] - 1e12 == pytest.approx(1.0, rel=1e-2)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+NONFINITE, SILENT, LOUD = lib.SA_MARK_NONFINITE, lib.SA_MARK_SILENT, lib.SA_MARK_LOUD
+
+
+@pytest.mark.parametrize(
+    ("value", "mark"),
+    [
+        (np.nan, NONFINITE),
+        (np.inf, NONFINITE | LOUD),
+        (-np.inf, NONFINITE | LOUD),
+        (np.float32(32767 / 32768), LOUD),
+        (-1.0, LOUD),
+        (np.nextafter(np.float32(32767 / 32768), np.float32(0)), 0),
+    ],
+)
 @pytest.mark.parametrize("frame", [0, 100, PERIOD - 1])
-def test_chunks_with_samples_that_are_no_finite_numbers_are_marked(frame, value):
+def test_chunks_that_are_worth_a_second_look_are_marked(frame, value, mark):
     line = Line(chunk_frames=PERIOD, channels=3)
-    broken = np.full((PERIOD, 3), np.finfo(np.float32).max)
-    broken[frame, 1] = value
-    whole = np.full((PERIOD, 3), np.finfo(np.float32).max)
-    for samples in whole, broken, whole, broken, broken:
-        line.push(samples=samples.astype(np.float32))
+    faint = np.full((PERIOD, 3), 1e-6, np.float32)
+    one_sample = faint.copy()
+    one_sample[frame, 1] = value
+    one_silent = faint.copy()
+    one_silent[:, frame % 3] = 0
+    for samples in faint, one_sample, faint, one_silent, one_sample:
+        line.push(samples=samples)
     line.finish()
-    assert line.rows[:, NONFINITE].tolist() == [0, 1, 0, 1, 1]
+    assert line.rows[:, MARKS].tolist() == [0, mark, 0, SILENT, mark]
     line.close()

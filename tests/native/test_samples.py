@@ -1,6 +1,10 @@
 """The C passes over samples, against numpy, at every length that leaves a rest for the vectors."""
 
 import ctypes
+import os
+import shlex
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +144,39 @@ def test_no_pass_releases_it():
     assert len(passes) == 9
     for each in passes:
         assert type(each)._flags_ & ctypes._FUNCFLAG_PYTHONAPI
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    """The same source, compiled for the least of processors only."""
+    source = Path(__file__).parents[2] / "csrc" / "samples.c"
+    library = tmp_path_factory.mktemp("baseline") / "samples.so"
+    compiler = shlex.split(os.environ.get("CC") or "cc")
+    flags = ["-O3", "-std=gnu11", "-fno-trapping-math", "-fPIC", "-shared", "-DSA_BASELINE_ONLY"]
+    subprocess.run([*compiler, *flags, str(source), "-o", str(library)], check=True)
+    made = ctypes.CDLL(str(library))
+    made.sa_to_int16.restype = made.sa_to_int16_dithered.restype = ctypes.c_int64
+    made.sa_are_int16.restype = ctypes.c_bool
+    return made
+
+
+def pointer(array):
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_every_processor_makes_the_same_integers(baseline, length):
+    samples = signal(length, seed=length)
+    size = ctypes.c_int64(length)
+    plain, dithered = np.empty(length, np.int16), np.empty(length, np.int16)
+    clips = baseline.sa_to_int16(pointer(samples), size, pointer(plain))
+    dithered_clips = baseline.sa_to_int16_dithered(
+        pointer(samples), size, pointer(dithered), ctypes.c_uint64(12345), ctypes.c_uint32(7)
+    )
+    made, counted = native.to_int16(samples)
+    np.testing.assert_array_equal(made, plain)
+    assert counted == clips
+    if not baseline.sa_are_int16(pointer(samples), size):
+        made, counted = native.to_int16_dithered(samples, 12345, 7)
+        np.testing.assert_array_equal(made, dithered)
+        assert counted == dithered_clips

@@ -34,8 +34,11 @@ from stream_audio.histogram import Histogram
     HOST_LOST,
     SUSPENDED,
     OVERFLOWS,
-    NONFINITE,
+    MARKS,
 ) = range(lib.SA_CHUNK_COLUMNS)
+
+NONFINITE: int = lib.SA_MARK_NONFINITE
+"""The mark of a chunk with samples that are no finite numbers."""
 
 HOLD_NS = 200_000_000
 """How long a packet may wait for later ones to tell whether frames were lost before it."""

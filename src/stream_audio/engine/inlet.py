@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 
-from stream_audio._native.capture import Reader
+from stream_audio._native.capture import NONFINITE, Reader
 from stream_audio.chunk import AudioChunk, engine_chunk
 from stream_audio.engine.ledger import SourceAccount
 from stream_audio.engine.pauses import Pauses
@@ -80,8 +80,8 @@ class Inlet:
         frames = min(seconds * capture.sample_rate, capture.frames / 4)
         self.reader.gather(max(1, int(frames / self.reader.chunk_frames)))
 
-    def collect(self, clean: Callable[[AudioChunk], AudioChunk]) -> list[AudioChunk]:
-        """Return the chunks that the last read finished, and enter them.
+    def collect(self, clean: Callable[[AudioChunk], AudioChunk]) -> list[tuple[AudioChunk, int]]:
+        """Return the chunks that the last read finished, with their marks, and enter them.
 
         Those with samples that are no finite numbers go through ``clean`` first.
         """
@@ -90,7 +90,7 @@ class Inlet:
         rate = self.source.sample_rate
         chunks = []
         for index, row in enumerate(rows, first):
-            frame, frames, offset, time_ns, arrival_ns, *lost, overflows, nonfinite = row
+            frame, frames, offset, time_ns, arrival_ns, *lost, overflows, marks = row
             time = time_ns * 1e-9
             if self._start is None:
                 began = time - frame / rate - self.session_start
@@ -111,12 +111,14 @@ class Inlet:
                 block.squares[index],
                 self._start,
             )
-            chunks.append(clean(chunk) if nonfinite else chunk)
+            if marks & NONFINITE:
+                chunk = clean(chunk)
+            chunks.append((chunk, marks))
             account.captured += frames
             account.position = frame + frames
             self._last_end = time + frames / rate
         if chunks:
-            self._newest = chunks[-1]
+            self._newest = chunks[-1][0]
         return chunks
 
     def _gaps(self, end: int, time: float, lost: Sequence[int]) -> tuple[Gap, ...]:

@@ -532,14 +532,16 @@ class Router:
         """Hand on what the last read finished."""
         routing, watch = self._routings[inlet.name], self._watches[inlet.name]
         history = self.histories.get(inlet.name)
-        for collected in inlet.collect(watch.clean):
+        for collected, marks in inlet.collect(watch.clean):
             for gap in collected.gaps:
                 self.send(GapDetected(self.clock.now(), gap))
             for chunk in (collected,) if inlet.pauses.idle else inlet.pauses.apply(collected):
                 routing.take(chunk)
                 if history is not None:
                     history.add(chunk)
-            self._handed_on.append((watch, collected))
+            # Most chunks tell nothing.
+            if marks or self._handed_on or watch.is_alert:
+                self._handed_on.append((watch, collected))
         if inlet.reader.progress.finished:
             self._ended = True
             self.baton.recall()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stream_audio._native import lib
 from stream_audio._native.samples import count_nonfinite, zero_nonfinite
 from stream_audio.chunk import AudioChunk
 from stream_audio.engine.ledger import SourceAccount
@@ -19,7 +20,7 @@ SILENCE_AFTER = 3.0
 CLIPPING_INTERVAL = 1.0
 """Seconds between two reports of clipping, at least."""
 
-FULL_SCALE = 32767 / 32768
+FULL_SCALE: float = lib.SA_FULL_SCALE
 """What a converter of 16 bits delivers at most; those of more bits reach it too."""
 
 _HINTS = {
@@ -33,7 +34,7 @@ _HINTS = {
 
 
 class SignalWatch:
-    """Looks at each chunk of one source, at the cost of two sums over its channels' levels.
+    """Looks at the chunks of one source that are marked, and while it :attr:`is_alert` at all.
 
     Parameters
     ----------
@@ -82,6 +83,11 @@ class SignalWatch:
         self._account.nonfinite += found
         data.flags.writeable = False
         return replace(chunk, data=data, _peaks=None, _squares=None)
+
+    @property
+    def is_alert(self) -> bool:
+        """Whether a chunk without a mark would be news."""
+        return self._silent_frames > 0 or bool(self._clipped)
 
     def look(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
         """Return what there is to tell of a chunk."""

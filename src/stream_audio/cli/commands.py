@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ from stream_audio import (
     DigitalSilence,
     FileSink,
     Session,
+    SinkFailed,
     StreamAudioError,
     StreamEvent,
 )
@@ -136,19 +138,20 @@ def record(
 ) -> None:
     """Record to a file, and report where every frame went."""
     meter = LevelMeter()
-    with _errors_as_messages():
+    with _errors_as_messages(), _stopping_on_signals() as told_to_stop:
         source = _source(device, fallback_virtual=fallback_virtual)
         builder = (
             stream_audio.StreamAudio.builder()
             .add_source("input", source)
             .format(AudioFormat(rate, channels))
             .add_sink(FileSink(out, subtype=subtype, overwrite=overwrite))
-            .add_sink(meter, name="meter")
-            .on_event(_warn)
+            .on_event(partial(_react, told_to_stop))
         )
+        if _err.is_terminal:  # else nobody would see it, and the file alone lets audio gather
+            builder.add_sink(meter, name="meter")
         if duration is not None:
             builder.duration(duration)
-        with _stopping_on_signals() as told_to_stop, builder.start() as session:
+        with builder.start() as session:
             _watch(session, meter, duration, told_to_stop)
     report = session.report()
     if as_json:
@@ -206,8 +209,10 @@ def repair(
         _out.print(str(report), highlight=False, soft_wrap=True, markup=False)
 
 
-def _warn(event: StreamEvent) -> None:
-    """Tell what a user can mend while the recording runs."""
+def _react(told_to_stop: threading.Event, event: StreamEvent) -> None:
+    """Tell what a user can mend while the recording runs, and end it if nothing is left of it."""
+    if isinstance(event, SinkFailed) and event.detached:
+        told_to_stop.set()  # the report says why
     if isinstance(event, DigitalSilence):
         _err.print(
             f"nothing but exact silence for {event.seconds:.0f} s. {event.hint}",

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "processors.h"
+
 /* Frames are taken in rows of so many samples that a row holds whole frames; lane i of every row
  * belongs to channel i % channels, so that no lane is ever summed across channels. One channel's
  * squares are thus added in the same order however wide the machine's registers are. */
@@ -34,6 +36,7 @@ static inline void add_four(lanes_of_four *lanes, const float *samples) {
 }
 
 /* Rows of 16 samples, which hold whole frames of 1, 2, 4, 8 or 16 channels. */
+SA_FOR_EACH_PROCESSOR
 static void add_rows_of_16(const float *samples, int64_t count, float *peak, double *sum) {
     lanes_of_four a = {0};
     lanes_of_four b = {0};

@@ -2,15 +2,7 @@
 
 #include <string.h>
 
-/* Loops that take a third of the time with AVX2 are compiled without and with it, and the loader
- * chooses, where it can; before sanitizers are ready for it. The results are the same: AVX2 has no
- * instruction that multiplies and adds at once. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(SA_BASELINE_ONLY) &&                    \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("avx2", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
+#include "processors.h"
 
 /* The loops are free of branches, so that the compiler turns them into vector instructions. */
 
@@ -47,8 +39,8 @@ static inline int16_t to_16(float x) {
     return (int16_t)(bits - bits_of_middle);
 }
 
-FOR_EACH_PROCESSOR
-int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out) {
+SA_FOR_EACH_PROCESSOR
+static int64_t to_int16(const float *samples, int64_t count, int16_t *out) {
     int32_t clips = 0;
     for (int64_t i = 0; i < count; i++) {
         float x = samples[i] * 32768.0F;
@@ -56,6 +48,10 @@ int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out) {
         out[i] = to_16(x);
     }
     return clips;
+}
+
+int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out) {
+    return to_int16(samples, count, out);
 }
 
 /* Samples that are counted at a time: sums of 32 bits fill the vector registers with twice as
@@ -86,7 +82,8 @@ int64_t sa_zero_nonfinite(const float *samples, int64_t count, float *out) {
     return all;
 }
 
-int64_t sa_count_nonfinite(const float *samples, int64_t count) {
+SA_FOR_EACH_PROCESSOR
+static int64_t count_nonfinite(const float *samples, int64_t count) {
     int64_t all = 0;
     for (int64_t from = 0; from < count; from += COUNTED_AT_ONCE) {
         int64_t until = piece_from(from, count);
@@ -99,6 +96,10 @@ int64_t sa_count_nonfinite(const float *samples, int64_t count) {
     return all;
 }
 
+int64_t sa_count_nonfinite(const float *samples, int64_t count) {
+    return count_nonfinite(samples, count);
+}
+
 /* A number's 32 bits thoroughly mixed (the constants are Chris Wellons's "lowbias32", 2018, which
  * he put into the public domain). */
 static inline uint32_t mixed(uint32_t x) {
@@ -109,9 +110,9 @@ static inline uint32_t mixed(uint32_t x) {
     return x ^ x >> 16;
 }
 
-FOR_EACH_PROCESSOR
-int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
-                             uint32_t seed) {
+SA_FOR_EACH_PROCESSOR
+static int64_t to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
+                                 uint32_t seed) {
     int32_t clips = 0;
     uint32_t key = mixed(seed);
     uint32_t number = (uint32_t)first;
@@ -127,8 +128,13 @@ int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, 
     return clips;
 }
 
-FOR_EACH_PROCESSOR
-bool sa_are_int16(const float *samples, int64_t count) {
+int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
+                             uint32_t seed) {
+    return to_int16_dithered(samples, count, out, first, seed);
+}
+
+SA_FOR_EACH_PROCESSOR
+static bool are_int16(const float *samples, int64_t count) {
     enum { AT_A_TIME = 256 };
     for (int64_t from = 0; from < count; from += AT_A_TIME) {
         int64_t until = count - from < AT_A_TIME ? count : from + AT_A_TIME;
@@ -142,6 +148,10 @@ bool sa_are_int16(const float *samples, int64_t count) {
         }
     }
     return true;
+}
+
+bool sa_are_int16(const float *samples, int64_t count) {
+    return are_int16(samples, count);
 }
 
 /* A sample as an integer of 24 bits. */

@@ -6,6 +6,7 @@ A missing compiler or sanitizer fails: a promise that nobody checks is none.
 """
 
 import functools
+import importlib
 import os
 import platform
 import shlex
@@ -251,6 +252,13 @@ def names_called(source, level, directory):
         [*command("nm", "binutils"), "-u", str(thing)], capture_output=True, text=True, check=True
     )
     return {line.split()[-1] for line in listed.stdout.splitlines()}
+
+
+def test_the_module_exports_its_entry_and_nothing_else():
+    module = importlib.import_module("stream_audio._native._core").__file__
+    words = [*command("nm", "binutils"), "-D", "--defined-only", module]
+    listed = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["PyInit__core"]
 
 
 @pytest.mark.parametrize("level", ["-O0", "-O2", "-Os"])

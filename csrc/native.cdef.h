@@ -297,7 +297,7 @@ sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
                           sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error);
 bool sa_stream_start(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 bool sa_stream_stop(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
-void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+bool sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 #define SA_UNKNOWN_LATENCY ...
 double sa_stream_input_latency(const sa_stream *stream);

@@ -137,9 +137,10 @@ bool sa_stream_stop(sa_stream *stream, int64_t timeout_ns, sa_call_error *error)
     return call(stream, stop_stream, timeout_ns, error);
 }
 
-void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error) {
-    call(stream, close_stream, timeout_ns, error);
+bool sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error) {
+    bool closed = call(stream, close_stream, timeout_ns, error);
     free(stream); /* our handle only; of a condemned generation nothing else is touched */
+    return closed;
 }
 
 int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *error) {

@@ -46,8 +46,9 @@ bool sa_stream_start(sa_stream *stream, int64_t timeout_ns, sa_call_error *error
 /* Waits for what the host still holds, then no callback comes any more. */
 bool sa_stream_stop(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 
-/* Closes and frees; a stream of a condemned generation is left alone. */
-void sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
+/* Closes and frees; a stream of a condemned generation is left alone. False: callbacks may still
+ * come, see `error`; what they use must stay, and the generation must not be closed. */
+bool sa_stream_close(sa_stream *stream, int64_t timeout_ns, sa_call_error *error);
 
 /* 1: the host says that it calls back; 0: it does not (the device or its server is gone);
  * negative: see `error`. */

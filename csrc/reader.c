@@ -253,6 +253,7 @@ void sa_reader_read(sa_reader *reader) {
      * "finished" and "no packet" together mean the end. */
     bool finished = atomic_load_explicit(&capture->finished, memory_order_acquire);
     note_fill(reader);
+    int64_t before = reader->progress.captured;
     while (sa_ring_available(&capture->packets, 1) > 0) {
         const sa_packet *packet = sa_ring_peek(&capture->packets, 0);
         if (!reader->packet_judged && !judge(reader, packet, finished)) {
@@ -261,8 +262,8 @@ void sa_reader_read(sa_reader *reader) {
         bool taken = take(reader, packet);
         sa_ring_release(&capture->frames);
         if (!taken) {
-            int64_t waiting = reader->progress.ring_fill;
-            reader->progress.waiting = waiting > 1 ? waiting : 1;
+            int64_t left = reader->progress.ring_fill - (reader->progress.captured - before);
+            reader->progress.waiting = left > 1 ? left : 1;
             return;
         }
         if (reader->packet_position + packet->frames >= reader->limit) {

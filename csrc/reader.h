@@ -48,10 +48,10 @@ typedef struct {
 
 /* What the reader knows after a read; the caller reads it between calls. */
 typedef struct {
-    int64_t rows;     /* finished chunks in the lent block */
-    int64_t waiting;  /* frames in the ring that await a new block, at least; 0: block not full */
-    bool finished;    /* all that was pushed has been read, the last short chunk too */
-    int64_t captured; /* frames read so far */
+    int64_t rows;        /* finished chunks in the lent block */
+    int64_t waiting;     /* frames in the ring that await a new block; 0: block not full */
+    bool finished;       /* all that was pushed has been read, the last short chunk too */
+    int64_t captured;    /* frames read so far */
     int64_t overwritten; /* frames in the ring that were not those of their packet, so far; they
                           * are lost by the host */
     int64_t ring_lost;   /* frames known not to have fitted, so far */
@@ -106,7 +106,7 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
 void sa_reader_destroy(sa_reader *reader);
 
 /* Lends a block in place of the one before, which the reader forgets. An open chunk must not be
- * in the old one: lend only when progress.waiting > 0, or before the first read. */
+ * in the old one: lend only when progress.waiting > 0, or no chunk is open. */
 void sa_reader_lend(sa_reader *reader, const sa_block *block);
 
 /* Takes in all that is ready and fits the block. */

@@ -30,7 +30,7 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
     add_to(&capture->callbacks, 1);
 
     uint64_t stored = 0;
-    if (frames) {
+    if (frames && count > 0) {
         if (has_room(capture)) {
             stored = sa_ring_space(&capture->frames, count);
             if (stored > count) {
@@ -75,8 +75,9 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
     sa_ring_publish(&capture->packets);
 }
 
+/* A broken host may tell any time: centuries away, or none. */
 static inline int64_t nanoseconds(PaTime seconds) {
-    return (int64_t)(seconds * 1e9);
+    return seconds > -9e9 && seconds < 9e9 ? (int64_t)(seconds * 1e9) : 0;
 }
 
 int sa_portaudio_callback(const void *input, void *output, unsigned long frame_count,

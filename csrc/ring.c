@@ -12,10 +12,15 @@ void *sa_map_for_audio(size_t bytes) {
     madvise(memory, bytes, MADV_DONTFORK);
 #endif
 #ifdef MADV_HUGEPAGE
-    /* Where it is large enough: fewer translations for a callback to find forgotten. A hint. */
+    /* Where it is large enough: fewer translations for a callback to find forgotten. */
     madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
     memset(memory, 0, bytes);
+#ifdef MADV_NOHUGEPAGE
+    /* Those there are stay. But small ones must not become one while a callback writes to them: it
+     * would fault, and wait. */
+    madvise(memory, bytes, MADV_NOHUGEPAGE);
+#endif
     return memory;
 }
 

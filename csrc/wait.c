@@ -85,7 +85,7 @@ static bool unread(const sa_reader *reader) {
 
 static bool any_unread(sa_reader *const *readers, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (unread(readers[i])) {
+        if (!readers[i]->progress.finished && unread(readers[i])) {
             return true;
         }
     }

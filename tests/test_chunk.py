@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from stream_audio import AudioChunk, Gap, GapCause
+from stream_audio import AudioChunk, ConfigError, Gap, GapCause
 from stream_audio.chunk import encoded_chunk, engine_chunk
 
 
@@ -64,6 +64,13 @@ def test_a_chunk_made_by_hand_knows_its_levels():
     assert not by_hand.is_silent
     assert by_hand.peak == pytest.approx([-6.0206], abs=1e-3)
     assert by_hand.rms == pytest.approx([-6.0206], abs=1e-3)
+
+
+@pytest.mark.parametrize("channels", [0, 65, 2000])
+def test_it_has_as_many_channels_as_a_source_may_have(channels):
+    samples = np.zeros((10, channels), np.float32)
+    with pytest.raises(ConfigError, match=f"{channels} channels are not from 1 to 64"):
+        AudioChunk("mic", samples, 48_000, 0, 0.0, 0.0)
 
 
 def test_nothing_missing_is_no_gap():

@@ -31,6 +31,15 @@ def test_floats_become_the_nearest_integer(subtype, samples):
     assert np.array_equal(decoded(subtype, samples), nearest)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+@pytest.mark.parametrize("subtype", SAMPLE_BYTES)
+def test_floats_of_any_size_are_taken(subtype, dtype):
+    """As a sink of the user's own may hand them on to a file."""
+    samples = np.array([[0.25, -0.5], [0.125, 0.75]])
+    expected = Encoder(subtype).encode(samples.astype(np.float32)).tobytes()
+    assert Encoder(subtype).encode(samples.astype(dtype)).tobytes() == expected
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.int32])
 @pytest.mark.parametrize("subtype", BITS)
 @settings(derandomize=True, deadline=None, max_examples=60)

@@ -44,10 +44,10 @@ def test_one_that_somebody_sees_is_not(block, look_at):
 class Fed:
     """A reader that is fed by hand, and remembers its blocks."""
 
-    def __init__(self):
+    def __init__(self, *, freewheel=True):
         self.clock = lib.sa_virtual_clock_create(SECOND, lib.SA_NEVER)
         self.capture = Capture(self.clock, RATE, 1, 10 * RATE, CHUNK)
-        self.reader = Reader(self.capture, CHUNK, freewheel=True)
+        self.reader = Reader(self.capture, CHUNK, freewheel=freewheel)
         self.info = ffi.new("sa_host_info *")
         self.frames = 0
 
@@ -56,19 +56,23 @@ class Fed:
         self.capture.close()
         lib.sa_virtual_clock_destroy(self.clock)
 
-    def take(self, seconds):
-        """Return the chunks of so many seconds, which count up, and the block that they are in."""
+    def push(self, seconds):
         count = int(seconds * RATE)
         samples = np.arange(self.frames, self.frames + count, dtype=np.float32)
-        for chunk in np.split(samples, count // CHUNK):
+        for chunk in samples.reshape(-1, CHUNK):
             data = ffi.from_buffer("float[]", chunk)
             lib.sa_capture_push(self.capture.native, data, CHUNK, self.info)
         self.frames += count
+        return count
+
+    def take(self, seconds):
+        """Return the chunks of so many seconds, which count up, and the block that they are in."""
+        count = self.push(seconds)
         self.reader.make_room()
         lib.sa_reader_read(self.reader.native)
         block, _, rows = self.reader.take()
         chunks = [block.samples[row[OFFSET] : row[OFFSET] + row[FRAMES]] for row in rows]
-        assert sum(map(len, chunks)) == count
+        assert not count or sum(map(len, chunks)) == count
         return chunks, block
 
 
@@ -98,6 +102,18 @@ def test_levels_begin_with_nothing_in_a_block_that_is_used_again(fed):
         _, block = fed.take(1)
         levels.append((block.peaks[:10].tolist(), block.squares[:10].tolist()))
     assert levels == [levels[0]] * 4
+
+
+def test_what_a_stall_needed_is_not_kept():
+    fed = Fed(freewheel=False)
+    usual = fed.take(1)[1].frames
+    fed.take(1)
+    fed.push(8)
+    sizes = [fed.take(0)[1].frames for _ in range(3)]
+    assert max(sizes) >= 6 * RATE  # it was read in one go
+    sizes = [fed.take(1)[1].frames for _ in range(6)]
+    assert set(sizes[2:]) == {usual}
+    fed.close()
 
 
 def test_kept_chunks_never_change(fed):

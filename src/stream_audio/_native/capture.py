@@ -170,7 +170,8 @@ class Reader:
         The system takes some 100 µs to find memory for a second of audio, page by page.
         """
         before, self._before = self._before, self.block
-        if before is None or waiting_frames > before.frames or not before.is_free:
+        usual = self._block_chunks * self.chunk_frames
+        if before is None or waiting_frames > usual or before.frames > usual or not before.is_free:
             return self._new_block(waiting_frames)
         before.clear()
         return before

@@ -239,9 +239,11 @@ class Stream:
         self._generation.condemn()
 
     def close(self) -> bool:
-        """Close the stream; False if a callback might still come, because its host is dead."""
+        """Close the stream; False if a callback might still come: its host is dead, or refuses."""
         error = ffi.new("sa_call_error *")
-        lib.sa_stream_close(self._native, CALL_TIMEOUT, error)
+        if not lib.sa_stream_close(self._native, CALL_TIMEOUT, error):
+            # Unloading the library would take the code from under such a callback.
+            self._generation.condemn()
         log_host_messages()
         condemned = self._generation.condemned
         if condemned:

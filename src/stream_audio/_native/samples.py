@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_audio._native import address, ffi, keeping_the_gil
+from stream_audio._native import address, ffi, keeping_the_gil, lib
+from stream_audio.errors import ConfigError, ConfigTypeError
 
 _POINTER, _INT64, _UINT32, _UINT64 = (
     ctypes.c_void_p,
@@ -38,6 +39,13 @@ _are_int16 = keeping_the_gil("sa_are_int16", ctypes.c_bool, _POINTER, _INT64)
 _to_int32 = keeping_the_gil("sa_to_int32", _INT64, _POINTER, _INT64, _UINT32, _POINTER)
 
 
+def _floats(samples: NDArray[np.float32]) -> int:
+    """Return the address of samples; C would take others for what they are not."""
+    if samples.dtype != np.float32:
+        raise ConfigTypeError(f"samples must be float32, not {samples.dtype}")
+    return _address(samples)
+
+
 def _address(array: NDArray[Any]) -> int:
     # A third of the time of array.ctypes.data.
     return address(ffi.from_buffer(array))
@@ -46,9 +54,11 @@ def _address(array: NDArray[Any]) -> int:
 def levels(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return each channel's peak and sum of squares; shape of ``samples``: (frames, channels)."""
     frames, channels = samples.shape
+    if not 1 <= channels <= lib.SA_MAX_CHANNELS:
+        raise ConfigError(f"{channels} channels are not from 1 to {lib.SA_MAX_CHANNELS}")
     peaks = np.zeros(channels, np.float32)
     squares = np.zeros(channels, np.float64)
-    _levels_add(_address(samples), frames, channels, _address(peaks), _address(squares))
+    _levels_add(_floats(samples), frames, channels, _address(peaks), _address(squares))
     return peaks, squares
 
 
@@ -56,7 +66,7 @@ def mix(samples: NDArray[np.float32], gains: NDArray[np.float32]) -> NDArray[np.
     """Return ``samples @ gains.T``; ``gains``: shape (channels out, channels in)."""
     frames, channels = samples.shape
     out = np.empty((frames, len(gains)), np.float32)
-    data = _address(samples)
+    data = _floats(samples)
     _mix(data, frames, channels, _address(gains), len(gains), _address(out))
     return out
 
@@ -65,20 +75,20 @@ def pick(samples: NDArray[np.float32], channels: NDArray[np.uint32]) -> NDArray[
     """Return ``samples[:, channels]``."""
     frames, inputs = samples.shape
     out = np.empty((frames, len(channels)), np.float32)
-    data = _address(samples)
+    data = _floats(samples)
     _pick(data, frames, inputs, _address(channels), len(channels), _address(out))
     return out
 
 
 def count_nonfinite(samples: NDArray[np.float32]) -> int:
     """Return how many samples are infinite or not a number."""
-    return int(_count_nonfinite(_address(samples), samples.size))
+    return int(_count_nonfinite(_floats(samples), samples.size))
 
 
 def zero_nonfinite(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
     """Return samples with 0 in place of those that are no finite numbers, and their number."""
     out = np.empty_like(samples)
-    return out, _zero_nonfinite(_address(samples), samples.size, _address(out))
+    return out, _zero_nonfinite(_floats(samples), samples.size, _address(out))
 
 
 def to_int16(
@@ -87,7 +97,7 @@ def to_int16(
     """Return the nearest 16-bit integers, in ``out`` if given, and how many were clipped."""
     if out is None:
         out = np.empty(samples.shape, np.int16)
-    return out, _to_int16(_address(samples), samples.size, _address(out))
+    return out, _to_int16(_floats(samples), samples.size, _address(out))
 
 
 def to_int16_dithered(
@@ -104,7 +114,7 @@ def to_int16_dithered(
     first : int
         Number of the first sample, which chooses its noise, together with ``seed``.
     """
-    data, size = _address(samples), samples.size
+    data, size = _floats(samples), samples.size
     if _are_int16(data, size):
         return to_int16(samples)
     out = np.empty(samples.shape, np.int16)
@@ -120,4 +130,4 @@ def to_int32(
     """
     if out is None:
         out = np.empty(samples.shape, np.int32)
-    return out, _to_int32(_address(samples), samples.size, bits, _address(out))
+    return out, _to_int32(_floats(samples), samples.size, bits, _address(out))

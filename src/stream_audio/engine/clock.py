@@ -84,8 +84,11 @@ class Sleeper:
     def __init__(self, clock: Clock) -> None:
         check_process()
         self._clock = clock  # keeps the native clock alive
+        native = lib.sa_sleeper_create(clock.native)
+        if native == ffi.NULL:
+            raise MemoryError("no memory for a sleeper")
         self.native = ffi.gc(
-            lib.sa_sleeper_create(clock.native),
+            native,
             lambda sleeper: lib.sa_sleeper_destroy(sleeper) if in_loading_process() else None,
         )
 

@@ -56,6 +56,7 @@ class Inlet:
         self.stalled = False
         self.finished = False
         self._stopped = False
+        self._closed = False
         # A report may be asked for on another thread while the reader is being closed.
         self._reader_open = threading.Lock()
         self._last_report: SourceReport | None = None
@@ -70,7 +71,8 @@ class Inlet:
         self.reader = Reader(
             source.capture, max(1, round(chunk_duration * rate)), freewheel=source.freewheel
         )
-        self._limited = duration is not None
+        # Frames in the ring, as a limited source does, or a device that does not stop.
+        self._leaves_some = duration is not None
         if duration is not None:
             self.reader.native.limit = max(1, round(duration * rate))
 
@@ -150,11 +152,10 @@ class Inlet:
             gaps = self._gaps(progress.position, progress.last_entry_ns * 1e-9, lost)
         self.account.position = progress.position
         self.finished = True
-        # A limited source leaves frames behind in the ring.
         account = self.account
         came_out = account.captured + account.paused + account.synthetic
         account.stored = came_out
-        if not self._limited:
+        if not self._leaves_some:
             account.stored = self.source.capture.stored - progress.overwritten
         return gaps
 
@@ -179,10 +180,14 @@ class Inlet:
             # The device is gone or hangs; what it delivered is still good.
             _log.warning("source %s: %s", self.name, error)
             self.error = self.error or str(error)
+            self._leaves_some = True
         self.source.capture.finish()
 
     def close(self) -> None:
-        """Free the device and the reader."""
+        """Free the device and the reader. Does nothing twice."""
+        if self._closed:
+            return
+        self._closed = True
         self.stop()
         last_report = self.report()
         with self._reader_open:

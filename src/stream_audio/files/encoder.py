@@ -42,6 +42,8 @@ class Encoder:
         It is ``samples`` itself if that is what stands in the file already.
         """
         data: NDArray[Any] = np.ascontiguousarray(samples)
+        if data.dtype.kind == "f":  # a sink of the user's own may hand on any
+            data = data.astype(np.float32, copy=False)
         if data.dtype == self._dtype and not self._packed:
             return data
         if data.shape != self._shape:

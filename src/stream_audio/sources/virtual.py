@@ -41,7 +41,7 @@ class Fault:
     @classmethod
     def lose(cls, at: int, periods: int = 1, *, flagged: bool = False) -> Fault:
         """Periods never reach the callback; ``flagged``: the host says that input overflowed."""
-        whole_number("periods", periods, 1, 2**40)
+        whole_number("periods", periods, 1, 2**24)
         kind = _LOSE_FLAGGED if flagged else _LOSE
         return cls(whole_number("at", at, 0, 2**62), kind, periods)
 

@@ -1,0 +1,56 @@
+"""A host that does not do as it is told: nothing is freed under callbacks that still come."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.processes import require_program
+
+GIVE_UP = 60.0
+
+PROGRAM = """
+import time
+from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio
+
+channel = ChannelSink()
+builder = StreamAudio.builder().add_source("mule", AudioSource.default_device())
+session = builder.format(FormatPreset.NATIVE).add_sink(channel).start()
+for _ in range(3):
+    channel.get(timeout=30)
+report = session.stop()
+print(report.balanced, report.problems)
+print(report.sources["mule"].error)
+# A hundred more callbacks: they would write to what a wrong close has freed.
+time.sleep(0.5)
+print("alive")
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    path = tmp_path_factory.mktemp("host") / "libstubborn.so"
+    source = Path(__file__).with_name("stubborn_host.c")
+    flags = ["-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread"]
+    command = [require_program("cc", "gcc"), *flags, str(source), "-o", str(path)]
+    subprocess.run(command, check=True, timeout=GIVE_UP)
+    return path
+
+
+@pytest.mark.parametrize("stubborn", ["", "stop", "close", "stop close"])
+def test_a_stream_that_cannot_be_ended_is_left_its_memory(stubborn, library):
+    settings = {"STREAM_AUDIO_PORTAUDIO_LIBRARY": str(library), "STUBBORN": stubborn}
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", PROGRAM],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+    )
+    assert done.returncode == 0, done.stderr
+    balanced, error, alive = done.stdout.splitlines()
+    assert balanced == "True ()"
+    assert ("it refuses" in error) == ("stop" in stubborn)
+    assert alive == "alive"

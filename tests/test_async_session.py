@@ -571,7 +571,7 @@ def test_a_timeout_that_an_async_sink_raises_is_its_own(loop):
         async with builder_of(counter(RATE), TimesOut(), retries=1) as session:
             await asyncio.to_thread(session.wait)
         (sink,) = session.report().sinks.values()
-        assert sink.error == "the sink's own"
+        assert sink.error == "TimeoutError: the sink's own"
         assert sink.delivered == 0
 
     run_on(loop, main())

@@ -473,7 +473,7 @@ def test_in_async_code_likewise():
 def test_unless_asked_for_it_is_in_the_report_alone():
     with builder(counter(1), retries=0).add_sink(failing(OSError("no")), name="bad").start() as s:
         report = ended(s)
-    assert report.sinks["bad"].error == "no"
+    assert report.sinks["bad"].error == "OSError: no"
 
 
 def test_a_sink_that_did_not_finish_in_time_has_failed():

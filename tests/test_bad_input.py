@@ -461,6 +461,25 @@ FAILING_STARTS = [
 ]
 
 
+def test_after_a_start_that_failed_the_same_builder_may_start(tmp_path):
+    path = tmp_path / "a.wav"
+    path.touch()
+    targets = queue.Queue(), queue.Queue()
+    channel = ChannelSink()
+    building = builder().add_sink(channel).add_sink(FileSink(path))
+    for number, target in enumerate(targets):
+        building.add_sink(ChannelSink(target), name=f"queue {number}")
+    with pytest.raises(SinkError, match="File exists"):
+        building.start()
+    path.unlink()
+    with building.start() as session:
+        assert sum(chunk.frames for chunk in channel) == 1600  # at 16 kHz
+        assert session.wait(GIVE_UP)
+    for target in targets:
+        chunks = list(iter(target.get_nowait, None))
+        assert sum(chunk.frames for chunk in chunks) == 1600
+
+
 @pytest.mark.parametrize("case", FAILING_STARTS, ids=lambda case: case.name)
 def test_a_start_that_fails_leaves_nothing_behind(case, tmp_path):
     witnesses = Witness(), Witness(blocking=False)

@@ -1,5 +1,8 @@
 """The bounded queue: what is pushed out is told to both sides, to the frame."""
 
+import contextlib
+import random
+import signal
 import sys
 import threading
 from collections import deque
@@ -223,10 +226,10 @@ def test_two_threads_lose_no_frame_between_them(eager_switching):
 
 def test_a_consumer_suspended_in_mid_take_does_not_hold_the_putting_side_up():
     class Suspended(deque):
-        def popleft(self):
+        def __delitem__(self, index):
             inside.set()
             assert go_on.wait(GIVE_UP)
-            return super().popleft()
+            super().__delitem__(index)
 
     inside, go_on = threading.Event(), threading.Event()
     queue = ChunkQueue(1000)
@@ -408,3 +411,47 @@ def test_a_consumer_that_empties_it_in_the_midst_of_the_put_leaves_nobody_waitin
     queue._chunks = Emptied()
     queue.put(chunk(0, 5))
     assert not queue.full
+
+
+class AlarmError(Exception):
+    """Raised by a signal handler, as Ctrl-C does."""
+
+
+@pytest.mark.parametrize("raising", [True, False])
+def test_a_signal_in_the_middle_of_a_take_finds_the_sums_right_and_the_lock_free(raising):
+    """So a handler may wait for the session, whose router may want to make room meanwhile."""
+    queue = ChunkQueue(2**30)
+    found_locked = []
+
+    def ring(number, frame):
+        found_locked.append(queue._left.locked())
+        if raising:
+            raise AlarmError
+
+    dice = random.Random(7)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        for rounds in range(1, 300):
+            for position in range(100):
+                queue.put(chunk(position))
+            with contextlib.suppress(AlarmError):
+                signal.setitimer(signal.ITIMER_REAL, dice.uniform(1e-6, 1e-4))
+                while queue.take():
+                    pass
+                while len(found_locked) < rounds:  # it comes once, and in here
+                    pass
+            drain(queue)
+            assert (queue.frames, queue.bytes) == (0, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not any(found_locked)
+
+
+def test_while_the_taking_side_is_interrupted_a_put_neither_waits_nor_drops():
+    queue = ChunkQueue(2 * FRAME_BYTES)
+    queue.put(chunk(0))
+    queue.put(chunk(1))
+    with queue._left:
+        assert queue.put(chunk(2)) == ()
+    assert queue.put(chunk(3)) == (lost(0, 1), lost(1, 1))
+    assert [one.frame for one in drain(queue)] == [2, 3]

@@ -498,7 +498,7 @@ def test_a_raising_sink_beside_a_file(tmp_path):
     broken_report = report.sinks["broken"]
     assert (broken_report.delivered, broken_report.pending) == (0, 0)
     assert broken_report.offered == broken_report.dropped
-    assert broken_report.error == "on purpose"
+    assert broken_report.error == "OSError: on purpose"
     (event,) = [event for event in failures if isinstance(event, SinkFailed)]
     assert (event.sink, str(event.error), event.detached) == ("broken", "on purpose", True)
 

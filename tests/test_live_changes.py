@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from stream_audio import (
+    AudioFormat,
     AudioSource,
+    Backlog,
     CallbackSink,
     ChannelSink,
     ConfigError,
@@ -16,6 +18,7 @@ from stream_audio import (
     GapCause,
     Session,
     SessionStateError,
+    SourceEnded,
     StreamAudio,
     StreamConfig,
 )
@@ -362,3 +365,107 @@ def test_a_source_that_does_not_exist_cannot_be_paused(running, change):
 def test_a_pause_has_one_of_two_policies(running):
     with pytest.raises(ConfigError, match="policy"):
         running.session.pause(policy="maybe")
+
+
+class WrittenDirectly:
+    """A sink on the router's thread that does something with its third chunk."""
+
+    blocking = False
+
+    def __init__(self, act):
+        self._act = act
+        self.writes = 0
+        self.writing = False
+        self.stopped_while_writing = None
+
+    def write(self, chunk):
+        assert not self.writing
+        self.writing = True
+        self.writes += 1
+        if self.writes == 3:
+            self._act()
+        self.writing = False
+
+    def stop(self):
+        self.stopped_while_writing = self.writing
+
+
+NARROW = AudioFormat(16_000, 1)
+
+
+def test_a_sink_may_take_itself_out_in_the_middle_of_a_write(running):
+    sink = WrittenDirectly(lambda: handle.remove())
+    handle = running.session.add_sink(sink, sources="mic", format=NARROW)
+    running.clock.advance(SECOND)
+    assert not handle.attached
+    assert sink.stopped_while_writing is False
+    assert sink.writes <= 4  # what was still in the conversion comes after it
+
+
+def test_a_sink_may_add_another_one_in_the_middle_of_a_write(running):
+    heard = []
+    other = CallbackSink(heard.append)
+    sink = WrittenDirectly(lambda: running.session.add_sink(other, sources="mic", format=NARROW))
+    running.session.add_sink(sink, sources="mic", format=AudioFormat(8_000, 1))
+    running.clock.advance(SECOND)
+    running.stop()
+    assert sink.writes >= 9
+    assert sum(chunk.frames for chunk in heard) > 8_000
+
+
+def test_what_cannot_be_added_after_all_is_not_in_use(running):
+    backlog = Backlog(when_full="block")
+    for _ in range(50):
+        sink = ChannelSink()
+        with pytest.raises(ConfigError, match="cannot wait"):
+            running.session.add_sink(sink, sources="mic", name="it", backlog=backlog)
+    running.session.add_sink(sink, sources="mic", name="it")
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_ctrl_c_while_a_sink_is_added_leaves_nothing_of_it(running, monkeypatch, connected):
+    router = running.session._router
+    do = router.do
+
+    def interrupted(action):
+        monkeypatch.setattr(router, "do", do)
+        if connected:
+            do(action)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(router, "do", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        running.session.add_sink(CallbackSink(print), sources="mic", name="it")
+    running.clock.advance(SECOND)
+    assert list(router.deliveries) == ["first"]
+    running.session.add_sink(CallbackSink(lambda chunk: None), sources="mic", name="again")
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_stuck_sink_may_be_removed_while_the_session_waits_for_it(drain):
+    """Its sources have ended; as they can wait, the session would for ever."""
+    stuck, let_go = threading.Event(), threading.Event()
+
+    def wait(chunk):
+        stuck.set()
+        let_go.wait(GIVE_UP)
+
+    ended = threading.Event()
+    source = AudioSource.virtual("counter", pace="freewheel", frames=20 * RATE)
+    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
+    builder.on_event(lambda event: isinstance(event, SourceEnded) and ended.set())
+    added = threading.Event()
+    first = CallbackSink(lambda chunk: added.wait(GIVE_UP))  # which holds the source up
+    session = builder.add_sink(first, backlog=Backlog("0.2 s")).start()
+    handle = session.add_sink(CallbackSink(wait), name="stuck")
+    added.set()
+    assert stuck.wait(GIVE_UP)
+    assert ended.wait(GIVE_UP)
+    report = handle.remove(drain=drain, timeout=0.05)
+    assert report.pending == 0
+    assert report.dropped == report.offered > 0
+    with pytest.raises(SessionStateError, match="has ended"):
+        session.add_sink(CallbackSink(print))
+    assert session.wait(GIVE_UP)
+    assert session.report().balanced
+    let_go.set()

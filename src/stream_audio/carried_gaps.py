@@ -18,15 +18,20 @@ class CarriedGaps:
     """Gaps of chunks that a consumer did not get, until the next chunk of the same source.
 
     Adjoining gaps of one cause become one, so that this stays small however much is dropped.
+
+    Attributes
+    ----------
+    by_source : dict
+        The gaps of each source that are carried, in order.
     """
 
     def __init__(self) -> None:
-        self._gaps: dict[str, list[Gap]] = {}
+        self.by_source: dict[str, list[Gap]] = {}
 
     def add(self, gaps: Iterable[Gap]) -> None:
         """Append gaps, later ones after earlier ones of their source."""
         for gap in gaps:
-            append_gap(self._gaps.setdefault(gap.source, []), gap)
+            append_gap(self.by_source.setdefault(gap.source, []), gap)
 
     def add_chunk(self, chunk: AudioChunk, cause: GapCause) -> Gap:
         """Append what is lost with a dropped chunk; returns the chunk's own gap."""
@@ -37,17 +42,22 @@ class CarriedGaps:
 
     def take_over(self, other: CarriedGaps) -> None:
         """Append all that ``other`` carries, which then carries nothing."""
-        if other._gaps:
-            for gaps in other._gaps.values():
+        if other.by_source:
+            for gaps in other.by_source.values():
                 self.add(gaps)
-            other._gaps.clear()
+            other.by_source.clear()
 
     def give_to(self, chunk: AudioChunk) -> AudioChunk:
         """Return the chunk with the gaps of its source that were carried until now."""
-        if not self._gaps:
+        if not self.by_source:
             return chunk
-        gaps = self._gaps.pop(chunk.source, None)
-        return replace(chunk, gaps=(*gaps, *chunk.gaps)) if gaps else chunk
+        gaps = self.by_source.pop(chunk.source, None)
+        return with_gaps_before(chunk, gaps) if gaps else chunk
+
+
+def with_gaps_before(chunk: AudioChunk, gaps: Iterable[Gap]) -> AudioChunk:
+    """Return the chunk with these gaps before its own."""
+    return replace(chunk, gaps=(*gaps, *chunk.gaps))
 
 
 def append_gap(gaps: list[Gap], gap: Gap) -> None:

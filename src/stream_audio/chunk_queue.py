@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from stream_audio.carried_gaps import CarriedGaps, missing
+from stream_audio.carried_gaps import CarriedGaps, missing, with_gaps_before
 from stream_audio.chunk import AudioChunk
 from stream_audio.gap import Gap, GapCause
 
@@ -56,6 +56,11 @@ class ChunkQueue:
     def frames(self) -> int:
         """Frames that were put, and neither dropped nor taken (or released) yet."""
         return self._frames_in - self._frames_out
+
+    @property
+    def has_any(self) -> bool:
+        """Whether a chunk is there to be taken."""
+        return bool(self._chunks)
 
     @property
     def bytes(self) -> int:
@@ -106,10 +111,14 @@ class ChunkQueue:
             self.highest_bytes = waiting
 
     def _make_room(self, size: int) -> tuple[Gap, ...]:
-        gaps = []
-        with self._left:
-            while self._chunks and self._bytes_in + size - self._bytes_out > self.limit:
-                gaps.append(self._push_out())
+        gaps: list[Gap] = []
+        # If the taking side is at it, or was interrupted there, the next put makes room.
+        if self._left.acquire(blocking=False):
+            try:
+                while self._chunks and self._bytes_in + size - self._bytes_out > self.limit:
+                    gaps.append(self._push_out())
+            finally:
+                self._left.release()
         return tuple(gaps)
 
     def _push_out(self) -> Gap:
@@ -123,25 +132,31 @@ class ChunkQueue:
 
     def take(self) -> AudioChunk | None:
         """Remove and return the oldest chunk, or ``None`` if there is none."""
+        chunk, gaps = None, None
         with self._left:
-            chunk = self._oldest()
-            if chunk is not None:
-                self._frames_out += chunk.frames
-        return chunk
+            # No call in here: Python runs signal handlers after calls, and one that raises, or
+            # waits for the session, must find the sums right and the lock free.
+            if self._chunks:
+                chunk = self._chunks[0]
+                del self._chunks[0]
+                data = chunk.data
+                self._bytes_out += data.nbytes
+                self._frames_out += data.shape[0]
+                carried = self._pushed_out.by_source
+                if carried and chunk.source in carried:
+                    gaps = carried[chunk.source]
+                    del carried[chunk.source]
+        return chunk if chunk is None or not gaps else with_gaps_before(chunk, gaps)
 
     def hold(self) -> AudioChunk | None:
         """Like :meth:`take`, but the chunk's frames stay pending until :meth:`release`."""
         with self._left:
-            self._held = chunk = self._oldest()
+            if not self._chunks:
+                return None
+            chunk = self._chunks.popleft()
+            self._bytes_out += chunk.data.nbytes
+            self._held = chunk = self._pushed_out.give_to(chunk)
         return chunk
-
-    def _oldest(self) -> AudioChunk | None:
-        """Take out the oldest chunk, if there is one; the lock is held."""
-        if not self._chunks:
-            return None
-        chunk = self._chunks.popleft()
-        self._bytes_out += chunk.data.nbytes
-        return self._pushed_out.give_to(chunk)
 
     def release(self) -> bool:
         """Count the held chunk out; False if there is none, or it was dropped meanwhile."""

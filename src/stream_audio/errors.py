@@ -38,6 +38,13 @@ class StreamAudioError(Exception):
         return text
 
 
+def in_words(error: BaseException) -> str:
+    """Return what an error says; of one that is not this library's own, its type as well."""
+    if isinstance(error, StreamAudioError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else repr(error)
+
+
 class ConfigError(StreamAudioError, ValueError):
     """A setting has a value that cannot work; raised where it was given."""
 
@@ -48,6 +55,11 @@ class ConfigTypeError(StreamAudioError, TypeError):
 
 class SessionStateError(StreamAudioError, RuntimeError):
     """The session or sink is not in a state that allows the call: stopped, or in use elsewhere."""
+
+
+def session_ended() -> SessionStateError:
+    """Make the error of what comes too late."""
+    return SessionStateError("the session has ended", hint="Start a new one")
 
 
 class ForkedProcessError(StreamAudioError, RuntimeError):

@@ -8,6 +8,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -15,10 +16,10 @@ from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_loading_process
 from stream_audio.backlog import Backlog
 from stream_audio.chunk import AudioChunk
-from stream_audio.engine.delivery import OnFailure
+from stream_audio.engine.delivery import Delivery, OnFailure
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
-from stream_audio.errors import ConfigError, SessionStateError, StreamAudioError
+from stream_audio.errors import ConfigError, StreamAudioError, session_ended
 from stream_audio.event_loop import in_thread
 from stream_audio.format import AudioFormat, FormatPreset
 from stream_audio.history import History
@@ -211,7 +212,7 @@ class Session:
         router = self._router
         with self._adding:
             if router.done.is_set():
-                raise _ended()
+                raise session_ended()
             spec = sink_spec(
                 sink,
                 sources=sources,
@@ -225,16 +226,18 @@ class Session:
             if real_number("replay", replay, 0, 3600) > 0:
                 for source in spec.sources or router.inlets:
                     self._history(source, replay)
-            added = False
+            delivery, added = None, False
             try:
                 delivery = router.open_sink(spec)
                 delivery.start()
-                added = router.do(lambda: router.connect(delivery, replay))
+                added = router.do(partial(_connect, router, delivery, replay))
             finally:
-                if not added:
+                if not added and delivery is not None:
+                    router.take_back(delivery)
+                elif not added:
                     router.discard_sink(spec.name)
         if not added:
-            raise _ended()
+            raise session_ended()
         return SinkHandle(router, delivery)
 
     def last(self, seconds: float, source: str | None = None) -> AudioChunk | None:
@@ -315,7 +318,7 @@ class Session:
 
     def _chosen(self, sources: str | Iterable[str] | None) -> tuple[str, ...]:
         if self._router.done.is_set():
-            raise _ended()
+            raise session_ended()
         chosen = tuple(self._router.inlets) if sources is None else source_ids(sources)
         for source in chosen:
             if source not in self._router.inlets:
@@ -359,10 +362,6 @@ class Session:
         return f"<Session {state}: {', '.join(router.inlets)} → {', '.join(router.deliveries)}>"
 
 
-def _ended() -> SessionStateError:
-    return SessionStateError("the session has ended", hint="Start a new one")
-
-
 def _no_such_source(source: str, ids: Iterable[str]) -> ConfigError:
     return ConfigError(f"there is no source {source!r}", hint=f"There are: {', '.join(ids)}")
 
@@ -390,3 +389,11 @@ def _stop_all() -> None:
     until = time.monotonic() + EXIT_TIMEOUT
     for router in routers:
         router.done.wait(max(0.0, until - time.monotonic()))
+
+
+def _connect(router: Router, delivery: Delivery, replay: float) -> None:
+    try:
+        router.connect(delivery, replay)
+    except BaseException:
+        router.discard_sink(delivery.name)  # nobody may be waiting for this
+        raise

@@ -1,5 +1,6 @@
 """The consumer of a lone channel runs the router's turns while it waits, and nobody suffers."""
 
+import asyncio
 import itertools
 import math
 import signal
@@ -150,8 +151,10 @@ def waiting_consumer(channel):
     """Start a thread that waits for a chunk that is far off, and let it begin."""
     got = []
     thread = threading.Thread(target=lambda: got.append(channel.get()), daemon=True)
+    while not channel._baton._may_be_lent:  # the router has not begun
+        time.sleep(0)
     thread.start()
-    while channel._baton is None or not channel._baton._consumer_runs:
+    while not channel._baton._consumer_runs:
         assert thread.is_alive()
     return thread, got
 
@@ -458,3 +461,29 @@ def test_other_threads_are_not_interrupted():
     thread.join(GIVE_UP)
     signal.signal(signal.SIGTERM, before)
     assert found == [(True, False)]
+
+
+def test_a_consumer_that_goes_on_with_wait_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("stream_audio.engine.baton.AWAY", 2 * GIVE_UP)
+    channel = Watched()
+    with builder_of(channel).start() as session:
+        for _ in range(3):
+            assert channel.get(GIVE_UP)
+            while channel.get(GIVE_UP) and channel.unread:
+                pass
+            assert channel.wait(GIVE_UP)
+        session.stop()
+
+
+def test_a_consumer_that_goes_on_with_an_event_loop_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("stream_audio.engine.baton.AWAY", 2 * GIVE_UP)
+    channel = Watched()
+
+    async def one():
+        return await asyncio.wait_for(channel.aget(), GIVE_UP)
+
+    with builder_of(channel).start() as session:
+        for _ in range(3):
+            assert channel.get(GIVE_UP)
+            assert asyncio.run(one())
+        session.stop()

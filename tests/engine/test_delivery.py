@@ -356,7 +356,7 @@ def test_a_sink_that_raises_always_is_given_up_after_its_tries(retries):
     assert sink.tries == [0] * (retries + 1)
     assert sink.stops == 1
     assert setup.delivery.detached
-    assert (report.delivered, report.dropped, report.error) == (0, 30, "broken")
+    assert (report.delivered, report.dropped, report.error) == (0, 30, "OSError: broken")
     assert {gap.cause for gap in report.gaps} == {GapCause.SINK_FAILED}
     (failed,) = failures(setup)
     assert (failed.sink, failed.error, failed.detached) == ("sink", error, True)
@@ -382,7 +382,7 @@ def test_to_skip_is_to_drop_one_chunk_and_go_on():
     setup = Setup(sink, on_failure="skip", retries=2)
     report = setup.run(chunk(0), chunk(10), chunk(20))
     assert sink.tries == [0, 10, 10, 10, 20]
-    assert (report.delivered, report.dropped, report.error) == (20, 10, "no tens")
+    assert (report.delivered, report.dropped, report.error) == (20, 10, "OSError: no tens")
     assert report.gaps == (lost(10, 10, GapCause.SINK_FAILED),)
     (failed,) = failures(setup)
     assert not failed.detached
@@ -467,7 +467,7 @@ def test_a_sink_that_cannot_stop_is_reported():
         setup = Setup(sink)
         report = setup.run(chunk(0))
         assert sink.stops == 1
-        assert (report.delivered, report.error) == (10, "cannot close")
+        assert (report.delivered, report.error) == (10, "OSError: cannot close")
         assert len(failures(setup)) == 1
         assert balanced(setup)
 
@@ -669,7 +669,7 @@ def test_a_direct_sink_that_raises_is_given_up_at_once():
     report = setup.stop()
     assert (sink.tries, sink.stops) == ([0], 1)
     assert report.gaps == (lost(0, 10, GapCause.SINK_FAILED),)
-    assert report.error == "full"
+    assert report.error == "OSError: full"
     assert balanced(setup)
 
 

@@ -62,8 +62,8 @@ class Baton:
 
     def take(self) -> None:
         """Wait until no consumer runs turns, or will soon again; raises what one has raised."""
-        while self._may_be_lent and not self._recalled and self._consumer_is_here():
-            self._back.wait(AWAY)
+        while self._may_be_lent and not self._recalled and (left := self._consumer_stays()) > 0:
+            self._back.wait(left)
         self._turns.acquire()
         self._consumer_left = -math.inf  # it has to ask for it again
         # What it was recalled for is looked at next; what comes up from now on recalls it again.
@@ -76,8 +76,9 @@ class Baton:
         """Let a consumer have it that asks for it."""
         self._turns.release()
 
-    def _consumer_is_here(self) -> bool:
-        return self._consumer_runs or time.monotonic() < self._consumer_left + AWAY
+    def _consumer_stays(self) -> float:
+        """Return for how many seconds there is no need to look whether the consumer is here."""
+        return AWAY if self._consumer_runs else self._consumer_left + AWAY - time.monotonic()
 
     # ---- any thread ----
 
@@ -107,11 +108,17 @@ class Baton:
         with interrupt:
             return self._run_turns(ready, until, interrupt)
 
+    def stay_away(self) -> None:
+        """Say that the consumer, which has run turns, will wait in another way."""
+        if self._consumer_left != -math.inf and not self._consumer_runs:
+            self._consumer_left = -math.inf
+            self._back.set()
+
     def _run_turns(
         self, ready: Callable[[], object], until: float, interrupt: HeldBackInterrupt
     ) -> bool:
-        self._consumer_runs = True
         try:
+            self._consumer_runs = True
             if not self._get(until):
                 return False
             try:

@@ -6,7 +6,8 @@ import threading
 
 from stream_audio.errors import SessionStateError
 
-_in_use: set[int] = set()
+# By their identity, and held on to: that of an object that is gone is used again.
+_in_use: dict[int, object] = {}
 _lock = threading.Lock()
 
 
@@ -17,7 +18,7 @@ class Claims:
         self._own: set[int] = set()
 
     def take(self, sink: object) -> None:
-        """Claim a sink, which the session must then hold on to."""
+        """Claim a sink."""
         with _lock:
             if id(sink) in self._own:
                 raise SessionStateError(
@@ -28,7 +29,7 @@ class Claims:
                     f"{sink!r} is in use in another session",
                     hint="Make a sink of its own for each session",
                 )
-            _in_use.add(id(sink))
+            _in_use[id(sink)] = sink
             self._own.add(id(sink))
 
     def give_back(self, sink: object) -> None:
@@ -36,10 +37,11 @@ class Claims:
         with _lock:
             if id(sink) in self._own:
                 self._own.remove(id(sink))
-                _in_use.remove(id(sink))
+                del _in_use[id(sink)]
 
     def give_all_back(self) -> None:
         """Let go of every sink."""
         with _lock:
-            _in_use.difference_update(self._own)
+            for each in self._own:
+                del _in_use[each]
             self._own.clear()

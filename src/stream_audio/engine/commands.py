@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 
+_log = logging.getLogger("stream_audio")
+
 
 class _Command:
-    def __init__(self, action: Callable[[], object]) -> None:
+    def __init__(self, action: Callable[[], object], *, awaited: bool) -> None:
         self._action = action
+        self._awaited = awaited
         self.over = threading.Event()
         self.done = False
         self.error: BaseException | None = None
@@ -20,6 +24,8 @@ class _Command:
             self._action()
         except BaseException as error:
             self.error = error
+            if not self._awaited:
+                _log.exception("what a sink asked for within a turn failed")
         self.done = True
         self.over.set()
 
@@ -41,21 +47,21 @@ class Commands:
 
     # ---- any thread ----
 
-    def do(self, action: Callable[[], object], *, at_once: bool) -> bool:
+    def do(self, action: Callable[[], object], *, within: bool) -> bool:
         """Have ``action`` run, and wait until it has; False if none are run any more.
 
-        ``at_once``: the caller is, or is called by, the thread that would run it.
+        ``within``: the caller is in the middle of a turn, which walks the routes that the action
+        may change. It is run right after that turn, and is not waited for.
         """
-        command = _Command(action)
+        command = _Command(action, awaited=not within)
         with self._adding:
             if self._refused:
                 return False
             self._queue.append(command)
-        if at_once:
-            self.run()
-        else:
-            self._call()
-            command.over.wait()
+        self._call()
+        if within:
+            return True
+        command.over.wait()
         if command.error is not None:
             raise command.error
         return command.done

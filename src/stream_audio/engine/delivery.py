@@ -20,6 +20,7 @@ from stream_audio.chunk import AudioChunk
 from stream_audio.chunk_queue import ChunkQueue
 from stream_audio.config import StreamConfig
 from stream_audio.engine.ledger import SinkAccount
+from stream_audio.errors import StreamAudioError, in_words
 from stream_audio.events import GapDetected, SinkFailed, StreamEvent
 from stream_audio.gap import Gap, GapCause
 from stream_audio.report import SinkReport
@@ -149,7 +150,9 @@ class Delivery(abc.ABC):
     def _fail(self, error: BaseException) -> None:
         self.error = error
         self.detached = self._on_failure == "detach"
-        _log.error("sink %s failed: %s", self.name, error)
+        # Of an error that this library did not expect, its place is what one wants to know.
+        unexpected = None if isinstance(error, StreamAudioError) else error
+        _log.error("sink %s failed: %s", self.name, in_words(error), exc_info=unexpected)
         self._send(SinkFailed(self._clock.now(), self.name, error, self.detached))
 
     def _stop_sink(self) -> None:
@@ -209,7 +212,7 @@ class Delivery(abc.ABC):
             pending=self.account.pending,
             unread=getattr(self.sink, "unread", 0),
             gaps=tuple(self.account.gaps),
-            error="" if self.error is None else str(self.error) or repr(self.error),
+            error="" if self.error is None else in_words(self.error),
             clipped=self.account.clipped,
         )
 

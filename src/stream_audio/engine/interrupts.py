@@ -18,7 +18,7 @@ with contextlib.suppress(ImportError):
 _getsignal, _signal = _module.getsignal, _module.signal
 
 # Whose handlers in Python may raise, as Ctrl-C's does.
-_OTHERS = tuple(each for each in signal.Signals if each != signal.SIGINT)
+_OTHERS = tuple(sorted(signal.valid_signals() - {signal.SIGINT}))
 
 
 class HeldBackInterrupt:
@@ -49,7 +49,7 @@ class HeldBackInterrupt:
         """Whether nothing but Ctrl-C, handled as Python does by itself, interrupts this thread."""
         return not self._on_main_thread or (
             (self.may_happen or not callable(_getsignal(signal.SIGINT)))
-            and not any(callable(_getsignal(each)) for each in _OTHERS)
+            and not any(map(callable, map(_getsignal, _OTHERS)))
         )
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stream_audio._native.capture import ReaderArray
@@ -41,6 +42,7 @@ from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.spill_thread import SpillThread
 from stream_audio.engine.stall_watch import StallWatch
+from stream_audio.errors import session_ended
 from stream_audio.event_loop import LoopWaker, bells_rung_later, loop_of_caller
 from stream_audio.events import (
     GapDetected,
@@ -122,6 +124,7 @@ class Router:
         self._beginning = threading.Lock()
         self._begun = False
         self._cancelled = False
+        self._finishing = False  # nothing will be captured any more
         self._holds_interval = False
         self._stop_timeout = 10.0
         self._give_up_at = math.inf
@@ -222,8 +225,11 @@ class Router:
             self.events.send(event)
 
     def do(self, action: Callable[[], object]) -> bool:
-        """Run ``action`` on the router's thread and wait; False if the session has ended."""
-        return self._commands.do(action, at_once=self._turn_is_here)
+        """Run ``action`` on the router's thread and wait; False if the session has ended.
+
+        Within a turn, by a sink that is written to directly, it is run right after that turn.
+        """
+        return self._commands.do(action, within=self._turn_is_here)
 
     # ---- before the start ----
 
@@ -253,8 +259,25 @@ class Router:
 
         Whatever interrupts this, :meth:`discard_sink` undoes it.
         """
-        sink = blocking_form(spec.sink, self._loop)
         self._claims.take(spec.sink)
+        try:
+            delivery = self._make_delivery(spec)
+        except BaseException:
+            self._claims.give_back(spec.sink)
+            raise
+        self._opened[spec.name] = delivery
+        begin = getattr(delivery.sink, "start", None)
+        if begin is not None:
+            sources = tuple(
+                SourceInfo(name, *each.result)
+                for name, each in self._conversions[spec.name].items()
+            )
+            begin(SinkInfo(spec.name, sources, self.send, self.epoch, self.clock.now))
+        self._sinks_begun.add(spec.name)
+        return delivery
+
+    def _make_delivery(self, spec: SinkSpec) -> Delivery:
+        sink = blocking_form(spec.sink, self._loop)
         account = self.ledger.open_sink(spec.name)
         inlets = [self.inlets[name] for name in spec.sources or self.inlets]
         conversions = {
@@ -285,12 +308,7 @@ class Router:
             spill=self._spill,
         )
         delivery.patience = spec.patience
-        self._opened[spec.name] = delivery
         self._conversions[spec.name] = conversions
-        begin = getattr(sink, "start", None)
-        if begin is not None:
-            begin(SinkInfo(spec.name, sources, self.send, self.epoch, self.clock.now))
-        self._sinks_begun.add(spec.name)
         return delivery
 
     def connect(self, delivery: Delivery, replay: float = 0.0) -> None:
@@ -298,6 +316,8 @@ class Router:
 
         While it runs, on the router's thread: what is replayed and what comes then join exactly.
         """
+        if self._finishing:
+            raise session_ended()
         replayed: list[tuple[AudioChunk, Route]] = []
         conversions = self._conversions[delivery.name]
         try:
@@ -361,7 +381,8 @@ class Router:
         if not self.is_connected(delivery):
             leaving.gone.set()
             return
-        for name in self._conversions.pop(delivery.name):
+        sources = self._conversions.pop(delivery.name)
+        for name in () if self._finishing else sources:
             self._routings[name].remove(delivery)
         delivery.close(GapCause.REMOVED, drain=leaving.drain)
         self._leaving.append(leaving)
@@ -378,6 +399,18 @@ class Router:
         now = self.clock.now()
         for name in sources:
             self.inlets[name].pauses.end(now)
+
+    def take_back(self, delivery: Delivery) -> None:
+        """Undo :meth:`open_sink`, and :meth:`connect` if that has come to it; on any thread."""
+        over = not self.do(lambda: self._take_back(delivery))
+        if over and self.deliveries.get(delivery.name) is not delivery:
+            self.discard_sink(delivery.name)
+
+    def _take_back(self, delivery: Delivery) -> None:
+        if self.is_connected(delivery):
+            self._disconnect(Leaving(delivery, self.clock.now(), drain=False))
+        else:
+            self.discard_sink(delivery.name)
 
     def discard_sink(self, name: str) -> None:
         """Undo what :meth:`open_sink` did, for a sink that was never connected."""
@@ -423,6 +456,8 @@ class Router:
             self._spill.close()
             self.sleeper.close()
             self._claims.give_all_back()
+            for leaving in self._leaving:  # after a crash
+                leaving.gone.set()
             self._tell_the_end()
 
     def _tell_the_end(self) -> None:
@@ -558,11 +593,12 @@ class Router:
                 self.send(GapDetected(self.clock.now(), gap))
             self.send(SourceEnded(self.clock.now(), inlet.name))
 
-    def _see_off(self) -> None:
+    def _see_off(self, *, everyone: bool = False) -> None:
         """Finish with the sinks that were taken out, when they are done or out of time."""
         for leaving in list(self._leaving):
             delivery = leaving.delivery
-            if not delivery.done and self.clock.now() < leaving.give_up_at:
+            out_of_time = everyone or self.clock.now() >= leaving.give_up_at
+            if not delivery.done and not out_of_time:
                 continue
             delivery.wait(lambda: 0.0, self.sleeper.wait)  # drops what is left
             self._leaving.remove(leaving)
@@ -589,11 +625,12 @@ class Router:
         for inlet in self.inlets.values():
             inlet.stop()
         self._move_until(lambda: False, hold=False)
-        self._commands.refuse()
-        self._commands.run()  # the last ones
+        self._finishing = True
         # Sources that wait for their sinks lose nothing at their end either.
         all_wait = all(inlet.source.freewheel for inlet in self.inlets.values())
         self._close_deliveries(patient=all_wait and not self._stop_requested)
+        self._commands.refuse()
+        self._commands.run()  # the last ones
         for inlet in self.inlets.values():
             inlet.close()
 
@@ -604,12 +641,22 @@ class Router:
             if all(leaving.delivery is not delivery for leaving in self._leaving):
                 delivery.close()
         for delivery in self.deliveries.values():
-            # A stop that is asked for meanwhile may have less patience.
-            delivery.wait(self._patience_left, self.sleeper.wait)
-        self._see_off()
+            delivery.wait(partial(self._patience_left, delivery), self._sleep_meanwhile)
+        self._see_off(everyone=True)
 
-    def _patience_left(self) -> float:
-        return min(self._give_up_at - self.clock.now(), 3600.0)
+    def _patience_left(self, delivery: Delivery) -> float:
+        """Return for how many seconds the end waits for a sink; that may change meanwhile."""
+        if self.deliveries.get(delivery.name) is not delivery:
+            return 0.0  # it was taken out meanwhile
+        removed = [each.give_up_at for each in self._leaving if each.delivery is delivery]
+        return min(self._give_up_at, *removed, self.clock.now() + 3600.0) - self.clock.now()
+
+    def _sleep_meanwhile(self, seconds: float) -> None:
+        """Sleep for a while, in which sinks may still be taken out."""
+        now = self.clock.now()
+        self.sleeper.wait(min([seconds, *(each.give_up_at - now for each in self._leaving)]))
+        self._commands.run()
+        self._see_off()
 
     def _finish_after_crash(self) -> None:
         steps: list[Callable[[], object]] = [inlet.stop for inlet in self.inlets.values()]

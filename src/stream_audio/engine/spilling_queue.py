@@ -65,7 +65,7 @@ class SpillingQueue(ChunkQueue):
         # What was lost before the front, and between the front and what comes after it.
         self._before_front = CarriedGaps()
         self._after_front = CarriedGaps()
-        self._untold: list[Gap] = []  # to the putting side
+        self._untold: deque[Gap] = deque()  # to the putting side
         self._discarded: list[Place] = []
 
     @property
@@ -80,6 +80,12 @@ class SpillingQueue(ChunkQueue):
     def most_memory_bytes(self) -> int:  # noqa: D102
         return 2 * (self.limit + self._batch_bytes)
 
+    @property
+    def has_any(self) -> bool:  # noqa: D102
+        # One after the other, as chunks move: none is passed over.
+        in_memory = self._chunks or self._writing
+        return bool(in_memory or self._on_disk or self._reading or self._front or self._writing)
+
     # ---- the putting side ----
 
     def put(self, chunk: AudioChunk) -> tuple[Gap, ...]:  # noqa: D102 - see ChunkQueue
@@ -92,15 +98,20 @@ class SpillingQueue(ChunkQueue):
         return self.dropped() if self._untold else ()
 
     def dropped(self) -> tuple[Gap, ...]:  # noqa: D102
-        with self._left:
-            gaps, self._untold = tuple(self._untold), []
-        return gaps
+        gaps = []
+        while self._untold:
+            gaps.append(self._untold.popleft())
+        return tuple(gaps)
 
     def _trim(self, bound: int) -> None:
         """Drop the oldest in memory until no more than so many bytes are there."""
-        with self._left:
+        if not self._left.acquire(blocking=False):
+            return  # see _make_room
+        try:
             while self._chunks and self.memory_bytes > bound:
                 self._untold.append(self._push_out())
+        finally:
+            self._left.release()
 
     def _ask_if_needed(self) -> None:
         spill = self.memory_bytes > self.limit and not self._failed
@@ -111,8 +122,12 @@ class SpillingQueue(ChunkQueue):
     # ---- the taking side ----
 
     def take(self) -> AudioChunk | None:  # noqa: D102
-        chunk = self.hold()
-        return chunk if self.release() else None
+        released = False
+        try:
+            chunk = self.hold()
+        finally:  # an interrupted consumer has lost it, but the sums are right
+            released = self.release()
+        return chunk if released else None
 
     def hold(self) -> AudioChunk | None:  # noqa: D102
         while True:

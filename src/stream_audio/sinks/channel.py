@@ -134,6 +134,10 @@ class ChannelSink:
         self._wake()
         return dropped
 
+    def discard(self) -> None:
+        """Be as if never started; called by a session that could not start after all."""
+        self._process = None
+
     def stop(self) -> tuple[Gap, ...]:
         """End the iteration once all chunks are read; called by the session."""
         self._closed = True
@@ -191,8 +195,13 @@ class ChannelSink:
         left = until - time.monotonic()
         return left > 0 and self._arrived.wait(left)
 
+    def _leave_turns_to_router(self) -> None:
+        baton = self._baton
+        if baton is not None:
+            baton.stay_away()
+
     def _has_news(self) -> bool:
-        return self._closed or self._queue.frames > 0
+        return self._closed or self._queue.has_any
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until :meth:`get` would not have to; takes nothing. False: not in time.
@@ -210,6 +219,7 @@ class ChannelSink:
             real_number("timeout", timeout, 0, 1e9)
         while not self._closed and (self._putting or not self._queue.frames):
             self._check_that_more_can_come()
+            self._leave_turns_to_router()
             if not self._arrived.wait(timeout):
                 return False
         self._arrived.set()  # it was not for us alone
@@ -297,6 +307,7 @@ class ChannelSink:
                 if chunk is not None or closed:
                     break
                 self._check_that_more_can_come()
+                self._leave_turns_to_router()
                 await future
             finally:
                 waiter.disarm()

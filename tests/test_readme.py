@@ -80,8 +80,8 @@ def test_the_first_block_is_eight_lines_and_does_what_is_said(microphone, capsys
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["0", "-12.0", "dBFS"]
     assert len([line for line in lines if line.endswith("dBFS")]) == 50
-    assert lines[-1] == "every frame is accounted for"
-    assert "`every frame is accounted for`" in README
+    assert lines[-1] == "every frame is accounted for, and none is missing"
+    assert "`every frame is accounted for, and none is missing`" in README
     assert soundfile.info(microphone / "mic.wav").frames == 5 * 48_000
 
 

@@ -9,7 +9,6 @@
 (1.0, True)
 """
 
-import logging as _logging
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -17,9 +16,6 @@ if _TYPE_CHECKING:
     from stream_audio._face import *  # noqa: F403 - the names, for type checkers
 
 __version__ = "0.1.0"
-
-# Quiet unless the program sets logging up: without it, warnings would go to stderr.
-_logging.getLogger("stream_audio").addHandler(_logging.NullHandler())
 
 if not _TYPE_CHECKING:  # a checker would take any name for granted
 

@@ -188,6 +188,21 @@ class StreamAudioBuilder:
             start.undo()
             raise
 
+    def __enter__(self) -> Session:
+        """Start."""
+        self._entered = self.start()
+        return self._entered
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        session, self._entered = self._entered, None
+        if session is not None:
+            session.__exit__(exception_type, exception, traceback)
+
     async def __aenter__(self) -> Session:
         """Start, without holding the event loop up; a task that is cancelled undoes the start."""
         self._entered = await in_thread(self.start, undo=Session.stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -41,6 +42,7 @@ def open(
     sinks: Iterable[Any] = (),
     format: AudioFormat | FormatPreset | None = None,
     on_event: Callable[[StreamEvent], object] | None = None,
+    config: StreamConfig | None = None,
 ) -> Session:
     """Start a session with one source.
 
@@ -54,6 +56,8 @@ def open(
         What the sinks get; ``None``: ``FormatPreset.TRANSCRIPTION``, 16 kHz mono.
     on_event : callable, optional
         Gets each event.
+    config : StreamConfig, optional
+        Settings of the session.
 
     Returns
     -------
@@ -67,6 +71,8 @@ def open(
         builder.add_sink(sink)
     if on_event is not None:
         builder.on_event(on_event)
+    if config is not None:
+        builder.config(config)
     return builder.start()
 
 
@@ -107,9 +113,9 @@ def record(
     Parameters
     ----------
     path : str or os.PathLike, optional
-        A ``.wav`` file. Without one, the samples are returned.
+        A file; its ending decides the format. Without one, the samples are returned.
     seconds : float
-        How long. Ctrl-C ends it early; the file then holds what was recorded.
+        How long. Ctrl-C ends it early; a file then holds what was recorded.
     source : Source, optional
         ``None``: the default input device.
     format : AudioFormat or FormatPreset, optional
@@ -122,7 +128,16 @@ def record(
     Returns
     -------
     SessionReport or ndarray, shape (frames, channels)
-        The report if there is a path, else the samples, with silence where frames were lost.
+        The report if there is a path, else the samples. Frames that were lost are silence, but
+        for those at the end; a device that dies ends the recording early, which the log tells and
+        ``report.complete``.
+
+    Raises
+    ------
+    FileSinkError
+        The file cannot be created, or could not be written to the end; what is in it is valid.
+    DeviceError
+        The device cannot be found or opened.
 
     Examples
     --------
@@ -134,8 +149,8 @@ def record(
     if seconds is None:
         raise ConfigError("record needs seconds", hint="For example record('a.wav', seconds=5)")
     builder = _builder(source, format or FormatPreset.NATIVE).duration(seconds)
-    if config is not None:
-        builder.config(config)
+    config = config or StreamConfig()
+    builder.config(replace(config, raise_on_sink_failure=True))
     if path is not None:
         with builder.add_sink(FileSink(path, overwrite=overwrite)).start() as session:
             session.wait()
@@ -162,7 +177,7 @@ def listen(
     channels: int | None = None,
     config: StreamConfig | None = None,
 ) -> Iterator[AudioChunk]:
-    """Yield chunks until the loop is left or the source ends.
+    """Yield chunks until the loop is left or the source ends; if it dies, the log says so.
 
     Parameters
     ----------

@@ -134,7 +134,7 @@ class SinkReport:
     gaps : tuple of Gap
         Every loss that is this sink's own, in order.
     error : str
-        What it raised last, if it was given up.
+        What it raised last, if it was given up or a chunk was left out; else empty.
     clipped : int
         Samples that were beyond full scale and had to be cut when they became integers.
     """
@@ -172,13 +172,22 @@ class SessionReport:
 
     @property
     def balanced(self) -> bool:
-        """Whether every frame is accounted for."""
+        """Whether every frame is accounted for: delivered, or counted as missing."""
         return not self.problems
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing: no frame lost or dropped, no source or sink failed."""
+        return not (
+            any(source.lost or source.error for source in self.sources.values())
+            or any(sink.dropped or sink.error for sink in self.sinks.values())
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
         return {
             "balanced": self.balanced,
+            "complete": self.complete,
             "running": self.running,
             "problems": list(self.problems),
             "sources": {name: asdict(source) for name, source in self.sources.items()},
@@ -211,12 +220,14 @@ class SessionReport:
                 + (f", {sink.clipped} samples clipped" if sink.clipped else "")
             )
             if sink.error:
-                lines.append(f"  given up: {sink.error}")
+                lines.append(f"  failed: {sink.error}")
         if self.problems:
             lines.append("THE REPORT DOES NOT BALANCE (please report this as a bug):")
             lines += [f"  {problem}" for problem in self.problems]
+        elif self.complete:
+            lines.append("every frame is accounted for, and none is missing")
         else:
-            lines.append("every frame is accounted for")
+            lines.append("every frame is accounted for; what is missing stands above")
         return "\n".join(lines)
 
 

@@ -1,7 +1,8 @@
 """The commands.
 
 Exit codes: 0 all went well (also when Ctrl-C or SIGTERM ended the recording); 1 it failed; 2 the
-command was used wrongly; 3 the recording is there, but frames are missing from it.
+command was used wrongly, or with a value that cannot work; 3 the recording is there, but frames
+are missing from it.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ import stream_audio.latency
 from stream_audio import (
     AudioFormat,
     AudioSource,
+    ConfigError,
+    ConfigTypeError,
     DeviceNotFoundError,
     DigitalSilence,
+    FileClosed,
     FileSink,
     Session,
     SinkFailed,
@@ -40,7 +44,16 @@ from stream_audio.report import SessionReport
 from stream_audio.sources.base import Source
 
 FAILED = 1
+USED_WRONGLY = 2
 FRAMES_MISSING = 3
+
+IN_OPTIONS = {
+    "Pass overwrite=True to replace it, or unique=True for another name": "Pass --overwrite to "
+    "replace it",
+    "use AudioSource.virtual()": "pass --fallback-virtual",
+    "Name another file with output=": "Name another file with --output",
+}
+"""Parts of hints that speak of arguments in Python, in terms of the command line."""
 
 REFRESH = 0.05
 """Seconds between two looks at the meter."""
@@ -69,8 +82,12 @@ def _errors_as_messages() -> Iterator[None]:
     try:
         yield
     except StreamAudioError as error:
-        _err.print("[bold red]error:[/]", escape(str(error)), highlight=False, soft_wrap=True)
-        raise typer.Exit(FAILED) from None
+        text = str(error)
+        for words, instead in IN_OPTIONS.items():
+            text = text.replace(words, instead)
+        _err.print("[bold red]error:[/]", escape(text), highlight=False, soft_wrap=True)
+        wrong = isinstance(error, (ConfigError, ConfigTypeError))
+        raise typer.Exit(USED_WRONGLY if wrong else FAILED) from None
 
 
 @app.command()
@@ -132,12 +149,13 @@ def record(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     fallback_virtual: Annotated[
         bool,
-        typer.Option(help="Without an input device, record a tone from the virtual device."),
+        typer.Option(help="Without a default input, record a tone from the virtual device."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Record to a file, and report where every frame went."""
     meter = LevelMeter()
+    files: list[FileClosed] = []
     with _errors_as_messages(), _stopping_on_signals() as told_to_stop:
         source = _source(device, fallback_virtual=fallback_virtual)
         builder = (
@@ -145,7 +163,7 @@ def record(
             .add_source("input", source)
             .format(AudioFormat(rate, channels))
             .add_sink(FileSink(out, subtype=subtype, overwrite=overwrite))
-            .on_event(partial(_react, told_to_stop))
+            .on_event(partial(_react, told_to_stop, files))
         )
         if _err.is_terminal:  # else nobody would see it, and the file alone lets audio gather
             builder.add_sink(meter, name="meter")
@@ -155,15 +173,15 @@ def record(
             _watch(session, meter, duration, told_to_stop)
     report = session.report()
     if as_json:
-        print(json.dumps({"path": str(out.resolve()), **report.to_dict()}))
+        made = [{"path": str(file.path.resolve()), "frames": file.frames} for file in files]
+        print(json.dumps({"path": str(out.resolve()), "files": made, **report.to_dict()}))
     else:
-        _print_report(out, report, AudioFormat(rate, channels))
+        paths = [file.path for file in files] or [out]
+        _print_report(paths, report, AudioFormat(rate, channels))
     failed = any(sink.error for sink in report.sinks.values())
     if failed or not report.balanced:
         raise typer.Exit(FAILED)
-    missing = any(source.lost or source.error for source in report.sources.values())
-    missing |= any(sink.dropped for sink in report.sinks.values())
-    if missing:
+    if not report.complete:
         raise typer.Exit(FRAMES_MISSING)
 
 
@@ -209,8 +227,10 @@ def repair(
         _out.print(str(report), highlight=False, soft_wrap=True, markup=False)
 
 
-def _react(told_to_stop: threading.Event, event: StreamEvent) -> None:
+def _react(told_to_stop: threading.Event, files: list[FileClosed], event: StreamEvent) -> None:
     """Tell what a user can mend while the recording runs, and end it if nothing is left of it."""
+    if isinstance(event, FileClosed):
+        files.append(event)
     if isinstance(event, SinkFailed) and event.detached:
         told_to_stop.set()  # the report says why
     if isinstance(event, DigitalSilence):
@@ -264,18 +284,19 @@ def _watch(
             progress.update(task, completed=meter.seconds)
 
 
-def _print_report(out: Path, report: SessionReport, wanted: AudioFormat) -> None:
+def _print_report(paths: list[Path], report: SessionReport, wanted: AudioFormat) -> None:
     source = report.sources["input"]
     sink = next(iter(report.sinks.values()))
     rate = wanted.sample_rate or source.sample_rate
     dropped = round(sink.dropped * source.sample_rate / rate)
     rows = {
         "captured": f"{source.captured} frames",
-        "delivered": f"{sink.delivered} frames",
+        "delivered": f"{sink.delivered} frames"
+        + (f" at {rate} Hz" if rate != source.sample_rate else ""),
         "lost": f"{source.lost + dropped} frames",
         "length": f"{source.position / source.sample_rate:.3f} s at {rate} Hz, "
         f"{wanted.channels or source.channels} channels",
-        "path": str(out.resolve()),
+        "path": ", ".join(str(path.resolve()) for path in paths),
     }
     for label, value in rows.items():
         _out.print(f"{label:>10}  {value}", highlight=False, soft_wrap=True, markup=False)

@@ -1,6 +1,7 @@
 """A session on virtual time: every frame is where it should be, whatever happens."""
 
 import queue
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import stream_audio
 from stream_audio import (
     AudioChunk,
     AudioSource,
@@ -15,6 +17,7 @@ from stream_audio import (
     CallbackSink,
     ChannelSink,
     FileSink,
+    FileSinkError,
     FormatPreset,
     GapCause,
     GapDetected,
@@ -30,8 +33,10 @@ from stream_audio import (
     record,
 )
 from stream_audio.testing import Fault, VirtualClock
+from support.mounts import tmpfs
 
 RATE = 48_000
+TONE = AudioSource.virtual("sine", frames=4800, pace="freewheel")
 
 
 def native_builder() -> StreamAudioBuilder:
@@ -317,3 +322,78 @@ def test_time_follows_the_device_and_not_the_jitter() -> None:
     late = np.array([c.time - start - c.frame / (RATE * (1 + 100e-6)) for c in chunks])
     assert np.all(np.diff([chunk.time for chunk in chunks]) > 0)
     assert np.abs(late[len(late) // 2 :]).max() < 0.0005
+
+
+def test_a_builder_is_a_context_of_its_own() -> None:
+    channel = ChannelSink()
+    with native_builder().add_source("mic", TONE).add_sink(channel) as session:
+        frames = sum(chunk.frames for chunk in channel)
+    assert frames == 4800
+    assert not session.running
+    builder = native_builder().add_source("mic", TONE).add_sink(ChannelSink())
+    with pytest.raises(RuntimeError, match="in the block"), builder as session:
+        raise RuntimeError("in the block")
+    assert not session.running
+
+
+def test_a_session_in_one_call_takes_settings() -> None:
+    heard: list[AudioChunk] = []
+    sinks = [CallbackSink(heard.append)]
+    with stream_audio.open(TONE, sinks=sinks, config=StreamConfig(chunk_duration=0.02)) as session:
+        session.wait()
+    assert [chunk.frames for chunk in heard] == [320] * 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "failing", "complete"),
+    [(None, False, True), (Fault.lose(2400), False, False), (None, True, False)],
+    ids=["whole", "lost", "failed"],
+)
+def test_a_report_says_whether_anything_is_missing(fault, failing, complete) -> None:
+    def take(chunk: AudioChunk) -> None:
+        if failing:
+            raise ValueError("a bug of the user's")
+
+    source = AudioSource.virtual("sine", frames=9600, period=240, faults=[fault] if fault else [])
+    builder = native_builder().add_source("mic", source).add_sink(CallbackSink(take))
+    with builder.config(StreamConfig(clock=VirtualClock(), retries=0)) as session:
+        session.wait()
+    report = session.report()
+    assert report.balanced
+    assert report.complete is complete
+    assert report.to_dict()["complete"] is complete
+    assert str(report).endswith("none is missing" if complete else "stands above")
+    if failing:
+        assert "failed: ValueError: a bug of the user's" in str(report)
+
+
+def test_recording_to_a_file_that_cannot_be_written_raises(tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "disk", "size=64k") as disk:
+        with pytest.raises(FileSinkError, match="No space left on device") as caught:
+            record(disk / "a.wav", seconds=1, source=AudioSource.virtual(pace="freewheel"))
+        saved = soundfile.info(disk / "a.wav").frames
+    assert saved == caught.value.frames > 0
+
+
+BUG = """
+import stream_audio
+
+def mine(chunk):
+    raise TypeError("my bug")
+
+tone = stream_audio.AudioSource.virtual("sine", frames=4800, pace="freewheel")
+{setup}
+with stream_audio.open(tone, sinks=[stream_audio.CallbackSink(mine)]) as session:
+    session.wait()
+"""
+QUIET = "import logging; logging.getLogger('stream_audio').addHandler(logging.NullHandler())"
+
+
+@pytest.mark.parametrize(("setup", "seen"), [("", True), (QUIET, False)], ids=["plain", "quiet"])
+def test_a_bug_in_a_callback_is_seen_with_its_place_unless_the_log_is_turned_off(
+    setup: str, seen: bool
+) -> None:
+    program = [sys.executable, "-c", BUG.format(setup=setup)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=True)
+    assert ("TypeError: my bug" in done.stderr) is seen
+    assert ("in mine" in done.stderr) is seen

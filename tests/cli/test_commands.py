@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 import stream_audio
+from stream_audio.cli.commands import IN_OPTIONS
+from stream_audio.devices.list import no_input_device
 from support.mounts import tmpfs
 
 GIVE_UP = 60.0
@@ -136,10 +139,47 @@ WRONG_VALUES = [
 @pytest.mark.parametrize(("arguments", "words"), WRONG_VALUES, ids=str)
 def test_values_that_cannot_work(arguments, words, tmp_path):
     result = record(tmp_path / "a.wav", *arguments)
-    assert result.returncode in (1, 2)
+    assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hints_are_for_the_command_line(tmp_path):
+    """Each hint that speaks of an argument in Python is told as an option."""
+    path = tmp_path / "a.wav"
+    path.touch()
+    cut_off(tmp_path / "cut.wav")
+    existing, no_device, output = IN_OPTIONS.items()
+    for result, (words, instead) in (
+        (record(path, "-d", 1), existing),
+        (run("repair", tmp_path / "cut.wav", "-o", path), output),
+    ):
+        assert result.returncode == 1
+        assert instead in result.stderr
+        assert words not in result.stderr
+    assert no_device[0] in str(no_input_device())
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, 100_001))
+from stream_audio.cli import main
+sys.argv[0] = "stream-audio"
+main()
+"""
+
+
+def test_every_file_of_a_recording_is_told(tmp_path):
+    """Where the system takes no longer files, as FAT does at 4 GiB, it goes on in another one."""
+    command = [sys.executable, "-c", LIMITED]
+    result = record(tmp_path / "a.wav", "-d", 1, "--json", command=command)
+    assert result.returncode == 0, result.stderr
+    files = json.loads(result.stdout)["files"]
+    assert [Path(file["path"]).name for file in files] == ["a.wav", "a-0002.wav"]
+    assert sum(file["frames"] for file in files) == 48_000
+    for file in files:
+        assert soundfile.info(file["path"]).frames == file["frames"]
 
 
 def test_a_full_disk_is_a_failure(tmp_path):

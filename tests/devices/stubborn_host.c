@@ -46,9 +46,9 @@ static PaError end(void) {
     return paNoError;
 }
 
-PaError Pa_OpenStream(PaStream **stream, const PaStreamParameters *in, const PaStreamParameters *out,
-                      double rate, unsigned long frames, PaStreamFlags flags,
-                      PaStreamCallback *callback, void *user_data) {
+PaError Pa_OpenStream(PaStream **stream, const PaStreamParameters *in,
+                      const PaStreamParameters *out, double rate, unsigned long frames,
+                      PaStreamFlags flags, PaStreamCallback *callback, void *user_data) {
     (void)in, (void)out, (void)rate, (void)frames, (void)flags;
     the_stream.callback = callback;
     the_stream.user_data = user_data;

@@ -1,6 +1,7 @@
 """Sinks that come and go, and pauses, while a session runs: nobody else loses a frame."""
 
 import itertools
+import queue
 import threading
 
 import numpy as np
@@ -427,17 +428,29 @@ def test_ctrl_c_while_a_sink_is_added_leaves_nothing_of_it(running, monkeypatch,
     router = running.session._router
     do = router.do
 
-    def interrupted(action):
+    def interrupted(action, undo):
         monkeypatch.setattr(router, "do", do)
         if connected:
             do(action)
         raise KeyboardInterrupt
 
+    stopped = threading.Event()
+
+    class Stopped:
+        def write(self, chunk):
+            raise AssertionError
+
+        def stop(self):
+            assert not stopped.is_set()
+            stopped.set()
+
     monkeypatch.setattr(router, "do", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        running.session.add_sink(CallbackSink(print), sources="mic", name="it")
+        running.session.add_sink(Stopped(), sources="mic", name="it")
+    assert stopped.wait(GIVE_UP)
     running.clock.advance(SECOND)
     assert list(router.deliveries) == ["first"]
+    assert router.first_failure is None
     running.session.add_sink(CallbackSink(lambda chunk: None), sources="mic", name="again")
 
 
@@ -469,3 +482,47 @@ def test_a_stuck_sink_may_be_removed_while_the_session_waits_for_it(drain):
     assert session.wait(GIVE_UP)
     assert session.report().balanced
     let_go.set()
+
+
+def test_a_sink_may_add_another_one_while_a_thread_does():
+    """Neither waits for the other, however slowly the thread's sink starts."""
+    starting, added = threading.Event(), threading.Event()
+
+    class SlowToStart:
+        def start(self, info):
+            starting.set()
+            assert added.wait(GIVE_UP)
+
+        def write(self, chunk):
+            pass
+
+    def add_another():
+        assert starting.wait(GIVE_UP)
+        session.add_sink(CallbackSink(lambda chunk: None), name="another")
+        added.set()
+
+    builder = StreamAudio.builder().add_source("mic", AudioSource.virtual("silence"))
+    builder.config(StreamConfig(chunk_duration=0.01))
+    with builder.add_sink(WrittenDirectly(add_another)).start() as session:
+        session.add_sink(SlowToStart(), name="slow")
+    assert set(session.report().sinks) == {"WrittenDirectly", "another", "slow"}
+
+
+@pytest.mark.parametrize("target", [False, True])
+def test_a_channel_that_is_removed_while_the_session_ends_ends_once(target):
+    held, ended = threading.Event(), threading.Event()
+    source = AudioSource.virtual("counter", pace="freewheel", frames=20 * RATE)
+    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
+    builder.on_event(lambda event: isinstance(event, SourceEnded) and ended.set())
+    first = CallbackSink(lambda chunk: held.wait(GIVE_UP))
+    session = builder.add_sink(first, backlog=Backlog("0.1 s")).start()
+    chunks = queue.Queue()
+    channel = ChannelSink(chunks) if target else ChannelSink()
+    handle = session.add_sink(channel)
+    held.set()
+    assert ended.wait(GIVE_UP)
+    report = handle.remove()
+    assert session.wait(GIVE_UP)
+    taken = list(iter(chunks.get_nowait, None)) if target else list(channel)
+    assert sum(chunk.frames for chunk in taken) == report.delivered
+    assert chunks.empty()

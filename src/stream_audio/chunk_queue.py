@@ -161,10 +161,11 @@ class ChunkQueue:
     def release(self) -> bool:
         """Count the held chunk out; False if there is none, or it was dropped meanwhile."""
         with self._left:
-            held, self._held = self._held, None
+            held = self._held
             if held is None:
                 return False
-            self._frames_out += held.frames
+            self._held = None
+            self._frames_out += held.data.shape[0]  # no call: see take
             return True
 
     # ---- any thread ----

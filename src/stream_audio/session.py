@@ -16,7 +16,7 @@ from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_loading_process
 from stream_audio.backlog import Backlog
 from stream_audio.chunk import AudioChunk
-from stream_audio.engine.delivery import Delivery, OnFailure
+from stream_audio.engine.delivery import OnFailure
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, StreamAudioError, session_ended
@@ -226,16 +226,19 @@ class Session:
             if real_number("replay", replay, 0, 3600) > 0:
                 for source in spec.sources or router.inlets:
                     self._history(source, replay)
-            delivery, added = None, False
-            try:
-                delivery = router.open_sink(spec)
-                delivery.start()
-                added = router.do(partial(_connect, router, delivery, replay))
-            finally:
-                if not added and delivery is not None:
-                    router.take_back(delivery)
-                elif not added:
-                    router.discard_sink(spec.name)
+            delivery = router.claim_sink(spec)
+        # Without the lock: a sink's start may take its time, and the router may be adding another.
+        added = False
+        try:
+            router.begin_sink(delivery)
+            delivery.start()
+            added = router.do(
+                partial(router.connect, delivery, replay),
+                undo=partial(router.discard_sink, spec.name, wait=False),
+            )
+        finally:
+            if not added:
+                router.take_back(delivery)
         if not added:
             raise session_ended()
         return SinkHandle(router, delivery)
@@ -389,11 +392,3 @@ def _stop_all() -> None:
     until = time.monotonic() + EXIT_TIMEOUT
     for router in routers:
         router.done.wait(max(0.0, until - time.monotonic()))
-
-
-def _connect(router: Router, delivery: Delivery, replay: float) -> None:
-    try:
-        router.connect(delivery, replay)
-    except BaseException:
-        router.discard_sink(delivery.name)  # nobody may be waiting for this
-        raise

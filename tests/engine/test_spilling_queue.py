@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from stream_audio import AudioChunk, Gap, GapCause
-from stream_audio.engine.spill_file import SEGMENTS, SpillFile, TemporaryStorage, batch_of, encode
+from stream_audio.engine.spill_file import (
+    SEGMENTS,
+    Place,
+    SpillFile,
+    TemporaryStorage,
+    batch_of,
+    encode,
+)
 from stream_audio.engine.spilling_queue import SpillingQueue
 
 RATE = 48_000
@@ -184,6 +191,25 @@ def test_what_is_dropped_while_it_is_read_back_is_gone(setup, monkeypatch):
     assert sum(gap.frames for gap in dropped) == 60
     assert {gap.cause for gap in dropped} == {GapCause.STOP_TIMEOUT}
     assert (setup.queue.frames, setup.queue.bytes) == (0, 0)
+
+
+def test_a_read_that_ctrl_c_interrupted_is_begun_anew(setup, monkeypatch):
+    setup.put(7)
+    setup.spill()
+    read = Place.read
+
+    def interrupted(place):
+        monkeypatch.setattr(Place, "read", read)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Place, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        setup.queue.take()
+    assert setup.queue.has_any
+    assert [one.frame for one in setup.taken()] == [10 * i for i in range(7)]
+    assert not setup.queue.has_any
+    assert (setup.queue.frames, setup.queue.bytes, setup.queue.disk_bytes) == (0, 0, 0)
+    assert setup.failures == []
 
 
 def test_what_is_being_written_can_be_taken_and_the_write_counts_for_nothing(setup, monkeypatch):

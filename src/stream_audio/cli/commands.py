@@ -55,6 +55,9 @@ IN_OPTIONS = {
 }
 """Parts of hints that speak of arguments in Python, in terms of the command line."""
 
+METER = "meter"
+"""The name of the sink that only shows the level."""
+
 REFRESH = 0.05
 """Seconds between two looks at the meter."""
 
@@ -166,7 +169,7 @@ def record(
             .on_event(partial(_react, told_to_stop, files))
         )
         if _err.is_terminal:  # else nobody would see it, and the file alone lets audio gather
-            builder.add_sink(meter, name="meter")
+            builder.add_sink(meter, name=METER)
         if duration is not None:
             builder.duration(duration)
         with builder.start() as session:
@@ -231,7 +234,7 @@ def _react(told_to_stop: threading.Event, files: list[FileClosed], event: Stream
     """Tell what a user can mend while the recording runs, and end it if nothing is left of it."""
     if isinstance(event, FileClosed):
         files.append(event)
-    if isinstance(event, SinkFailed) and event.detached:
+    if isinstance(event, SinkFailed) and event.detached and event.sink != METER:
         told_to_stop.set()  # the report says why
     if isinstance(event, DigitalSilence):
         _err.print(

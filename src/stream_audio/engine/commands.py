@@ -11,27 +11,37 @@ _log = logging.getLogger("stream_audio")
 
 
 class _Command:
-    def __init__(self, action: Callable[[], object], *, awaited: bool) -> None:
+    def __init__(
+        self, action: Callable[[], object], undo: Callable[[], object], *, awaited: bool
+    ) -> None:
         self._action = action
+        self._undo = undo
         self._awaited = awaited
         self.over = threading.Event()
         self.done = False
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """Do it; what it raises is for the thread that waits."""
+        """Do it; what it raises is for the thread that waits, if one does."""
         try:
             self._action()
         except BaseException as error:
             self.error = error
             if not self._awaited:
                 _log.exception("what a sink asked for within a turn failed")
+                self._undo()
         self.done = True
         self.over.set()
 
+    def give_up(self) -> None:
+        """Never do it."""
+        self.over.set()
+        if not self._awaited:
+            self._undo()
+
 
 class Commands:
-    """A queue of actions, each of which somebody waits for.
+    """A queue of actions; whoever asks for one waits for it, unless that is within a turn.
 
     Parameters
     ----------
@@ -47,13 +57,16 @@ class Commands:
 
     # ---- any thread ----
 
-    def do(self, action: Callable[[], object], *, within: bool) -> bool:
+    def do(
+        self, action: Callable[[], object], undo: Callable[[], object], *, within: bool
+    ) -> bool:
         """Have ``action`` run, and wait until it has; False if none are run any more.
 
         ``within``: the caller is in the middle of a turn, which walks the routes that the action
-        may change. It is run right after that turn, and is not waited for.
+        may change. It is run right after that turn, and is not waited for; if it cannot be done
+        then, ``undo`` is called there.
         """
-        command = _Command(action, awaited=not within)
+        command = _Command(action, undo, awaited=not within)
         with self._adding:
             if self._refused:
                 return False
@@ -87,4 +100,4 @@ class Commands:
         """Take no more, and let those go that wait for one: after a crash some may be left."""
         self.refuse()
         for command in self._queue:
-            command.over.set()
+            command.give_up()

@@ -94,7 +94,7 @@ class Delivery(abc.ABC):
     def start(self) -> None:
         """Begin; the sink has been started."""
 
-    def discard(self, *, stop_sink: bool) -> None:
+    def discard(self, *, stop_sink: bool, wait: bool = True) -> None:
         """End what was begun for a session that never ran; ``stop_sink``: the sink was started."""
         self._discarded = True
         if stop_sink:
@@ -237,6 +237,8 @@ class DirectDelivery(Delivery):
                 self._taken_back(dropped)
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
+        if self.closed:
+            return  # removed while the session ends
         self.closed = True
         self._stop_sink()
         if self.backlog is not None:

@@ -74,6 +74,9 @@ LOOK_EARLY = 0.3
 LENDING_RING = 1.0
 """Seconds of audio that a ring must hold for a consumer to run the turns: it may stay away."""
 
+UNDO_TIME = 5.0
+"""Seconds that a sink may take to stop whose adding was interrupted; nobody waits for it."""
+
 REMOVED_KEPT = 100
 """How many sinks that were removed stay in the report: the last ones."""
 
@@ -224,12 +227,13 @@ class Router:
         if self.events is not None:
             self.events.send(event)
 
-    def do(self, action: Callable[[], object]) -> bool:
+    def do(self, action: Callable[[], object], undo: Callable[[], object] = lambda: None) -> bool:
         """Run ``action`` on the router's thread and wait; False if the session has ended.
 
-        Within a turn, by a sink that is written to directly, it is run right after that turn.
+        Within a turn, for a sink that is written to directly, it is run right after that turn, and
+        ``undo`` if it then fails.
         """
-        return self._commands.do(action, within=self._turn_is_here)
+        return self._commands.do(action, undo, within=self._turn_is_here)
 
     # ---- before the start ----
 
@@ -259,22 +263,30 @@ class Router:
 
         Whatever interrupts this, :meth:`discard_sink` undoes it.
         """
+        delivery = self.claim_sink(spec)
+        self.begin_sink(delivery)
+        return delivery
+
+    def claim_sink(self, spec: SinkSpec) -> Delivery:
+        """Do what of :meth:`open_sink` takes no time: nobody else gets the sink, or its name."""
         self._claims.take(spec.sink)
         try:
-            delivery = self._make_delivery(spec)
+            self._opened[spec.name] = self._make_delivery(spec)
         except BaseException:
             self._claims.give_back(spec.sink)
+            self.ledger.sinks.pop(spec.name, None)
             raise
-        self._opened[spec.name] = delivery
+        return self._opened[spec.name]
+
+    def begin_sink(self, delivery: Delivery) -> None:
+        """Start a sink that was claimed; it may take its time, and raise."""
+        name = delivery.name
         begin = getattr(delivery.sink, "start", None)
         if begin is not None:
-            sources = tuple(
-                SourceInfo(name, *each.result)
-                for name, each in self._conversions[spec.name].items()
-            )
-            begin(SinkInfo(spec.name, sources, self.send, self.epoch, self.clock.now))
-        self._sinks_begun.add(spec.name)
-        return delivery
+            made = self._conversions[name].items()
+            sources = tuple(SourceInfo(source, *each.result) for source, each in made)
+            begin(SinkInfo(name, sources, self.send, self.epoch, self.clock.now))
+        self._sinks_begun.add(name)
 
     def _make_delivery(self, spec: SinkSpec) -> Delivery:
         sink = blocking_form(spec.sink, self._loop)
@@ -401,22 +413,25 @@ class Router:
             self.inlets[name].pauses.end(now)
 
     def take_back(self, delivery: Delivery) -> None:
-        """Undo :meth:`open_sink`, and :meth:`connect` if that has come to it; on any thread."""
-        over = not self.do(lambda: self._take_back(delivery))
-        if over and self.deliveries.get(delivery.name) is not delivery:
-            self.discard_sink(delivery.name)
+        """Undo :meth:`claim_sink` and what followed; on the thread that did it."""
+        within = self._turn_is_here
+        if not within:
+            # What it waited for may be done by now.
+            self.do(lambda: self._disconnect(Leaving(delivery, self._soon(), drain=False)))
+        if self.deliveries.get(delivery.name) is not delivery:
+            self.discard_sink(delivery.name, wait=not within)
 
-    def _take_back(self, delivery: Delivery) -> None:
-        if self.is_connected(delivery):
-            self._disconnect(Leaving(delivery, self.clock.now(), drain=False))
-        else:
-            self.discard_sink(delivery.name)
+    def _soon(self) -> float:
+        return self.clock.now() + UNDO_TIME
 
-    def discard_sink(self, name: str) -> None:
-        """Undo what :meth:`open_sink` did, for a sink that was never connected."""
+    def discard_sink(self, name: str, *, wait: bool = True) -> None:
+        """Undo what :meth:`open_sink` did, for a sink that was never connected.
+
+        ``wait``: until its worker has stopped it, which may take as long as it likes.
+        """
         delivery = self._opened.pop(name, None)
         if delivery is not None:
-            delivery.discard(stop_sink=name in self._sinks_begun)
+            delivery.discard(stop_sink=name in self._sinks_begun, wait=wait)
             self._claims.give_back(as_given(delivery.sink))
         self._sinks_begun.discard(name)
         self._conversions.pop(name, None)
@@ -456,7 +471,7 @@ class Router:
             self._spill.close()
             self.sleeper.close()
             self._claims.give_all_back()
-            for leaving in self._leaving:  # after a crash
+            for leaving in self._leaving:  # after a crash, or at the very last moment
                 leaving.gone.set()
             self._tell_the_end()
 
@@ -659,6 +674,7 @@ class Router:
         self._see_off()
 
     def _finish_after_crash(self) -> None:
+        self._finishing = True
         steps: list[Callable[[], object]] = [inlet.stop for inlet in self.inlets.values()]
         steps.append(self._close_deliveries)
         steps.extend(inlet.close for inlet in self.inlets.values())

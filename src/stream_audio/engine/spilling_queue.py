@@ -125,7 +125,7 @@ class SpillingQueue(ChunkQueue):
         released = False
         try:
             chunk = self.hold()
-        finally:  # an interrupted consumer has lost it, but the sums are right
+        finally:  # an interrupted consumer has lost it; then it counts as taken
             released = self.release()
         return chunk if released else None
 
@@ -141,21 +141,24 @@ class SpillingQueue(ChunkQueue):
     def _next_place(self) -> Place | None:
         """Begin to read what follows the empty front, or make what is being written the front."""
         self._before_front.take_over(self._after_front)
-        self._reading = self._file.pop()
+        if self._reading is None:  # else reading it was interrupted, and is begun anew
+            self._reading = self._file.pop()
         if self._reading is None:
-            self._front.extend(self._writing)
-            self._writing = []
+            self._front, self._writing = deque(self._writing), []
         return self._reading
 
     def _hold_oldest(self) -> AudioChunk | None:
-        if self._front:
-            chunk = self._front.popleft()
-        elif self._chunks:
-            chunk = self._pushed_out.give_to(self._chunks.popleft())
-        else:
+        chunks = self._front or self._chunks
+        if not chunks:
             self._failed = False  # the next time the disk may be well again
             return None
+        # No call until the sums are right: see ChunkQueue.take.
+        chunk = chunks[0]
+        del chunks[0]
+        self._held = chunk
         self._bytes_out += chunk.data.nbytes
+        if chunks is self._chunks:
+            chunk = self._pushed_out.give_to(chunk)
         self._held = chunk = self._before_front.give_to(chunk)
         return chunk
 

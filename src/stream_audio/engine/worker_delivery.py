@@ -57,7 +57,7 @@ class WorkerDelivery(Delivery):
     def start(self) -> None:  # noqa: D102 - see Delivery
         self._thread.start()
 
-    def discard(self, *, stop_sink: bool) -> None:  # noqa: D102
+    def discard(self, *, stop_sink: bool, wait: bool = True) -> None:  # noqa: D102
         with self._hand_over:
             # A Ctrl-C in start() may have left a thread that is still on its way.
             self._cancelled = not self._begun
@@ -67,7 +67,8 @@ class WorkerDelivery(Delivery):
         else:
             self._discarded = True
             self.close()  # the worker stops the sink itself
-            self._thread.join()
+            if wait:
+                self._thread.join()
 
     def is_thread(self, thread: threading.Thread) -> bool:  # noqa: D102
         return thread is self._thread
@@ -96,7 +97,7 @@ class WorkerDelivery(Delivery):
         self._arrived.set()
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
-        if not self.closed:
+        if not self.closed or late is GapCause.REMOVED:
             self._late = late
         if not drain:
             self._drop(self.backlog.drop_all(late, held=False))

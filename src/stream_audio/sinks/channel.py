@@ -190,10 +190,11 @@ class ChannelSink:
         baton = self._baton if time.monotonic() < until else None
         if baton is not None and baton.run_turns(self._has_news, until):
             return True
-        if until == math.inf:
-            return self._arrived.wait()
         left = until - time.monotonic()
-        return left > 0 and self._arrived.wait(left)
+        if left <= 0:
+            return False
+        self._leave_turns_to_router()
+        return self._arrived.wait(None if until == math.inf else left)
 
     def _leave_turns_to_router(self) -> None:
         baton = self._baton

@@ -270,6 +270,48 @@ def test_ctrl_c_at_any_moment_leaves_a_valid_file_and_exits_at_once(tmp_path):
     assert max(lengths) > 4800
 
 
+CTRL_C_AT_EACH_LINE = """
+import itertools, os, signal, sys
+import stream_audio as s
+from stream_audio.sinks.base import SinkInfo, SourceInfo
+
+path = sys.argv[1]
+info = SinkInfo("it", (SourceInfo("mic", 48_000, 2, "int16"),))
+
+def start_interrupted_at(number):
+    lines = itertools.count(1)
+    def trace(frame, event, argument):
+        if os.sep + "files" + os.sep in frame.f_code.co_filename and next(lines) == number:
+            signal.raise_signal(signal.SIGINT)
+        return trace
+    sink = s.FileSink(path)
+    try:
+        sys.settrace(trace)
+        sink.start(info)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    sink.discard()
+    return False
+
+for number in itertools.count(1):
+    interrupted = start_interrupted_at(number)
+    assert not os.path.exists(path) or os.path.getsize(path) == 80, number
+    if os.path.exists(path):
+        os.unlink(path)
+    if not interrupted:
+        break
+print(number)
+"""
+
+
+def test_ctrl_c_while_a_file_is_created_leaves_none_that_is_empty(tmp_path):
+    result = run_program(CTRL_C_AT_EACH_LINE, tmp_path / "a.wav")
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 100
+
+
 CTRL_C_IN_START = """
 import os, signal, sys, threading, time
 import stream_audio as s

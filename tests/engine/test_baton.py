@@ -20,8 +20,8 @@ from stream_audio import (
     StreamConfig,
 )
 from stream_audio.engine.baton import AWAY, Baton
-from stream_audio.engine.interrupts import HeldBackInterrupt
 from stream_audio.engine.router import Router
+from stream_audio.interrupts import HeldBackInterrupt
 from stream_audio.sources.virtual import Fault, OpenVirtual
 
 RATE = 48_000

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream_audio.engine.interrupts import HeldBackInterrupt
+from stream_audio.interrupts import HeldBackInterrupt
 from stream_audio.wakeup import LockSignal
 
 AWAY = 0.1

@@ -159,6 +159,8 @@ def create(
             os.fchmod(descriptor, mode)
     except BaseException:
         os.close(descriptor)
+        if temporary or if_exists is not IfExists.OVERWRITE:
+            os.unlink(created)  # it was not there before
         raise
     return NewFile(path, created, descriptor, if_exists, (found.st_dev, found.st_ino))
 

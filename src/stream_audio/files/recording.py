@@ -26,6 +26,7 @@ from stream_audio.files.part import Part, PlacedGap, remove_old
 from stream_audio.files.rotation import Rotation
 from stream_audio.files.writer import Container, Encoding, Samples
 from stream_audio.gap import Gap
+from stream_audio.interrupts import HeldBackInterrupt
 
 if TYPE_CHECKING:
     from stream_audio.files.create import NewFile
@@ -228,6 +229,21 @@ class Recording:
         # A recording under way is not ended by a name that is taken, nor overwrites itself.
         if path in self._own_paths or (index > 1 and if_exists is IfExists.FAIL):
             if_exists = IfExists.RENAME
+        part = None
+        try:
+            # Ctrl-C in here would leave an empty file that nobody knows of.
+            with HeldBackInterrupt():
+                part = self._begin_file(path, if_exists, start, index)
+        except BaseException:
+            if part is not None:
+                part.discard()
+            raise
+        if plan.if_exists is IfExists.OVERWRITE:
+            self._own_paths.add(part.file.path)
+        return part
+
+    def _begin_file(self, path: Path, if_exists: IfExists, start: float, index: int) -> Part:
+        plan = self._plan
         file = create(path, if_exists=if_exists, mode=plan.mode, temporary=plan.temporary)
         try:
             writer = plan.container.open(
@@ -236,8 +252,6 @@ class Recording:
         except BaseException:
             file.remove()
             raise
-        if plan.if_exists is IfExists.OVERWRITE:
-            self._own_paths.add(file.path)
         part = Part(file, writer, index, start)
         if "fsync" in plan.encoding:
             try:

@@ -62,7 +62,7 @@ class FileSink:
     WAV, FLAC, MP3, AIFF, CAF and AU files can be opened at any moment: their headers are brought
     up to date about once a second, so that a crash loses the last second at most; for others see
     :func:`stream_audio.formats`. Past 4 GiB a WAV file becomes RF64. A gap is filled with silence,
-    so that the file's time is real time.
+    so that the file's time is real time; one that no chunk follows is in the report alone.
 
     If the file cannot be written any more (the disk is full, the file was removed) the sink fails,
     once, with a :class:`~stream_audio.FileSinkError`, and what is in the file is valid; or it goes

@@ -4,9 +4,9 @@
  * told from the others.
  *
  * Usage: jack_counter NAME [PORTS [LATENCY]]. LATENCY is what its ports report for captured input,
- * in frames, as a sound card's would. Prints "ready" once it plays, and what the server counts for
- * each byte of its standard input: "frame COUNT". Ends when its standard input does, and prints
- * how many xruns it was told of: "xruns COUNT".
+ * in frames, as a sound card's would. Prints "ready" once it plays, and for each byte of its
+ * standard input what the server counts: "frame COUNT", or for an x of how many xruns it was told:
+ * "told COUNT". Ends when its standard input does, and prints that number: "xruns COUNT".
  */
 #include <jack/jack.h>
 #include <stdatomic.h>
@@ -80,7 +80,11 @@ int main(int argc, char **argv) {
     fflush(stdout);
     char byte;
     while (read(STDIN_FILENO, &byte, 1) > 0) {
-        printf("frame %u\n", jack_last_frame_time(client));
+        if (byte == 'x') {
+            printf("told %u\n", atomic_load(&xruns));
+        } else {
+            printf("frame %u\n", jack_last_frame_time(client));
+        }
         fflush(stdout);
     }
     printf("xruns %u\n", atomic_load(&xruns));

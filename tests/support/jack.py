@@ -141,12 +141,19 @@ class JackCounter:
 
     def frame(self) -> int:
         """What the server counts now, as it tells its clients."""
+        return int(self._ask("\n").removeprefix("frame "))
+
+    def told(self) -> int:
+        """The number of xruns that it was told of so far; the server's log may be ahead."""
+        return int(self._ask("x").removeprefix("told "))
+
+    def _ask(self, byte: str) -> str:
         process = self._process
         assert process is not None
         assert process.stdin is not None
-        process.stdin.write("\n")
+        process.stdin.write(byte)
         process.stdin.flush()
-        return int(_output(process).readline().removeprefix("frame "))
+        return _output(process).readline()
 
     def stop(self) -> int:
         """End the client; the number of xruns it was told of. Twice is allowed."""

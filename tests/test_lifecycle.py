@@ -753,3 +753,34 @@ def test_a_report_that_cannot_be_made_keeps_nobody_waiting(monkeypatch):
     with pytest.raises(StreamAudioError, match="a fault in stream_audio") as caught:
         session.stop()
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+CLOSE_FAILS = """
+import stream_audio as s
+from stream_audio.sources.virtual import OpenVirtual
+
+close, closed = OpenVirtual.close, []
+def fails_once(opened):
+    closed.append(opened)
+    if len(closed) == 2:
+        raise OSError("on purpose")
+    close(opened)
+OpenVirtual.close = fails_once
+
+channel = s.ChannelSink()
+builder = s.StreamAudio.builder().add_sink(channel)
+for name in "abc":
+    builder.add_source(name, s.AudioSource.virtual("silence"))
+session = builder.start()
+channel.get()
+try:
+    session.stop()
+except s.StreamAudioError as error:
+    print(error.__cause__, len(closed), len(set(map(id, closed))))
+"""
+
+
+def test_a_source_that_cannot_be_closed_does_not_have_the_others_closed_twice():
+    result = run_program(CLOSE_FAILS)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "on purpose 3 3\n"

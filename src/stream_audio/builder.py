@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Any
 
 from stream_audio._checks import name_text, real_number
@@ -193,30 +192,20 @@ class StreamAudioBuilder:
         self._entered = self.start()
         return self._entered
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: Any) -> None:
         session, self._entered = self._entered, None
         if session is not None:
-            session.__exit__(exception_type, exception, traceback)
+            session.__exit__(*raised)
 
     async def __aenter__(self) -> Session:
         """Start, without holding the event loop up; a task that is cancelled undoes the start."""
         self._entered = await in_thread(self.start, undo=Session.stop)
         return self._entered
 
-    async def __aexit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: Any) -> None:
         session, self._entered = self._entered, None
         if session is not None:
-            await session.__aexit__(exception_type, exception, traceback)
+            await session.__aexit__(*raised)
 
     def __repr__(self) -> str:
         sources = ", ".join(self._sources) or "no source"

@@ -25,7 +25,8 @@ class HeldBackInterrupt:
     """A ``with`` block that Ctrl-C does not interrupt; it raises ``KeyboardInterrupt`` at its end.
 
     Python runs signal handlers between any two bytecodes of the main thread; elsewhere there is
-    nothing to hold back. Enter it only if :meth:`possible`.
+    nothing to hold back. Other handlers are as they were: where these must not raise in the block
+    either, enter it only if :meth:`possible`.
 
     Attributes
     ----------

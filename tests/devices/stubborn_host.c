@@ -1,11 +1,13 @@
 /* As much of PortAudio as a session needs, with one device whose callbacks come on a thread. What
- * the variable STUBBORN names ("stop", "close") fails, and the callbacks go on. */
+ * the variable STUBBORN names ("stop", "close") fails, and the callbacks go on. After each one a
+ * byte is written to the descriptor that CALLBACKS tells. */
 #include <portaudio.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { PERIOD = 256, MAX_CHANNELS = 2 };
 
@@ -28,12 +30,16 @@ static bool refuses(const char *what) {
 
 static void *call_back(void *unused) {
     static const float frames[PERIOD * MAX_CHANNELS];
+    const int told = atoi(getenv("CALLBACKS"));
     const struct timespec pause = {0, 5333333};
     /* Some hosts tell times that are none. */
     const PaStreamCallbackTimeInfo times = {1e300, -1e300, 0};
     while (!the_stream.stopped) {
         nanosleep(&pause, NULL);
         the_stream.callback(frames, NULL, PERIOD, &times, 0, the_stream.user_data);
+        if (write(told, "", 1) != 1) {
+            abort();
+        }
     }
     return unused;
 }

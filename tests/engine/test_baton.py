@@ -23,6 +23,7 @@ from stream_audio.engine.baton import AWAY, Baton
 from stream_audio.engine.router import Router
 from stream_audio.interrupts import HeldBackInterrupt
 from stream_audio.sources.virtual import Fault, OpenVirtual
+from support.processes import wait_until
 
 RATE = 48_000
 CHUNK = 0.01
@@ -151,8 +152,7 @@ def waiting_consumer(channel):
     """Start a thread that waits for a chunk that is far off, and let it begin."""
     got = []
     thread = threading.Thread(target=lambda: got.append(channel.get()), daemon=True)
-    while not channel._baton._may_be_lent:  # the router has not begun
-        time.sleep(0)
+    wait_until(lambda: channel._baton._may_be_lent, "the router has begun")
     thread.start()
     while not channel._baton._consumer_runs:
         assert thread.is_alive()

@@ -143,6 +143,21 @@ def test_a_private_file_was_never_open_to_others(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize("temporary", [False, True])
+def test_a_file_that_cannot_be_given_its_permissions_is_not_left(tmp_path, monkeypatch, temporary):
+    def refuse(descriptor, mode):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises(PermissionError):
+        create(tmp_path / "a.wav", mode=0o600, temporary=temporary)
+    assert names(tmp_path) == []
+    (tmp_path / "a.wav").write_text("old")
+    with pytest.raises(PermissionError):
+        create(tmp_path / "a.wav", if_exists=IfExists.OVERWRITE, mode=0o600, temporary=temporary)
+    assert names(tmp_path) == ["a.wav"]
+
+
 def test_the_permissions_of_a_file_that_was_there_are_changed_too(tmp_path):
     path = tmp_path / "a.wav"
     path.write_text("old")

@@ -71,7 +71,7 @@ class Inlet:
         self.reader = Reader(
             source.capture, max(1, round(chunk_duration * rate)), freewheel=source.freewheel
         )
-        # Frames in the ring, as a limited source does, or a device that does not stop.
+        # Whether frames may stay in the ring: of a limited source, or a device that does not stop.
         self._leaves_some = duration is not None
         if duration is not None:
             self.reader.native.limit = max(1, round(duration * rate))

@@ -160,7 +160,8 @@ def create(
     except BaseException:
         os.close(descriptor)
         if temporary or if_exists is not IfExists.OVERWRITE:
-            os.unlink(created)  # it was not there before
+            with contextlib.suppress(OSError):  # the error that matters is the one under way
+                os.unlink(created)  # it was not there before
         raise
     return NewFile(path, created, descriptor, if_exists, (found.st_dev, found.st_ino))
 

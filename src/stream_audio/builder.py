@@ -262,7 +262,7 @@ class _Start:
 
     def start_sinks(self) -> None:
         for spec in self._builder._sinks:
-            self.router.connect(self.router.open_sink(spec))
+            self.router.connect(self.router.setup.open(spec))
 
     def run(self) -> None:
         self.router.note_start()
@@ -280,7 +280,7 @@ class _Start:
             return
         for inlet in self.router.inlets.values():
             inlet.close()
-        self.router.discard_sinks()
+        self.router.setup.discard_all()
         self.router.sleeper.close()
         if self._events is not None:
             self._events.close()

@@ -226,15 +226,15 @@ class Session:
             if real_number("replay", replay, 0, 3600) > 0:
                 for source in spec.sources or router.inlets:
                     self._history(source, replay)
-            delivery = router.claim_sink(spec)
+            delivery = router.setup.claim(spec)
         # Without the lock: a sink's start may take its time, and the router may be adding another.
         added = False
         try:
-            router.begin_sink(delivery)
+            router.setup.begin(delivery)
             delivery.start()
             added = router.do(
                 partial(router.connect, delivery, replay),
-                undo=partial(router.discard_sink, spec.name, wait=False),
+                undo=partial(router.setup.discard, spec.name, wait=False),
             )
         finally:
             if not added:

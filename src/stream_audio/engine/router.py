@@ -21,7 +21,6 @@ from stream_audio.chunk import AudioChunk
 from stream_audio.config import StreamConfig
 from stream_audio.engine import switch_interval
 from stream_audio.engine.baton import Baton
-from stream_audio.engine.claims import Claims
 from stream_audio.engine.clock import (
     MonotonicClock,
     Sleeper,
@@ -31,19 +30,17 @@ from stream_audio.engine.clock import (
     sit_on,
 )
 from stream_audio.engine.commands import Commands
-from stream_audio.engine.converter import Conversion, conversion
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.ledger import Ledger
-from stream_audio.engine.make_delivery import Inflow, make_delivery
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
-from stream_audio.engine.spill_thread import SpillThread
+from stream_audio.engine.sink_setup import SinkSetup
 from stream_audio.engine.stall_watch import StallWatch
 from stream_audio.errors import session_ended
-from stream_audio.event_loop import LoopWaker, bells_rung_later, loop_of_caller
+from stream_audio.event_loop import LoopWaker, bells_rung_later
 from stream_audio.events import (
     GapDetected,
     SessionStarted,
@@ -55,13 +52,11 @@ from stream_audio.events import (
 from stream_audio.gap import GapCause
 from stream_audio.history import History
 from stream_audio.report import SessionReport, SinkReport
-from stream_audio.sinks.base import SinkInfo, SourceInfo
-from stream_audio.sinks.loop_sink import as_given, blocking_form
+from stream_audio.sinks.loop_sink import as_given
 from stream_audio.stats import MemoryUse, SessionStats
 
 if TYPE_CHECKING:
     from stream_audio.format import AudioFormat
-    from stream_audio.sink_spec import SinkSpec
 
 _log = logging.getLogger("stream_audio")
 
@@ -102,26 +97,22 @@ class Router:
         self.deliveries: dict[str, Delivery] = {}
         self.histories: dict[str, History] = {}
         self.config = config
-        self.format = audio_format
         self.clock = config.clock
         self.epoch = epoch(self.clock)
         self.started_at = 0.0
         self.events = events
         self.done = threading.Event()
-        self._loop = loop_of_caller()  # where asynchronous sinks run
         self.crashed: BaseException | None = None
         self.first_failure: SinkFailed | None = None
         self.sleeper = Sleeper(self.clock)
-        self._spill = SpillThread(self.clock, config.spill_dir)
+        self.setup = SinkSetup(
+            config, audio_format, self.inlets, self.ledger, self.epoch, self.send, self.sleeper.set
+        )
         self._removed: dict[str, SinkReport] = {}
         self._old_problems: list[str] = []
-        self._claims = Claims()
         self._routings: dict[str, Routing] = {}
         self._watches: dict[str, SignalWatch] = {}
-        self._conversions: dict[str, dict[str, Conversion]] = {}  # of sinks, by source
         self._leaving: list[Leaving] = []
-        self._opened: dict[str, Delivery] = {}
-        self._sinks_begun: set[str] = set()
         self._to_ring: list[LoopWaker] = []
         self._stop_requested = False
         self._beginning = threading.Lock()
@@ -258,71 +249,6 @@ class Router:
 
     # ---- the sinks: before the start, or while it runs ----
 
-    def open_sink(self, spec: SinkSpec) -> Delivery:
-        """Claim a sink, open its account and start it; it gets nothing before it is connected.
-
-        Whatever interrupts this, :meth:`discard_sink` undoes it.
-        """
-        delivery = self.claim_sink(spec)
-        self.begin_sink(delivery)
-        return delivery
-
-    def claim_sink(self, spec: SinkSpec) -> Delivery:
-        """Do what of :meth:`open_sink` takes no time: nobody else gets the sink, or its name."""
-        self._claims.take(spec.sink)
-        try:
-            self._opened[spec.name] = self._make_delivery(spec)
-        except BaseException:
-            self._claims.give_back(spec.sink)
-            self.ledger.sinks.pop(spec.name, None)
-            raise
-        return self._opened[spec.name]
-
-    def begin_sink(self, delivery: Delivery) -> None:
-        """Start a sink that was claimed; it may take its time, and raise."""
-        name = delivery.name
-        begin = getattr(delivery.sink, "start", None)
-        if begin is not None:
-            made = self._conversions[name].items()
-            sources = tuple(SourceInfo(source, *each.result) for source, each in made)
-            begin(SinkInfo(name, sources, self.send, self.epoch, self.clock.now))
-        self._sinks_begun.add(name)
-
-    def _make_delivery(self, spec: SinkSpec) -> Delivery:
-        sink = blocking_form(spec.sink, self._loop)
-        account = self.ledger.open_sink(spec.name)
-        inlets = [self.inlets[name] for name in spec.sources or self.inlets]
-        conversions = {
-            inlet.name: conversion(
-                inlet.name,
-                inlet.source,
-                spec.format or self.format,
-                self.config.chunk_duration,
-                spec.dtype,
-            )
-            for inlet in inlets
-        }
-        sources = tuple(SourceInfo(name, *each.result) for name, each in conversions.items())
-        delivery = make_delivery(
-            spec.name,
-            sink,
-            account,
-            self.config,
-            spec.on_failure,
-            self.send,
-            self.sleeper.set,
-            backlog=spec.backlog,
-            inflow=Inflow(
-                tuple(inlet.name for inlet in inlets),
-                tuple(inlet.name for inlet in inlets if not inlet.source.freewheel),
-                sum(source.bytes_per_second for source in sources),
-            ),
-            spill=self._spill,
-        )
-        delivery.patience = spec.patience
-        self._conversions[spec.name] = conversions
-        return delivery
-
     def connect(self, delivery: Delivery, replay: float = 0.0) -> None:
         """Route its sources' chunks to an opened sink, ``replay`` seconds of history first.
 
@@ -331,7 +257,7 @@ class Router:
         if self._finishing:
             raise session_ended()
         replayed: list[tuple[AudioChunk, Route]] = []
-        conversions = self._conversions[delivery.name]
+        conversions = self.setup.conversions[delivery.name]
         try:
             for name, each in conversions.items():
                 before = self.histories[name].replay(replay) if replay > 0 else []
@@ -393,7 +319,7 @@ class Router:
         if not self.is_connected(delivery):
             leaving.gone.set()
             return
-        sources = self._conversions.pop(delivery.name)
+        sources = self.setup.conversions.pop(delivery.name)
         for name in () if self._finishing else sources:
             self._routings[name].remove(delivery)
         delivery.close(GapCause.REMOVED, drain=leaving.drain)
@@ -413,35 +339,16 @@ class Router:
             self.inlets[name].pauses.end(now)
 
     def take_back(self, delivery: Delivery) -> None:
-        """Undo :meth:`claim_sink` and what followed; on the thread that did it."""
+        """Undo what was set up, and connected perhaps; on the thread that did it."""
         within = self._turn_is_here
         if not within:
             # What it waited for may be done by now.
             self.do(lambda: self._disconnect(Leaving(delivery, self._soon(), drain=False)))
         if self.deliveries.get(delivery.name) is not delivery:
-            self.discard_sink(delivery.name, wait=not within)
+            self.setup.discard(delivery.name, wait=not within)
 
     def _soon(self) -> float:
         return self.clock.now() + UNDO_TIME
-
-    def discard_sink(self, name: str, *, wait: bool = True) -> None:
-        """Undo what :meth:`open_sink` did, for a sink that was never connected.
-
-        ``wait``: until its worker has stopped it, which may take as long as it likes.
-        """
-        delivery = self._opened.pop(name, None)
-        if delivery is not None:
-            delivery.discard(stop_sink=name in self._sinks_begun, wait=wait)
-            self._claims.give_back(as_given(delivery.sink))
-        self._sinks_begun.discard(name)
-        self._conversions.pop(name, None)
-        self.ledger.sinks.pop(name, None)
-
-    def discard_sinks(self) -> None:
-        """Undo them all, for a session that never ran."""
-        for name in list(self._opened):
-            self.discard_sink(name)
-        self._claims.give_all_back()
 
     # ---- the router's thread ----
 
@@ -468,9 +375,8 @@ class Router:
         finally:
             switch_interval.release(self.config.switch_interval)
             self._commands.give_up()
-            self._spill.close()
+            self.setup.close()
             self.sleeper.close()
-            self._claims.give_all_back()
             for leaving in self._leaving:  # after a crash, or at the very last moment
                 leaving.gone.set()
             self._tell_the_end()
@@ -620,8 +526,7 @@ class Router:
             self.deliveries = {
                 name: each for name, each in self.deliveries.items() if each is not delivery
             }
-            self._opened.pop(delivery.name)
-            self._claims.give_back(as_given(delivery.sink))
+            self.setup.let_go(delivery)
             self._removed[delivery.name] = delivery.report()
             self._forget_removed()
             self._be_as_patient_as_its_sinks(delivery.sources)

@@ -1,0 +1,167 @@
+"""How a sink comes into a session, up to where it is connected, and how that is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from stream_audio.config import StreamConfig
+from stream_audio.engine.claims import Claims
+from stream_audio.engine.converter import Conversion, conversion
+from stream_audio.engine.delivery import Delivery
+from stream_audio.engine.inlet import Inlet
+from stream_audio.engine.ledger import Ledger
+from stream_audio.engine.make_delivery import Inflow, make_delivery
+from stream_audio.engine.spill_thread import SpillThread
+from stream_audio.event_loop import loop_of_caller
+from stream_audio.events import StreamEvent
+from stream_audio.sinks.base import SinkInfo, SourceInfo
+from stream_audio.sinks.loop_sink import as_given, blocking_form
+
+if TYPE_CHECKING:
+    from stream_audio.format import AudioFormat
+    from stream_audio.sink_spec import SinkSpec
+
+
+class SinkSetup:
+    """Of one session. A sink is claimed, then begun; whoever does that may be interrupted.
+
+    Parameters
+    ----------
+    config, audio_format
+        Of the session.
+    inlets : mapping
+        The sources that there are.
+    ledger : Ledger
+        Where accounts are opened.
+    epoch : float
+        See :class:`SinkInfo`.
+    send : callable
+        Takes events.
+    wake : callable
+        Wakes the router.
+
+    Attributes
+    ----------
+    conversions : dict
+        What each sink that is not taken out gets its sources' chunks through, by source.
+    """
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        audio_format: AudioFormat,
+        inlets: Mapping[str, Inlet],
+        ledger: Ledger,
+        epoch: float,
+        send: Callable[[StreamEvent], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self.conversions: dict[str, dict[str, Conversion]] = {}
+        self._config = config
+        self._format = audio_format
+        self._inlets = inlets
+        self._ledger = ledger
+        self._epoch = epoch
+        self._send = send
+        self._wake = wake
+        self._loop = loop_of_caller()  # where asynchronous sinks run
+        self._spill = SpillThread(config.clock, config.spill_dir)
+        self._claims = Claims()
+        self._opened: dict[str, Delivery] = {}
+        self._begun: set[str] = set()
+
+    def open(self, spec: SinkSpec) -> Delivery:
+        """Claim a sink and start it; whatever interrupts this, :meth:`discard` undoes it."""
+        delivery = self.claim(spec)
+        self.begin(delivery)
+        return delivery
+
+    def claim(self, spec: SinkSpec) -> Delivery:
+        """Open a sink's account and make its delivery: nobody else gets it, or its name."""
+        self._claims.take(spec.sink)
+        try:
+            self._opened[spec.name] = self._make_delivery(spec)
+        except BaseException:
+            self._claims.give_back(spec.sink)
+            self._ledger.sinks.pop(spec.name, None)
+            raise
+        return self._opened[spec.name]
+
+    def begin(self, delivery: Delivery) -> None:
+        """Start a sink that was claimed; it may take its time, and raise."""
+        name = delivery.name
+        begin = getattr(delivery.sink, "start", None)
+        if begin is not None:
+            sources = _as_seen(self.conversions[name])
+            begin(SinkInfo(name, sources, self._send, self._epoch, self._config.clock.now))
+        self._begun.add(name)
+
+    def _make_delivery(self, spec: SinkSpec) -> Delivery:
+        sink = blocking_form(spec.sink, self._loop)
+        account = self._ledger.open_sink(spec.name)
+        inlets = [self._inlets[name] for name in spec.sources or self._inlets]
+        conversions = {
+            inlet.name: conversion(
+                inlet.name,
+                inlet.source,
+                spec.format or self._format,
+                self._config.chunk_duration,
+                spec.dtype,
+            )
+            for inlet in inlets
+        }
+        delivery = make_delivery(
+            spec.name,
+            sink,
+            account,
+            self._config,
+            spec.on_failure,
+            self._send,
+            self._wake,
+            backlog=spec.backlog,
+            inflow=Inflow(
+                tuple(inlet.name for inlet in inlets),
+                tuple(inlet.name for inlet in inlets if not inlet.source.freewheel),
+                sum(source.bytes_per_second for source in _as_seen(conversions)),
+            ),
+            spill=self._spill,
+        )
+        delivery.patience = spec.patience
+        self.conversions[spec.name] = conversions
+        return delivery
+
+    def discard(self, name: str, *, wait: bool = True) -> None:
+        """Undo what was done for a sink that was never connected.
+
+        ``wait``: until its worker has stopped it, which may take as long as it likes.
+        """
+        delivery = self._opened.pop(name, None)
+        if delivery is not None:
+            delivery.discard(stop_sink=name in self._begun, wait=wait)
+            self._claims.give_back(as_given(delivery.sink))
+        self._begun.discard(name)
+        self.conversions.pop(name, None)
+        self._ledger.sinks.pop(name, None)
+
+    def discard_all(self) -> None:
+        """Undo all, for a session that never ran."""
+        for name in list(self._opened):
+            self.discard(name)
+        self._claims.give_all_back()
+
+    def let_go(self, delivery: Delivery) -> None:
+        """Let others have a sink that was taken out, and is done."""
+        self._opened.pop(delivery.name)
+        self._begun.discard(delivery.name)
+        self._claims.give_back(as_given(delivery.sink))
+
+    def close(self) -> None:
+        """Let others have all that is left, at the end of the session."""
+        self._spill.close()
+        self._claims.give_all_back()
+
+
+def _as_seen(conversions: Mapping[str, Conversion]) -> tuple[SourceInfo, ...]:
+    """Return the sources as the sink will see them."""
+    return tuple(SourceInfo(source, *each.result) for source, each in conversions.items())

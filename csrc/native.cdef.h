@@ -329,4 +329,5 @@ void sa_round_trip_exchange(sa_round_trip *trip, const float *input, float *outp
 /* wait.h */
 int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                          int64_t deadline_ns, const int *bells, size_t bell_count);
+int64_t sa_wait_for_chunk(sa_reader *reader, sa_sleeper *sleeper, int64_t deadline_ns);
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);

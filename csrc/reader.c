@@ -229,6 +229,14 @@ static void finish(sa_reader *reader) {
     progress->finished = true;
 }
 
+bool sa_reader_is_regular(const sa_reader *reader, int64_t row) {
+    const int64_t *column = reader->block.rows + row * SA_CHUNK_COLUMNS;
+    int64_t to_tell = column[SA_CHUNK_RING_LOST] | column[SA_CHUNK_HOST_LOST] |
+                      column[SA_CHUNK_SUSPENDED] | column[SA_CHUNK_OVERFLOWS] |
+                      (column[SA_CHUNK_MARKS] & SA_MARK_NONFINITE);
+    return to_tell == 0 && column[SA_CHUNK_FRAMES] == reader->chunk_frames;
+}
+
 static void note_fill(sa_reader *reader) {
     sa_ring *packets = &reader->capture->packets;
     uint64_t waiting = sa_ring_available(packets, UINT64_MAX);

@@ -112,6 +112,9 @@ void sa_reader_lend(sa_reader *reader, const sa_block *block);
 /* Takes in all that is ready and fits the block. */
 void sa_reader_read(sa_reader *reader);
 
+/* Is a finished row a whole chunk, with nothing lost before it, no overflow, and finite? */
+bool sa_reader_is_regular(const sa_reader *reader, int64_t row);
+
 /* Frames of the chunk that has been begun. */
 int64_t sa_reader_open_frames(const sa_reader *reader);
 

@@ -1,5 +1,6 @@
 #include "wait.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include "thread_role.h"
@@ -22,7 +23,7 @@ static const int64_t LAST_LOOK_NS = 5 * 1000 * 1000;
 
 /* While looks follow one another that closely the wait does not sleep in between, which would take
  * longer; but it keeps a core busy for so long at most. */
-static const int64_t WATCH_NS = 120 * 1000;
+static const int64_t WATCH_NS = 200 * 1000;
 
 /* How often the wait looks at a source that the clock does not pace. */
 static const int64_t FREEWHEEL_LOOK_NS = 200 * 1000;
@@ -110,6 +111,8 @@ static bool watch(sa_reader *const *readers, size_t count, const sa_clock *clock
             }
             pause_briefly();
         }
+        /* The thread that brings the packet may have been woken on this very core. */
+        sched_yield();
     } while (sa_clock_now(clock) < until);
     return false;
 }
@@ -200,6 +203,13 @@ int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sl
     }
     give_up_roles(readers, count);
     return now;
+}
+
+int64_t sa_wait_for_chunk(sa_reader *reader, sa_sleeper *sleeper, int64_t deadline_ns) {
+    int64_t before = reader->progress.rows;
+    int64_t looked = sa_wait_and_read(&reader, 1, sleeper, deadline_ns, NULL, 0);
+    bool only = reader->progress.rows == before + 1 && !reader->progress.finished;
+    return only && sa_reader_is_regular(reader, before) ? looked : -1;
 }
 
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper) {

@@ -455,3 +455,26 @@ def test_while_the_taking_side_is_interrupted_a_put_neither_waits_nor_drops():
         assert queue.put(chunk(2)) == ()
     assert queue.put(chunk(3)) == (lost(0, 1), lost(1, 1))
     assert [one.frame for one in drain(queue)] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "kind", [ChunkQueue, DropNewestQueue, lambda limit: BlockingQueue(limit, int)]
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_what_may_pass_it_by_would_have_come_out_next_as_it_is(kind, seed):
+    dice = random.Random(seed)
+    queue = kind(10 * FRAME_BYTES)
+    passed = 0
+    for frame in range(0, 3000, 3):
+        if queue.may_be_passed_by:
+            one = chunk(frame, 3)
+            assert queue.put(one) == ()
+            assert queue.take() is one
+            passed += 1
+        elif dice.random() < 0.4:
+            queue.take()
+        if dice.random() < 0.6:
+            queue.put(chunk(frame, 3))
+        if dice.random() < 0.02:
+            drain(queue)
+    assert passed > 10

@@ -163,10 +163,43 @@ class AudioChunk:
         )
 
 
-class _Unsealed:
+class UnfinishedChunk:
     """A chunk that can still be written to: of the same layout, so that it can become one."""
 
     __slots__ = AudioChunk.__slots__
+
+
+def unfinished_chunk(
+    source: str,
+    data: NDArray[Any],
+    sample_rate: int,
+    peaks: NDArray[np.float32] | None,
+    squares: NDArray[np.float64] | None,
+    start: float,
+) -> Any:
+    """Make what can be known of a chunk before its samples are there."""
+    made: Any = UnfinishedChunk()
+    made.source = source
+    made.data = data
+    made.sample_rate = sample_rate
+    made.gaps = ()
+    made.overflows = 0
+    made._peaks = peaks
+    made._squares = squares
+    made.clipped = 0
+    made.source_rate = None
+    made._start = start
+    return made
+
+
+def finished_chunk(made: Any, frame: int, time: float, arrival: float) -> AudioChunk:
+    """Make it a chunk, to which nothing can be written any more."""
+    made.frame = frame
+    made.time = time
+    made.arrival = arrival
+    made.__class__ = AudioChunk
+    chunk: AudioChunk = made
+    return chunk
 
 
 def engine_chunk(
@@ -189,23 +222,12 @@ def engine_chunk(
     ``AudioChunk(...)`` takes six times as long, and ``dataclasses.replace`` thirteen times, as a
     frozen dataclass sets each field through ``object.__setattr__``; and consumers wait for it.
     """
-    made: Any = _Unsealed()
-    made.source = source
-    made.data = data
-    made.sample_rate = sample_rate
-    made.frame = frame
-    made.time = time
-    made.arrival = arrival
+    made = unfinished_chunk(source, data, sample_rate, peaks, squares, start)
     made.gaps = gaps
     made.overflows = overflows
-    made._peaks = peaks
-    made._squares = squares
     made.clipped = clipped
     made.source_rate = source_rate
-    made._start = start
-    made.__class__ = AudioChunk
-    chunk: AudioChunk = made
-    return chunk
+    return finished_chunk(made, frame, time, arrival)
 
 
 def encoded_chunk(

@@ -63,6 +63,11 @@ class ChunkQueue:
         return bool(self._chunks)
 
     @property
+    def may_be_passed_by(self) -> bool:
+        """Whether a chunk that is put now would be taken next, and as it is."""
+        return not (self._chunks or self._pushed_out.by_source)
+
+    @property
     def bytes(self) -> int:
         """Bytes of samples that wait; what is held does not wait any more."""
         return self._bytes_in - self._bytes_out
@@ -197,6 +202,10 @@ class DropNewestQueue(ChunkQueue):
         super().__init__(limit_bytes)
         self._turned_away = CarriedGaps()
         self._has_holes = False
+
+    @property
+    def may_be_passed_by(self) -> bool:  # noqa: D102 - see ChunkQueue
+        return super().may_be_passed_by and not self._turned_away.by_source
 
     def put(self, chunk: AudioChunk) -> tuple[Gap, ...]:  # noqa: D102 - see ChunkQueue
         size = chunk.data.nbytes

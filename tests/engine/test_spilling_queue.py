@@ -362,3 +362,30 @@ def test_an_empty_file_takes_no_space(tmp_path):
     file.pop()
     assert alive() is None
     assert file.bytes == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_may_pass_it_by_would_have_come_out_next_as_it_is(tmp_path, seed):
+    dice = random.Random(seed)
+    setup = Setup(tmp_path, spill_limit=800)
+    queue = setup.queue
+    passed = 0
+    for frame in range(0, 30_000, 10):
+        if queue.may_be_passed_by:
+            one = chunk(frame)
+            assert queue.put(one) == ()
+            assert queue.take() is one
+            passed += 1
+            continue
+        if dice.random() < 0.5:
+            queue.put(chunk(frame))
+        if dice.random() < 0.5:
+            queue.take()
+        if dice.random() < 0.2:
+            setup.fault = dice.choice([None, None, OSError(errno.ENOSPC, "full")])
+            queue.spill_step()
+        if dice.random() < 0.05:
+            setup.put(30, frame)
+        if dice.random() < 0.05:
+            setup.taken()
+    assert passed > 10

@@ -3,6 +3,7 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from stream_audio._native import ffi, lib
@@ -121,3 +122,65 @@ def test_a_device_that_falls_silent_does_not_keep_a_core_busy():
     lib.sa_sleeper_destroy(sleeper)
     lib.sa_reader_destroy(reader)
     lib.sa_capture_destroy(capture)
+
+
+# ---- a wait for one chunk ----
+
+
+@pytest.fixture
+def one():
+    """A line whose chunks are two packets long, with its first chunk taken."""
+    with a_line(chunk_frames=2 * PERIOD) as line:
+        push(line, 2 * PERIOD)
+        line.read()
+        yield line
+
+
+def wait_for_chunk(line, until_ns=None):
+    sleeper = lib.sa_sleeper_create(line.clock)
+    deadline = line.now if until_ns is None else until_ns
+    looked = lib.sa_wait_for_chunk(line.reader, sleeper, deadline)
+    lib.sa_sleeper_destroy(sleeper)
+    return looked
+
+
+def test_a_whole_chunk_alone_is_told_with_the_time_of_the_look(one):
+    push(one, 2 * PERIOD)
+    assert wait_for_chunk(one) == one.now
+    assert one.progress.rows == 2
+
+
+@pytest.mark.parametrize("packets", [0, 1, 4])
+def test_none_a_part_or_two_are_not(one, packets):
+    push(one, packets * PERIOD)
+    assert wait_for_chunk(one) == -1
+    assert one.progress.rows == 1 + packets // 2
+
+
+def test_one_after_a_loss_is_not(one):
+    one.lose(PERIOD)
+    push(one, 2 * PERIOD)
+    one.look()
+    one.run_until(one.now + SECOND)  # by then it is plain that they were lost
+    assert wait_for_chunk(one) == -1
+    assert one.progress.rows == 2
+    assert one.progress.host_lost == PERIOD
+
+
+def test_one_with_an_overflow_is_not(one):
+    one.push()
+    one.push(overflow=True)
+    assert wait_for_chunk(one) == -1
+
+
+def test_one_that_is_not_finite_is_not(one):
+    one.push(samples=np.full((PERIOD, 1), np.nan, np.float32))
+    one.push()
+    assert wait_for_chunk(one) == -1
+
+
+def test_the_last_one_is_not_as_the_end_is_to_be_told(one):
+    push(one, 2 * PERIOD)
+    lib.sa_capture_finish(one.capture)
+    assert wait_for_chunk(one) == -1
+    assert one.progress.finished

@@ -75,11 +75,13 @@ class Line:
         late: int = 0,
         at_ns: int | None = None,
         samples: np.ndarray | None = None,
+        overflow: bool = False,
     ) -> None:
         """One callback, whose host count is read ``late`` frames too late; silent by default."""
         if at_ns is not None:
             self.run_until(at_ns)
         self._info.host_frame = (self.host + late) % 2**32
+        self._info.flags = lib.SA_PACKET_OVERFLOW if overflow else 0
         if samples is None:
             samples = self._silence
         assert samples.dtype == np.float32

@@ -23,7 +23,9 @@ from stream_audio._native import (
 from stream_audio._native.durations import snapshot
 from stream_audio.histogram import Histogram
 
-# Columns of a chunk's row, as csrc/reader.h has them.
+COLUMNS: int = lib.SA_CHUNK_COLUMNS
+"""Of a chunk's row, which are as csrc/reader.h has them:"""
+
 (
     FRAME,
     FRAMES,
@@ -35,7 +37,7 @@ from stream_audio.histogram import Histogram
     SUSPENDED,
     OVERFLOWS,
     MARKS,
-) = range(lib.SA_CHUNK_COLUMNS)
+) = range(COLUMNS)
 
 NONFINITE: int = lib.SA_MARK_NONFINITE
 """The mark of a chunk with samples that are no finite numbers."""
@@ -94,7 +96,7 @@ class Block:
     def __init__(self, frames: int, rows: int, channels: int) -> None:
         self.frames = frames
         self._samples = np.empty((frames, channels), np.float32)
-        self.rows: NDArray[np.int64] = np.empty((rows, lib.SA_CHUNK_COLUMNS), np.int64)
+        self.rows: NDArray[np.int64] = np.empty((rows, COLUMNS), np.int64)
         self._peaks = np.zeros((rows, channels), np.float32)
         self._squares = np.zeros((rows, channels), np.float64)
         # What users see cannot be written to.
@@ -152,6 +154,8 @@ class Reader:
         # A second of audio, so that an allocation is rare, and small enough to keep one chunk of.
         self._block_chunks = max(1, round(capture.sample_rate / chunk_frames))
         self._before: Block | None = None
+        self.taken = 0
+        """Rows of the block that were taken."""
         self._lend(self._new_block(0))
 
     def _new_block(self, waiting_frames: int) -> Block:
@@ -162,7 +166,7 @@ class Reader:
     def _lend(self, block: Block) -> None:
         self.block = block
         _reader_lend(address(self.native), address(block.native))
-        self._taken = 0
+        self.taken = 0
 
     def _next_block(self, waiting_frames: int) -> Block:
         """Return the block before this one, if its chunks are gone, or a new one.
@@ -178,17 +182,30 @@ class Reader:
 
     def take(self) -> tuple[Block, int, list[list[int]]]:
         """Return the finished chunks since the last call: their block, first row and rows."""
-        block, first = self.block, self._taken
+        block, first = self.block, self.taken
         end = self.progress.rows
         rows = block.rows[first:end].tolist() if end > first else []
-        self._taken = end
+        self.taken = end
         return block, first, rows
+
+    def next_place(self) -> tuple[int, int, memoryview]:
+        """Return where the next chunk will be: its row's index, its first frame, and its row.
+
+        Once there is room for it.
+        """
+        index, native = self.taken, self.native
+        row = memoryview(self.block.rows[index])
+        return index, row[OFFSET] if native.chunk_open else native.used_frames, row
 
     def make_room(self) -> None:
         """Lend a new block before the reader asks for it, which saves a turn of the router."""
         native = self.native
-        room = native.block.capacity_frames - native.used_frames
-        if self.progress.waiting or (not native.chunk_open and room < self.chunk_frames):
+        block = native.block
+        full = (
+            block.capacity_frames - native.used_frames < self.chunk_frames
+            or self.progress.rows == block.capacity_rows
+        )
+        if self.progress.waiting or (full and not native.chunk_open):
             # What waits by itself is taken a block at a time: backlogs then hold it up in time.
             self._lend(self._next_block(0 if self._freewheel else self.progress.waiting))
 
@@ -247,4 +264,8 @@ class ReaderArray:
         )
         # What came while other threads kept the GIL need not wait for it again.
         if self._on_real_time and time.monotonic_ns() - looked_ns > GIL_KEPT_NS:
-            _read_more(*self._more)
+            self.read_more()
+
+    def read_more(self) -> None:
+        """Read what has come since, at once."""
+        _read_more(*self._more)

@@ -30,7 +30,8 @@ class Baton:
     Parameters
     ----------
     run_turn : callable
-        Runs one turn, which sleeps until the given time (``time.monotonic()``) at most.
+        Runs one turn, which sleeps until the given time (``time.monotonic()``) at most; true if
+        the consumer need not ask whether there is something for it.
     wake : callable
         Ends the sleep of the turn that is under way.
     """
@@ -106,29 +107,41 @@ class Baton:
         if not interrupt.possible():
             return False
         with interrupt:
-            return self._run_turns(ready, until, interrupt)
+            # One function, without others around what takes long: see fast_path.py.
+            try:
+                self._consumer_runs = True
+                if not self._get(until):
+                    return False
+                try:
+                    while not ready():
+                        now = time.monotonic()
+                        if not self._may_be_lent or self._recalled or interrupt.noted:
+                            return False
+                        if now >= until:
+                            return False
+                        limit = now + INTERRUPTIBLE if interrupt.may_happen else until
+                        if self._run_turn(min(until, limit)):
+                            break
+                except BaseException as error:
+                    # As on the router's own thread, where it will be raised.
+                    self._failure = error
+                    self.recall()
+                    if not isinstance(error, Exception):
+                        raise
+                    return False
+                finally:
+                    self._holder = None
+                    self._consumer_left = time.monotonic()
+                    self._turns.release()
+            finally:
+                self._consumer_runs = False
+        return True
 
     def stay_away(self) -> None:
         """Say that the consumer, which has run turns, will wait in another way."""
         if self._consumer_left != -math.inf and not self._consumer_runs:
             self._consumer_left = -math.inf
             self._back.set()
-
-    def _run_turns(
-        self, ready: Callable[[], object], until: float, interrupt: HeldBackInterrupt
-    ) -> bool:
-        try:
-            self._consumer_runs = True
-            if not self._get(until):
-                return False
-            try:
-                return self._run_until(ready, until, interrupt)
-            finally:
-                self._holder = None
-                self._consumer_left = time.monotonic()
-                self._turns.release()
-        finally:
-            self._consumer_runs = False
 
     def _get(self, until: float) -> bool:
         if not self._turns.acquire(blocking=False):
@@ -138,23 +151,4 @@ class Baton:
             if not self._turns.acquire(timeout=patience):
                 return False
         self._holder = threading.get_ident()
-        return True
-
-    def _run_until(
-        self, ready: Callable[[], object], until: float, interrupt: HeldBackInterrupt
-    ) -> bool:
-        try:
-            while not ready():
-                now = time.monotonic()
-                if not self._may_be_lent or self._recalled or interrupt.noted or now >= until:
-                    return False
-                limit = now + INTERRUPTIBLE if interrupt.may_happen else until
-                self._run_turn(min(until, limit))
-        except BaseException as error:
-            # As on the router's own thread, where it will be raised.
-            self._failure = error
-            self.recall()
-            if not isinstance(error, Exception):
-                raise
-            return False
         return True

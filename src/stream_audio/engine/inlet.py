@@ -61,12 +61,11 @@ class Inlet:
         self._reader_open = threading.Lock()
         self._last_report: SourceReport | None = None
         self._last_stats: SourceStats | None = None
-        self._newest: AudioChunk | None = None
+        self.newest: AudioChunk | None = None
         self._last_packets = 0
         self.session_start = 0.0
         """Seconds on the session's clock; set before the source starts."""
-        self._start: float | None = None
-        self._last_end = -math.inf
+        self.start: float | None = None
         rate = source.sample_rate
         self.reader = Reader(
             source.capture, max(1, round(chunk_duration * rate)), freewheel=source.freewheel
@@ -94,9 +93,9 @@ class Inlet:
         for index, row in enumerate(rows, first):
             frame, frames, offset, time_ns, arrival_ns, *lost, overflows, marks = row
             time = time_ns * 1e-9
-            if self._start is None:
+            if self.start is None:
                 began = time - frame / rate - self.session_start
-                self._start = 0.0 if self.source.freewheel else began
+                self.start = 0.0 if self.source.freewheel else began
             gaps: tuple[Gap, ...] = ()
             if any(lost):
                 gaps = self._gaps(frame, time, lost)
@@ -111,16 +110,14 @@ class Inlet:
                 overflows,
                 block.peaks[index],
                 block.squares[index],
-                self._start,
+                self.start,
             )
             if marks & NONFINITE:
                 chunk = clean(chunk)
             chunks.append((chunk, marks))
             account.captured += frames
             account.position = frame + frames
-            self._last_end = time + frames / rate
-        if chunks:
-            self._newest = chunks[-1][0]
+            self.newest = chunk
         return chunks
 
     def _gaps(self, end: int, time: float, lost: Sequence[int]) -> tuple[Gap, ...]:
@@ -129,11 +126,13 @@ class Inlet:
         ``lost`` has a number of frames for each of ``CAUSES``.
         """
         start = end - sum(lost)
+        newest = self.newest
+        last_end = -math.inf if newest is None else newest.time + newest.duration
         gaps = []
         for frames, cause in zip(lost, CAUSES, strict=True):
             if frames:
                 # While a machine sleeps, frames pass and its clock stands.
-                began = max(time - (end - start) / self.source.sample_rate, self._last_end)
+                began = max(time - (end - start) / self.source.sample_rate, last_end)
                 gaps.append(Gap(self.name, start, frames, cause, began))
                 self.account.lose(gaps[-1])
                 start += frames
@@ -237,7 +236,7 @@ class Inlet:
         progress = self.reader.progress
         capture = self.source.capture
         rate = self.source.sample_rate
-        newest = self._newest
+        newest = self.newest
         return SourceStats(
             captured=account.captured,
             lost=account.lost,

@@ -36,12 +36,15 @@ class Pauses:
         # [from, to) in seconds of the clock; the last one may be open.
         self._spans: list[tuple[float, float, PausePolicy]] = []
         self._kept_back: tuple[Gap, ...] = ()
+        self.idle = True
+        """Whether :meth:`apply` would hand a chunk on as it is."""
 
     def begin(self, at: float, policy: PausePolicy) -> None:
         """Pause from now on; does nothing in a pause."""
         with self._lock:
             if not self._spans or self._spans[-1][1] != math.inf:
                 self._spans.append((at, math.inf, policy))
+                self.idle = False
 
     def end(self, at: float) -> None:
         """End the pause; does nothing outside one."""
@@ -49,11 +52,6 @@ class Pauses:
             if self._spans and self._spans[-1][1] == math.inf:
                 begin, _, policy = self._spans[-1]
                 self._spans[-1] = (begin, max(begin, at), policy)
-
-    @property
-    def idle(self) -> bool:
-        """Whether :meth:`apply` would hand a chunk on as it is."""
-        return not self._spans and not self._kept_back
 
     def apply(self, chunk: AudioChunk) -> Iterator[AudioChunk]:
         """Yield what is left of a chunk: its parts outside every pause, and made-up silence."""
@@ -80,6 +78,8 @@ class Pauses:
             taken = last
         if taken < chunk.frames:
             yield self._part(chunk, taken, chunk.frames)
+        with self._lock:
+            self.idle = not self._spans and not self._kept_back
 
     def _part(
         self, chunk: AudioChunk, first: int, last: int, *, silent: bool = False

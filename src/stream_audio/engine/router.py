@@ -32,6 +32,7 @@ from stream_audio.engine.clock import (
 from stream_audio.engine.commands import Commands
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.event_thread import EventThread
+from stream_audio.engine.fast_path import FastPath
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.ledger import Ledger
 from stream_audio.engine.pauses import PausePolicy
@@ -128,6 +129,7 @@ class Router:
         self._reads: list[Inlet] = []  # those that the turns read
         self._readers = ReaderArray([], self.sleeper.native)
         self._next_look = 0.0
+        self._fast_path: FastPath | None = None  # for a consumer's turns
         self._handed_on: list[tuple[SignalWatch, AudioChunk]] = []  # and not yet looked at
         self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
         self._commands = Commands(self.baton.recall)
@@ -294,6 +296,18 @@ class Router:
             lend = getattr(as_given(delivery.sink), "lend_baton", None)
             if lend is not None:
                 lend(self.baton if suits else None)
+        self._fast_path = self._find_fast_path() if suits else None
+
+    def _find_fast_path(self) -> FastPath | None:
+        [delivery] = self.deliveries.values()
+        channel = as_given(delivery.sink)
+        if len(self.inlets) != 1 or not hasattr(channel, "can_be_handed"):
+            return None
+        [(name, inlet)] = self.inlets.items()
+        route = self._routings[name].lone_route
+        if route is None or name in self.histories:
+            return None
+        return FastPath(inlet, route, channel, self.sleeper.native)
 
     def is_connected(self, delivery: Delivery) -> bool:
         """Whether chunks are routed to it."""
@@ -445,29 +459,51 @@ class Router:
         for inlet in self._reads:
             self._hand_on(inlet)
 
-    def _take_consumers_turn(self, until: float) -> None:
-        """Take a turn on a consumer's thread, which a device that is gone must not keep."""
+    def _take_consumers_turn(self, until: float) -> bool:
+        """Take a turn on a consumer's thread; True if there is a chunk for it.
+
+        False does not mean that there is none.
+        """
         # What the last turn brought is with the consumer by now: it does not wait for this.
-        if self._look_is_due() and any(inlet.is_silent for inlet in self._running):
-            self.baton.recall()
+        now = self.clock.now()
+        self._look_at_chunks(now)
+        if self._look_is_due(now):
+            if any(inlet.is_silent for inlet in self._running):
+                self.baton.recall()  # a device that is gone must not keep this thread
+            else:
+                self._look_around(now)
+        fast_path = self._fast_path
+        if fast_path is None or self._leaving or self._to_ring or not fast_path.prepare():
+            self._take_turn(until)
+        elif fast_path.run_turn(deadline_ns(min(until, self._next_look))):
+            return True
         else:
-            self._look_back()
-        self._take_turn(until)
+            self._readers.read_more()
+            for inlet in self._running:
+                self._hand_on(inlet)
+        return False
 
     def _look_back(self) -> None:
         """Do what nobody waited for in the last turn, whoever took it."""
         now = self.clock.now()
+        self._look_at_chunks(now)
+        if self._look_is_due(now):
+            self._look_around(now)
+
+    def _look_at_chunks(self, now: float) -> None:
+        fast_path = self._fast_path
+        if fast_path is not None and fast_path.handed_over is not None:
+            self._look_later(*fast_path.handed_over)
+            fast_path.handed_over = None
         for watch, chunk in self._handed_on:
             for event in watch.look(chunk, now):
                 self.send(event)
         self._handed_on.clear()
         if self.events is not None:
             self.events.tick(now)
-        if self._look_is_due():
-            self._look_around(now)
 
-    def _look_is_due(self) -> bool:
-        return self.clock.now() >= self._next_look - LOOK_EARLY
+    def _look_is_due(self, now: float) -> bool:
+        return now >= self._next_look - LOOK_EARLY
 
     def _look_around(self, now: float) -> None:
         """Look at what delivers or takes nothing."""
@@ -495,12 +531,16 @@ class Router:
                 routing.take(chunk)
                 if history is not None:
                     history.add(chunk)
-            # Most chunks tell nothing.
-            if marks or self._handed_on or watch.is_alert:
-                self._handed_on.append((watch, collected))
+            self._look_later(collected, marks)
         if inlet.reader.progress.finished:
             self._ended = True
             self.baton.recall()
+
+    def _look_later(self, chunk: AudioChunk, marks: int) -> None:
+        """Have the watch look at a chunk in :meth:`_look_back`; most tell nothing."""
+        watch = self._watches[chunk.source]
+        if marks or self._handed_on or watch.is_alert:
+            self._handed_on.append((watch, chunk))
 
     def _end_sources(self) -> None:
         """Finish with the sources that nothing will follow from."""

@@ -105,6 +105,12 @@ class Routing:
         self._remove(self._root, delivery)
         self._prune(self._root)
 
+    @property
+    def lone_route(self) -> Route | None:
+        """The route, if there is just one, without conversions."""
+        root = self._root
+        return root.routes[0] if len(root.routes) == 1 and not root.stages else None
+
     def take(self, chunk: AudioChunk) -> None:
         """Convert the source's next chunk and offer it to every sink. Never raises."""
         self._offer(self._root, [chunk])

@@ -86,6 +86,12 @@ class SpillingQueue(ChunkQueue):
         in_memory = self._chunks or self._writing
         return bool(in_memory or self._on_disk or self._reading or self._front or self._writing)
 
+    @property
+    def may_be_passed_by(self) -> bool:  # noqa: D102
+        carried = self._before_front.by_source or self._after_front.by_source
+        left_over = self.has_any or self._untold or self._discarded
+        return super().may_be_passed_by and not (carried or left_over)
+
     # ---- the putting side ----
 
     def put(self, chunk: AudioChunk) -> tuple[Gap, ...]:  # noqa: D102 - see ChunkQueue

@@ -80,6 +80,8 @@ class ChannelSink:
                 raise ConfigError("a queue.Queue has its own bound, which is the one that counts")
         self.backlog = backlog
         self._queue = ChunkQueue(limit)
+        self.handed: AudioChunk | None = None
+        """A chunk before all that is in the queue, from a turn that was run in :meth:`get`."""
         self._arrived = LockSignal()
         self._waiter: _LoopWaiter | None = None
         self._putting = False  # what is counted as waiting may not be there yet
@@ -93,7 +95,10 @@ class ChannelSink:
     @property
     def unread(self) -> int:
         """Frames that wait to be read."""
-        return self._queue.frames if self._target is None else self._target.unread
+        if self._target is not None:
+            return self._target.unread
+        handed = self.handed
+        return self._queue.frames + (0 if handed is None else len(handed.data))
 
     @property
     def skipped(self) -> int:
@@ -133,6 +138,15 @@ class ChannelSink:
         self._putting = False
         self._wake()
         return dropped
+
+    @property
+    def can_be_handed(self) -> bool:
+        """Whether :attr:`handed` may be set in place of a call of :meth:`write`."""
+        return (
+            self.handed is None
+            and type(self).write is ChannelSink.write  # else it is to be called
+            and self._queue.may_be_passed_by
+        )
 
     def discard(self) -> None:
         """Be as if never started; called by a session that could not start after all."""
@@ -182,14 +196,14 @@ class ChannelSink:
                 self._arrived.set()  # for another get
                 return None
             self._check_that_more_can_come()
-            if not self._wait_to_get(until):
+            # Whoever waits may as well do the work.
+            baton = self._baton if time.monotonic() < until else None
+            if baton is not None and baton.run_turns(self._has_news, until):
+                continue
+            if not self._wait_for_router(until):
                 raise TimeoutError(f"no chunk came within {timeout:g} s")
 
-    def _wait_to_get(self, until: float) -> bool:
-        # Whoever waits may as well do the work.
-        baton = self._baton if time.monotonic() < until else None
-        if baton is not None and baton.run_turns(self._has_news, until):
-            return True
+    def _wait_for_router(self, until: float) -> bool:
         left = until - time.monotonic()
         if left <= 0:
             return False
@@ -202,7 +216,7 @@ class ChannelSink:
             baton.stay_away()
 
     def _has_news(self) -> bool:
-        return self._closed or self._queue.has_any
+        return self.handed is not None or self._closed or self._queue.has_any
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until :meth:`get` would not have to; takes nothing. False: not in time.
@@ -218,7 +232,7 @@ class ChannelSink:
         self._check_readable()
         if timeout is not None:
             real_number("timeout", timeout, 0, 1e9)
-        while not self._closed and (self._putting or not self._queue.frames):
+        while not self._closed and (self._putting or not self.unread):
             self._check_that_more_can_come()
             self._leave_turns_to_router()
             if not self._arrived.wait(timeout):
@@ -254,8 +268,14 @@ class ChannelSink:
         return self._passed_over.give_to(chunk)
 
     def _take(self) -> AudioChunk | None:
-        chunk = self._queue.take()
-        return None if chunk is None else self._passed_over.give_to(chunk)
+        chunk = self.handed
+        if chunk is None:
+            chunk = self._queue.take()
+        else:
+            self.handed = None
+        if chunk is None or not self._passed_over.by_source:
+            return chunk
+        return self._passed_over.give_to(chunk)
 
     def chunks(self, frames: int, overlap: int = 0, *, pad: bool = False) -> Blocks:
         """Read blocks of exactly ``frames`` frames, in a loop or an ``async`` loop.

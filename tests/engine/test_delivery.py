@@ -770,3 +770,61 @@ def test_a_worker_tells_its_end_while_it_still_holds_virtual_time_up():
     setup.start().delivery.close()
     setup.delivery._thread.join(GIVE_UP)
     assert order == ["told", "left"]
+
+
+# ---- when it has caught up ----
+
+
+class CatchesUp:
+    def __init__(self):
+        self.calls = []
+        self.threads = set()
+
+    def write(self, chunk):
+        self.calls.append(chunk.frame)
+        self.threads.add(threading.current_thread().name)
+
+    def caught_up(self):
+        self.calls.append("caught up")
+        self.threads.add(threading.current_thread().name)
+
+
+def test_a_sink_is_told_when_all_that_was_there_is_written():
+    sink = CatchesUp()
+    setup = Setup(sink).offer(chunk(0), chunk(10), chunk(20)).start()
+    setup.seat.wait(1.0)
+    assert sink.calls == [0, 10, 20, "caught up"]
+    assert sink.threads == {"stream-audio-sink-sink"}
+    setup.seat.wait(1.0)  # nothing was written since
+    assert sink.calls.count("caught up") == 1
+    setup.offer(chunk(30))
+    setup.seat.wait(1.0)
+    setup.stop()
+    assert sink.calls == [0, 10, 20, "caught up", 30, "caught up"]
+
+
+class CannotCatchUp(CatchesUp):
+    def caught_up(self):
+        super().caught_up()
+        raise OSError("full")
+
+
+@pytest.mark.parametrize("on_failure", ["detach", "skip"])
+def test_what_it_raises_then_is_a_failure_of_the_sink(on_failure):
+    sink = CannotCatchUp()
+    setup = Setup(sink, on_failure=on_failure).offer(chunk(0)).start()
+    setup.seat.wait(1.0)
+    setup.offer(chunk(10))
+    setup.seat.wait(1.0)
+    report = setup.stop()
+    failures = [event for event in setup.events if isinstance(event, SinkFailed)]
+    if on_failure == "detach":
+        assert sink.calls == [0, "caught up"]
+        assert [event.detached for event in failures] == [True]
+        assert (report.delivered, report.offered) == (10, 10)
+    else:
+        assert sink.calls == [0, "caught up", 10, "caught up"]
+        assert len(failures) == 2
+        assert report.delivered == 20
+    assert "full" in report.error
+    assert setup.ledger.problems() == []

@@ -137,6 +137,24 @@ def test_a_file_lacks_the_last_second_at_most_at_any_moment(tmp_path, chunk_dura
     assert max(behind) >= 0.3 * RATE  # it does gather
 
 
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("a.wav", 0.8), ("a.aiff", 0.8), ("a.flac", 0.85), ("a.mp3", 1.01)]
+)
+def test_what_a_kill_costs_is_what_gathers_and_what_the_encoder_holds(tmp_path, name, seconds):
+    clock = VirtualClock(auto=False)
+    path = tmp_path / name
+    behind = []
+    with builder_of(clock, FileSink(path)).start() as session:
+        clock.advance(1.5)  # there is no FLAC file before its first block
+        for _ in range(60):
+            clock.advance(0.07)
+            mic = session.stats().sources["mic"]
+            delivered = mic.captured + round(mic.ring_seconds * RATE)
+            behind.append(delivered - soundfile.info(path).frames)
+    assert max(behind) <= seconds * RATE, np.array(behind) / RATE
+    assert max(behind) >= 0.6 * RATE
+
+
 def test_a_sink_that_is_removed_gets_what_had_gathered():
     clock = VirtualClock(auto=False)
     sink, other = Sink(clock, patience=0.4), Sink(clock, patience=0.4)
@@ -186,11 +204,31 @@ def test_a_source_that_does_not_wait_for_the_clock_is_not_held_up():
     assert clock.now() < 1100.0
 
 
-@pytest.mark.parametrize("patience", [-0.1, 0.6, float("nan")])
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff"])
+@pytest.mark.parametrize("fsync", [0.5, 1.0, 2.0])
+def test_with_fsync_a_file_lacks_no_more_than_was_said(tmp_path, name, fsync):
+    clock = VirtualClock(auto=False)
+    sink = FileSink(tmp_path / name, fsync=fsync)
+    behind = []
+    with builder_of(clock, sink, chunk_duration=0.05).start() as session:
+        for _ in range(100):
+            clock.advance(0.07)
+            mic = session.stats().sources["mic"]
+            delivered = mic.captured + round(mic.ring_seconds * RATE)
+            behind.append(delivered - soundfile.info(tmp_path / name).frames)
+    assert max(behind) <= fsync * RATE
+
+
+def test_less_than_what_gathers_cannot_be_on_the_disk(tmp_path):
+    with pytest.raises(ConfigError, match=r"patience must be less than fsync"):
+        FileSink(tmp_path / "a.wav", fsync=0.2, patience=0.2)
+
+
+@pytest.mark.parametrize("patience", [-0.1, 0.9, float("nan")])
 def test_patience_out_of_range(patience, tmp_path):
-    with pytest.raises(ConfigError, match=r"patience must be from 0 to 0\.5"):
+    with pytest.raises(ConfigError, match=r"patience must be from 0 to 0\.8"):
         FileSink(tmp_path / "a.wav", patience=patience)
-    with pytest.raises(ConfigError, match=r"patience must be from 0 to 0\.5"):
+    with pytest.raises(ConfigError, match=r"patience must be from 0 to 0\.8"):
         StreamAudio.builder().add_sink(Sink(None, patience))
 
 

@@ -619,6 +619,20 @@ def test_fsync_comes_before_the_header_speaks_of_the_audio(tmp_path, monkeypatch
     assert order[-1] == "sync"
 
 
+@pytest.mark.parametrize("format", ["FLAC", "AIFF", "CAF", "AU"])
+def test_once_settled_the_header_speaks_of_what_is_there(tmp_path, format):
+    path = tmp_path / "a"
+    writer = opened(path, format, "PCM_16")
+    writer.write(integers(8192, 2, 16))
+    writer.settle()
+    before = soundfile.info(path).frames
+    writer.write(integers(8192, 2, 16))
+    assert soundfile.info(path).frames == before
+    writer.settle()
+    assert soundfile.info(path).frames == before + 8192
+    writer.close()
+
+
 def test_the_system_limits_the_file_and_it_stays_whole(tmp_path):
     """A real limit of the kernel, which cuts a write short before it refuses the next."""
     path = tmp_path / "a.flac"

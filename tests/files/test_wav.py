@@ -655,6 +655,49 @@ def test_a_chunk_takes_no_new_memory(tmp_path, subtype, dtype):
     assert peak < 200_000  # a chunk has ten times that, or more
 
 
+# ---- the end of a row of writes ----
+
+
+def test_once_settled_the_header_speaks_of_what_is_there(tmp_path):
+    path = tmp_path / "a.wav"
+    writer = written(path)
+    for i in range(4):
+        writer.write(noise(RATE // 20, seed=i))
+    assert soundfile.info(path).frames == 0
+    writer.settle()
+    assert soundfile.info(path).frames == RATE // 5
+    writer.write(noise(RATE // 20))
+    writer.settle()  # it nearly does
+    assert soundfile.info(path).frames == RATE // 5
+    writer.close()
+
+
+def test_with_fsync_settling_leaves_the_header_to_the_flush(tmp_path):
+    path = tmp_path / "a.wav"
+    writer = written(path, fsync=1.0)
+    writer.write(noise(RATE // 4))
+    writer.settle()
+    assert soundfile.info(path).frames == 0
+    writer.close()
+
+
+def test_an_error_in_settling_is_not_the_audio_s(tmp_path, monkeypatch):
+    path = tmp_path / "a.wav"
+    writer = written(path)
+    writer.write(noise(RATE // 4))
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", refuse)
+        writer.settle()
+    assert soundfile.info(path).frames == 0
+    writer.settle()
+    assert soundfile.info(path).frames == RATE // 4
+    writer.close()
+
+
 # ---- power cuts ----
 
 

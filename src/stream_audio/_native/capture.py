@@ -152,7 +152,8 @@ class Reader:
         self.chunk_frames = chunk_frames
         self._channels = capture.channels
         # A second of audio, so that an allocation is rare, and small enough to keep one chunk of.
-        self._block_chunks = max(1, round(capture.sample_rate / chunk_frames))
+        self._chunks_a_second = capture.sample_rate / chunk_frames
+        self._block_chunks = max(1, round(self._chunks_a_second))
         self._before: Block | None = None
         self.taken = 0
         """Rows of the block that were taken."""
@@ -212,6 +213,10 @@ class Reader:
     def gather(self, chunks: int) -> None:
         """Let a wait be for so many chunks, if nothing else ends it."""
         self.native.chunks_at_once = chunks
+        # Whole waits, so that none has to be read in two turns.
+        self._block_chunks = chunks * max(1, round(self._chunks_a_second / chunks))
+        if not self.native.used_frames:
+            self._lend(self._new_block(0))
 
     def callback_durations(self) -> Histogram:
         """Return how long the callbacks took that have been read."""

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("stream_audio")
 
-LOOK_INTERVAL = 0.6
+LOOK_INTERVAL = 0.9
 """Seconds between looks at what delivers or takes nothing, at most."""
 
 LOOK_EARLY = 0.3

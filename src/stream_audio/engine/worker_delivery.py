@@ -43,6 +43,7 @@ class WorkerDelivery(Delivery):
         self.backlog: ChunkQueue = backlog
         self._arrived = self._clock.signal()
         self._done = False
+        self._wrote = False  # since the sink was last told that it has caught up
         self._when_done = when_done
         # Guards the step from "held" to "delivered" against being abandoned meanwhile.
         self._hand_over = threading.Lock()
@@ -141,7 +142,9 @@ class WorkerDelivery(Delivery):
                     continue
                 if closing or self._abandoned:
                     break
-                self._arrived.wait()
+                self._tell_that_caught_up()
+                if not self.detached:
+                    self._arrived.wait()
             if not self._abandoned:
                 self._stop_sink()
         finally:
@@ -162,11 +165,27 @@ class WorkerDelivery(Delivery):
                 return False  # dropped meanwhile
             if error is None:
                 self.account.delivered += chunk.frames
+                self._wrote = True
                 return True
             self._give_up(chunk, error)
             if self.detached:
                 self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
         return True
+
+    def _tell_that_caught_up(self) -> None:
+        caught_up = getattr(self.sink, "caught_up", None)
+        if caught_up is None or not self._wrote:
+            return
+        self._wrote = False
+        try:
+            caught_up()
+        except BaseException as error:
+            with self._hand_over:
+                if self._abandoned:
+                    return
+                self._fail(error)
+                if self.detached:
+                    self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
 
     def _write(self, chunk: AudioChunk) -> BaseException | None:
         """Write one chunk, with retries; returns the last error if none succeeded."""

@@ -108,17 +108,18 @@ class Recording:
 
     def write(self, chunk: AudioChunk) -> None:
         """Append a chunk. What of it is in a file when this raises is not written again."""
+        frames = chunk.frames
         silence = 0
-        if self._plan.gaps == "silence":
+        if chunk.gaps and self._plan.gaps == "silence":
             silence = sum(gap.frames for gap in chunk.gaps)
         done = self._done_before(chunk)
         split = self._plan.gaps == "split" and bool(chunk.gaps) and done == 0
         while True:
             try:
-                self._look_around(chunk)
+                self._look_around(frames)
                 if split and self.part.frames:
                     self._next_part(self._time_of(chunk, 0))
-                while done < silence + chunk.frames:
+                while done < silence + frames:
                     done += self._write_some(chunk, silence, done)
             except OSError as error:
                 self._half_done = (chunk, done)
@@ -127,7 +128,11 @@ class Recording:
             else:
                 break
         self._half_done = None
-        self._open_ahead(self._time_of(chunk, chunk.frames), chunk.frames)
+        self._open_ahead(self._time_of(chunk, frames), frames)
+
+    def settle(self) -> None:
+        """Let the header speak of what is in the file: nothing may be written for a while."""
+        self.part.writer.settle()
 
     def close(self) -> None:
         """Complete the last file; raises what went wrong in completing any of them.
@@ -176,7 +181,7 @@ class Recording:
         count = min(chunk.frames - offset, room)
         silent = max(0, min(-offset, count))
         first = max(0, offset)
-        at = part.frames
+        at = part.frames if chunk.gaps else 0
         part.writer.write(chunk.data[first : first + count - silent], silent)
         if chunk.gaps:
             self._place_gaps(chunk.gaps, at, done, silent)
@@ -371,10 +376,10 @@ class Recording:
         self._boundary = None
         return True
 
-    def _look_around(self, chunk: AudioChunk) -> None:
+    def _look_around(self, frames: int) -> None:
         """About once a second, look whether the file is still there, and has room to grow."""
-        self._unlooked += chunk.frames
-        self._unasked += chunk.frames
+        self._unlooked += frames
+        self._unasked += frames
         if self.part.removed:
             raise _removed(self.part)
         if self._unlooked < LOOK_INTERVAL * self._rate:

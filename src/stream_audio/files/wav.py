@@ -23,7 +23,7 @@ from stream_audio._checks import one_of, real_number
 from stream_audio.files.bext import bext_chunk, check_bext
 from stream_audio.files.disk import flush_to_disk, write_at
 from stream_audio.files.encoder import SAMPLE_BYTES, Encoder
-from stream_audio.files.writer import Container, Encoding, Samples
+from stream_audio.files.writer import HEADER_LAG, Container, Encoding, Samples
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _EXTENSIBLE_GUID = bytes.fromhex("000000001000800000aa00389b71")
@@ -74,6 +74,7 @@ class WavWriter:
         self._fsync = "fsync" in encoding
         self._period = round(encoding.get("fsync", _HEADER_PERIOD) * sample_rate)
         self._period *= self._frame_bytes
+        self._header_lag = round(HEADER_LAG * sample_rate) * self._frame_bytes
         self._data_bytes = 0
         self._in_header = 0  # data bytes
         self._must_cut = False  # behind the data is what a write that failed left there
@@ -150,6 +151,12 @@ class WavWriter:
             # The samples are in the file: an error here is not theirs. The next chunk tries again,
             # and close() does not keep it back.
             with contextlib.suppress(OSError):
+                self._write_header()
+
+    def settle(self) -> None:
+        """Let the header speak of what is in the file, unless it nearly does; never raises."""
+        if not self._fsync and self._data_bytes - self._in_header >= self._header_lag:
+            with contextlib.suppress(OSError):  # as after a write
                 self._write_header()
 
     def close(self) -> None:

@@ -10,6 +10,9 @@ from typing import Literal, Protocol, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+HEADER_LAG = 0.15
+"""Seconds of audio that a header need not speak of after ``settle``."""
+
 Samples = NDArray[np.float32] | NDArray[np.int16] | NDArray[np.int32]
 """Shape (frames, channels). Full scale is ±1.0, or that of the integer type."""
 
@@ -46,6 +49,12 @@ class SoundFileWriter(Protocol):
 
     def write(self, samples: Samples, silence_before: int = 0) -> None:
         """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing."""
+
+    def settle(self) -> None:
+        """Let the header speak of what is in the file, unless it nearly does; never raises.
+
+        For the end of a row of writes. With ``fsync`` that has its own time.
+        """
 
     def close(self) -> None:
         """Complete the file and close the descriptor, also when completing it fails."""

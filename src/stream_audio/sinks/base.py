@@ -11,7 +11,7 @@ from stream_audio.chunk import AudioChunk
 from stream_audio.events import StreamEvent
 from stream_audio.format import SampleType
 
-MOST_PATIENCE = 0.5
+MOST_PATIENCE = 0.8
 """Seconds for which a sink may let chunks gather; so often sources are looked after anyway."""
 
 
@@ -96,10 +96,13 @@ class Sink(Protocol):
     ``preferred_dtype``
         The type of sample it would like ("int16", …) where its format leaves that open.
     ``patience``
-        Seconds, up to 0.5, that chunks may gather in the ring before they are handed on, all at
+        Seconds, up to 0.8, that chunks may gather in the ring before they are handed on, all at
         once, so that the machine is woken less often; 0 if missing. A source waits as long as all
         its sinks can, and no longer than a quarter of its ring lasts; ``stop`` and ``remove`` do
         not wait.
+    ``caught_up()``
+        Called on the worker thread when all that was there has been written, and nothing may come
+        for a while: the time to make it safe. What it raises counts as a failure of the sink.
     ``memory_bytes``
         Bytes of samples that it holds, for :meth:`Session.memory`; 0 if missing. Any thread.
     ``unread``

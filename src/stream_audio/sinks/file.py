@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from stream_audio.files.writer import Encoding
 from stream_audio.format import SampleType
 from stream_audio.sinks.base import MOST_PATIENCE, SinkInfo
 
-PATIENCE = 0.5
+PATIENCE = 0.8
 """Seconds for which audio gathers before it is written, as a rule."""
 
 # Another try cannot mend these.
@@ -103,8 +104,9 @@ class FileSink:
     mode : int, optional
         Permissions, for example ``0o600``; ``None``: as the umask has it.
     patience : float
-        Seconds, 0 to 0.5, that audio may wait in memory to be written in one go, unless another
-        sink of the source wants it sooner. Less costs more CPU time, and a kill loses less.
+        Seconds, 0 to 0.8, that audio may wait in memory to be written in one go, unless another
+        sink of the source wants it sooner. Less costs more CPU time, and a kill loses less. By
+        default 0.8, or a quarter of ``fsync`` if that is less.
     **encoding
         Settings of the container. WAV: ``rf64="auto"``, ``"never"`` (go on in another file at
         4 GiB) or ``"always"``; ``bext=True`` or a dict with any of ``description``,
@@ -136,21 +138,24 @@ class FileSink:
         unique: bool = False,
         atomic: bool = False,
         mode: int | None = None,
-        patience: float = PATIENCE,
+        patience: float | None = None,
         **encoding: Unpack[Encoding],
     ) -> None:
         self._path = _as_path(path)
         container = find_container(self._path, format)
         if overwrite and unique:
             raise ConfigError("overwrite and unique exclude each other")
-        self.patience = real_number("patience", patience, 0, MOST_PATIENCE)
+        subtype = check_encoding(container, subtype, encoding)
+        self.patience = _patience(patience, encoding)
+        if "fsync" in encoding:  # what has gathered is not on the disk either
+            encoding["fsync"] -= self.patience
         if keep is not None:
             whole_number("keep", keep, 1, 2**40)
         self._plan = Plan(
             path=self._path,
             fallback=None if fallback is None else _as_path(fallback),
             container=container,
-            subtype=check_encoding(container, subtype, encoding),
+            subtype=subtype,
             encoding=encoding,
             if_exists=(
                 IfExists.OVERWRITE if overwrite else IfExists.RENAME if unique else IfExists.FAIL
@@ -236,6 +241,11 @@ class FileSink:
             self._path = recording.part.file.path
             self._frames = recording.frames
 
+    def caught_up(self) -> None:
+        """Let the file's header speak of what is in it; called by the session."""
+        if self._recording is not None:
+            self._recording.settle()
+
     def stop(self) -> None:
         """Complete the file; called by the session."""
         recording, self._recording = self._recording, None
@@ -263,6 +273,19 @@ def _as_path(path: object) -> Path:
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise ConfigTypeError(f"FileSink takes a path, not {path!r}")
     return Path(path)
+
+
+def _patience(wanted: float | None, encoding: Encoding) -> float:
+    fsync = encoding.get("fsync", math.inf)
+    if wanted is None:
+        return min(PATIENCE, fsync / 4)
+    patience = real_number("patience", wanted, 0, MOST_PATIENCE)
+    if patience >= fsync:
+        raise ConfigError(
+            f"patience must be less than fsync, not {patience:g} s with {fsync:g} s",
+            hint="What waits in memory is not on the disk",
+        )
+    return patience
 
 
 def _failure(doing: str, path: Path, frames: int, error: OSError) -> FileSinkError:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LOOK_INTERVAL = 0.5
 """Seconds between looks whether the loop was closed under a call that waits for it."""
 
+_METHODS = ("start", "write", "caught_up", "stop", "discard")
+
 _called: contextvars.ContextVar[LoopSink | None] = contextvars.ContextVar(
     "stream_audio_called_sink", default=None
 )
@@ -36,7 +38,7 @@ def blocking_form(sink: Any, loop: asyncio.AbstractEventLoop | None = None) -> A
     SessionStateError
         It has ``async`` methods, and no event loop runs here.
     """
-    methods = (getattr(sink, name, None) for name in ("start", "write", "stop", "discard"))
+    methods = (getattr(sink, name, None) for name in _METHODS)
     if not any(map(inspect.iscoroutinefunction, methods)):
         return sink
     loop = loop_of_caller() or loop
@@ -80,6 +82,10 @@ class LoopSink:
     def write(self, chunk: AudioChunk) -> None:
         """Write a chunk."""
         self._call("write", chunk)
+
+    def caught_up(self) -> None:
+        """Say that nothing more is there to be written for now."""
+        self._call("caught_up")
 
     def stop(self) -> object:
         """Stop the sink."""

@@ -185,6 +185,11 @@ class TriggerSink:
         self._trim(decided)
         self._in_hand = None
 
+    def caught_up(self) -> None:
+        """Tell the sink of the event that is open; called by the session."""
+        if self.inner is not None:
+            _call(self.inner, "caught_up")
+
     def stop(self) -> None:
         """End the event that is open, and the inner sink; called by the session."""
         try:

@@ -20,7 +20,7 @@ from stream_audio.files.libsndfile.mp3_output import Mp3Output
 from stream_audio.files.libsndfile.ogg_output import OggOutput
 from stream_audio.files.libsndfile.output import Output
 from stream_audio.files.libsndfile.samples import LOSSY, SAMPLE_BITS, converter
-from stream_audio.files.writer import Encoding, Samples
+from stream_audio.files.writer import HEADER_LAG, Encoding, Samples
 
 _AT_ONCE = 4096
 """Frames. libvorbis keeps what it is given at once on the stack; some seconds overflow it."""
@@ -133,6 +133,14 @@ class LibsndfileWriter:
         with contextlib.suppress(OSError):  # it comes again with the next write, or with close()
             self._drain()
 
+    def settle(self) -> None:
+        """Let the header speak of what is in the file, unless it nearly does; never raises."""
+        behind = self._accepted - self._settled
+        if not self._fsync and behind >= HEADER_LAG * self._sample_rate:
+            with contextlib.suppress(OSError):  # it comes again with the next write
+                self._drain()
+                self._state_length()
+
     def close(self) -> None:
         """Complete the file and close the descriptor.
 
@@ -177,8 +185,11 @@ class LibsndfileWriter:
         if self._accepted - self._settled >= self._period:
             if self._fsync:
                 self._flush()
-            if output.state_length():
-                self._settled = self._accepted
+            self._state_length()
+
+    def _state_length(self) -> None:
+        if self._output.state_length():
+            self._settled = self._accepted
 
     def _flush(self) -> None:
         try:

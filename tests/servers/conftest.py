@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_audio._native.portaudio import Generation
 from support import servers
 
 HERE = Path(__file__).parent
@@ -18,6 +19,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture(autouse=True)
+def jack_clients_open_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PortAudio's is called the same in every process, and opens with the list of devices."""
+    begin = Generation.__init__
+
+    def begin_alone(generation: Generation) -> None:
+        with servers.one_at_a_time():
+            begin(generation)
+
+    monkeypatch.setattr(Generation, "__init__", begin_alone)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ and a killed server holds its place until one of the same name starts.
 """
 
 import atexit
+import contextlib
+import fcntl
 import functools
 import glob
 import itertools
@@ -18,6 +20,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self
 
@@ -26,6 +29,18 @@ from support.processes import STOP_SECONDS, Server, ServerError, require_program
 COUNTER_SOURCE = Path(__file__).parents[1] / "servers" / "jack_counter.c"
 
 _numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Keep other test processes from starting a server, or a client, at the same moment.
+
+    A client's socket is called after the client, not after its server: of two clients of one name
+    that open at once, on whatever servers, neither may get through. That is libjack's.
+    """
+    with open(Path(tempfile.gettempdir(), "stream-audio-jack.lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class Jack(Server):
@@ -50,6 +65,11 @@ class Jack(Server):
         self.sample_rate = sample_rate
         self.period = period
         self.name = f"stream-audio-{os.getpid()}-{next(_numbers)}"
+
+    def start(self) -> Self:
+        """Start the server, wait until it answers, and point this process at it."""
+        with one_at_a_time():
+            return super().start()
 
     @property
     def xruns(self) -> int:
@@ -127,14 +147,17 @@ class JackCounter:
 
     def start(self) -> Self:
         """Start the client and wait until it plays."""
-        self._process = subprocess.Popen(
-            [_compiled_counter(), *self._arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        if _output(self._process).readline() != "ready\n":
+        program = _compiled_counter()
+        with one_at_a_time():
+            self._process = subprocess.Popen(
+                [program, *self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            answer = _output(self._process).readline()
+        if answer != "ready\n":
             self.stop()
             raise ServerError(f"the JACK client {self.name!r} found no server to play to")
         return self

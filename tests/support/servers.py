@@ -15,7 +15,7 @@ missing raises `MissingProgramError`, which names the Debian package: tests fail
 """
 
 from support.alsa import ALSA_NULL, ALSA_NULL_DEVICE, alsa_config
-from support.jack import Jack, JackCounter
+from support.jack import Jack, JackCounter, one_at_a_time
 from support.processes import (
     MissingProgramError,
     Server,
@@ -37,6 +37,7 @@ __all__ = [
     "ServerError",
     "alsa_config",
     "environment",
+    "one_at_a_time",
     "require_program",
     "wait_until",
 ]

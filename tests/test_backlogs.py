@@ -262,8 +262,8 @@ def test_a_channel_that_nobody_reads_is_told_of_once_until_it_is_read_again():
             pass  # there is room, and it is filled once more
         clock.sleep(60.0)
     assert [(event.sink, event.seconds) for event in stalls()] == [
-        ("channel", pytest.approx(3.0, abs=0.9)),
-        ("channel", pytest.approx(3.0, abs=0.9)),
+        ("channel", pytest.approx(3.0, abs=0.6)),
+        ("channel", pytest.approx(3.0, abs=0.6)),
     ]
 
 

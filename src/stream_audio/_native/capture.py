@@ -176,7 +176,12 @@ class Reader:
         """
         before, self._before = self._before, self.block
         usual = self._block_chunks * self.chunk_frames
-        if before is None or waiting_frames > usual or before.frames > usual or not before.is_free:
+        if (
+            before is None
+            or waiting_frames > usual
+            or before.frames != usual
+            or not before.is_free
+        ):
             return self._new_block(waiting_frames)
         before.clear()
         return before
@@ -215,7 +220,8 @@ class Reader:
         self.native.chunks_at_once = chunks
         # Whole waits, so that none has to be read in two turns.
         self._block_chunks = chunks * max(1, round(self._chunks_a_second / chunks))
-        if not self.native.used_frames:
+        usual = self._block_chunks * self.chunk_frames
+        if self.block.frames != usual and not self.native.used_frames:
             self._lend(self._new_block(0))
 
     def callback_durations(self) -> Histogram:

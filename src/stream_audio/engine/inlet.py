@@ -55,6 +55,8 @@ class Inlet:
         self.error = ""
         self.stalled = False
         self.finished = False
+        self.patience = 0.0
+        """Seconds for which its first chunk waits for later ones, as a rule."""
         self._stopped = False
         self._closed = False
         # A report may be asked for on another thread while the reader is being closed.
@@ -79,7 +81,9 @@ class Inlet:
         """Let chunks gather for so long, at most to a quarter of the ring."""
         capture = self.source.capture
         frames = min(seconds * capture.sample_rate, capture.frames / 4)
-        self.reader.gather(max(1, int(frames / self.reader.chunk_frames)))
+        chunks = max(1, int(frames / self.reader.chunk_frames))
+        self.patience = (chunks - 1) * self.reader.chunk_frames / capture.sample_rate
+        self.reader.gather(chunks)
 
     def collect(self, clean: Callable[[AudioChunk], AudioChunk]) -> list[tuple[AudioChunk, int]]:
         """Return the chunks that the last read finished, with their marks, and enter them.

@@ -61,8 +61,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("stream_audio")
 
-LOOK_INTERVAL = 0.9
-"""Seconds between looks at what delivers or takes nothing, at most."""
+LOOK_INTERVAL = 0.6
+"""Seconds between looks at what delivers or takes nothing, at most; more if chunks gather longer."""
 
 LOOK_EARLY = 0.3
 """Seconds by which such a look may be early, if the router is awake anyway."""
@@ -129,6 +129,7 @@ class Router:
         self._reads: list[Inlet] = []  # those that the turns read
         self._readers = ReaderArray([], self.sleeper.native)
         self._next_look = 0.0
+        self._look_interval = LOOK_INTERVAL
         self._fast_path: FastPath | None = None  # for a consumer's turns
         self._handed_on: list[tuple[SignalWatch, AudioChunk]] = []  # and not yet looked at
         self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
@@ -281,6 +282,9 @@ class Router:
             can_wait = [each.patience for each in self.deliveries.values() if name in each.sources]
             hurry = not can_wait or name in self.histories
             self.inlets[name].be_patient(0.0 if hurry else min(can_wait))
+        # A look takes place when the router is awake anyway, rather than wake it.
+        least = min(inlet.patience for inlet in self.inlets.values())
+        self._look_interval = max(LOOK_INTERVAL, least + LOOK_EARLY / 2)
 
     def _lend_baton(self) -> None:
         """Let the consumer of a lone channel run the turns while it waits."""
@@ -419,7 +423,7 @@ class Router:
         """
         self._running = [inlet for inlet in self.inlets.values() if not inlet.finished]
         self._reads = []
-        self._next_look = self.clock.now() + LOOK_INTERVAL
+        self._next_look = self.clock.now() + self._look_interval
         if hold:
             self.baton.open()
         while self._running and not stop():
@@ -507,7 +511,7 @@ class Router:
 
     def _look_around(self, now: float) -> None:
         """Look at what delivers or takes nothing."""
-        self._next_look = now + LOOK_INTERVAL
+        self._next_look = now + self._look_interval
         log_host_messages()
         self._stalls.look_at_sources(self._running, now)
         self._stalls.look_at_sinks(self.deliveries.values(), now)

@@ -10,8 +10,8 @@ from typing import Literal, Protocol, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-HEADER_LAG = 0.15
-"""Seconds of audio that a header need not speak of after ``settle``."""
+HEADER_LAG = 0.05
+"""Seconds of audio that a header need not speak of after ``settle``: chunks may be short."""
 
 Samples = NDArray[np.float32] | NDArray[np.int16] | NDArray[np.int32]
 """Shape (frames, channels). Full scale is ±1.0, or that of the integer type."""

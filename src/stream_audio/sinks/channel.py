@@ -268,6 +268,7 @@ class ChannelSink:
         return self._passed_over.give_to(chunk)
 
     def _take(self) -> AudioChunk | None:
+        # Between reading and clearing it there is no call, hence neither a signal nor a thread.
         chunk = self.handed
         if chunk is None:
             chunk = self._queue.take()

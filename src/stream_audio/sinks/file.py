@@ -106,7 +106,7 @@ class FileSink:
     patience : float
         Seconds, 0 to 0.8, that audio may wait in memory to be written in one go, unless another
         sink of the source wants it sooner. Less costs more CPU time, and a kill loses less. By
-        default 0.8, or a quarter of ``fsync`` if that is less.
+        default 0.8, or a quarter of ``fsync`` if that is less; it counts towards ``fsync``.
     **encoding
         Settings of the container. WAV: ``rf64="auto"``, ``"never"`` (go on in another file at
         4 GiB) or ``"always"``; ``bext=True`` or a dict with any of ``description``,

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("stream_audio")
 
 LOOK_INTERVAL = 0.6
-"""Seconds between looks at what delivers or takes nothing, at most; more if chunks gather longer."""
+"""Seconds between looks at what stands still, at most, unless chunks gather for longer."""
 
 LOOK_EARLY = 0.3
 """Seconds by which such a look may be early, if the router is awake anyway."""

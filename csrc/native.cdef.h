@@ -196,6 +196,7 @@ sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool free
 void sa_reader_destroy(sa_reader *reader);
 void sa_reader_lend(sa_reader *reader, const sa_block *block);
 void sa_reader_read(sa_reader *reader);
+int64_t sa_reader_join(sa_reader *reader, int64_t first, int64_t most_frames);
 
 /* virtual_device.h, virtual_signal.h */
 #define SA_NO_LATENCY ...

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "levels.h"
 #include "thread_role.h"
@@ -90,6 +91,10 @@ static bool open_chunk(sa_reader *reader) {
     }
     int64_t position = reader->packet_position + reader->packet_taken;
     int64_t *row = open_row(reader);
+    uint32_t channels = reader->capture->channels;
+    int64_t levels = reader->progress.rows * channels;
+    memset(reader->block.peaks + levels, 0, channels * sizeof *reader->block.peaks);
+    memset(reader->block.squares + levels, 0, channels * sizeof *reader->block.squares);
     row[SA_CHUNK_FRAME] = position;
     row[SA_CHUNK_FRAMES] = 0;
     row[SA_CHUNK_OFFSET] = reader->used_frames;
@@ -235,6 +240,45 @@ bool sa_reader_is_regular(const sa_reader *reader, int64_t row) {
                       column[SA_CHUNK_SUSPENDED] | column[SA_CHUNK_OVERFLOWS] |
                       (column[SA_CHUNK_MARKS] & SA_MARK_NONFINITE);
     return to_tell == 0 && column[SA_CHUNK_FRAMES] == reader->chunk_frames;
+}
+
+/* Whether nothing was lost between them, and a watch would find the same in both as one: how long
+ * a silence is, and what to clean. */
+static bool may_join(const int64_t *row, const int64_t *next, int64_t most_frames) {
+    return next[SA_CHUNK_FRAME] == row[SA_CHUNK_FRAME] + row[SA_CHUNK_FRAMES] &&
+           row[SA_CHUNK_FRAMES] + next[SA_CHUNK_FRAMES] <= most_frames &&
+           !((next[SA_CHUNK_MARKS] | row[SA_CHUNK_MARKS]) & SA_MARK_NONFINITE) &&
+           !((next[SA_CHUNK_MARKS] ^ row[SA_CHUNK_MARKS]) & SA_MARK_SILENT);
+}
+
+int64_t sa_reader_join(sa_reader *reader, int64_t first, int64_t most_frames) {
+    const sa_block *block = &reader->block;
+    uint32_t channels = reader->capture->channels;
+    int64_t last = first; /* the row that is being joined to */
+    for (int64_t next = first + 1; next < reader->progress.rows; next++) {
+        int64_t *row = block->rows + last * SA_CHUNK_COLUMNS;
+        const int64_t *added = block->rows + next * SA_CHUNK_COLUMNS;
+        bool join = may_join(row, added, most_frames);
+        if (join) {
+            row[SA_CHUNK_FRAMES] += added[SA_CHUNK_FRAMES];
+            row[SA_CHUNK_ARRIVAL_NS] = added[SA_CHUNK_ARRIVAL_NS];
+            row[SA_CHUNK_OVERFLOWS] += added[SA_CHUNK_OVERFLOWS];
+            row[SA_CHUNK_MARKS] |= added[SA_CHUNK_MARKS];
+        } else {
+            last++;
+            memmove(block->rows + last * SA_CHUNK_COLUMNS, added,
+                    SA_CHUNK_COLUMNS * sizeof *added);
+        }
+        for (uint32_t channel = 0; channel < channels; channel++) {
+            float peak = block->peaks[next * channels + channel];
+            double squares = block->squares[next * channels + channel];
+            float *joined_peak = block->peaks + last * channels + channel;
+            double *joined_squares = block->squares + last * channels + channel;
+            *joined_peak = join && *joined_peak > peak ? *joined_peak : peak;
+            *joined_squares = join ? *joined_squares + squares : squares;
+        }
+    }
+    return last + 1 - first;
 }
 
 static void note_fill(sa_reader *reader) {

@@ -40,8 +40,8 @@ enum {
 typedef struct {
     float *frames;   /* capacity_frames interleaved frames */
     int64_t *rows;   /* capacity_rows x SA_CHUNK_COLUMNS */
-    float *peaks;    /* capacity_rows x channels, zeroed */
-    double *squares; /* capacity_rows x channels, zeroed */
+    float *peaks;    /* capacity_rows x channels */
+    double *squares; /* capacity_rows x channels */
     int64_t capacity_frames;
     int64_t capacity_rows;
 } sa_block;
@@ -114,6 +114,11 @@ void sa_reader_read(sa_reader *reader);
 
 /* Is a finished row a whole chunk, with nothing lost before it, no overflow, and finite? */
 bool sa_reader_is_regular(const sa_reader *reader, int64_t row);
+
+/* Makes one chunk of those that follow one another among the finished ones from row `first` on, of
+ * `most_frames` at most; returns how many there are, which stand in `first` and the rows after it.
+ * Silent ones are joined with silent ones alone, those that are not finite with none. */
+int64_t sa_reader_join(sa_reader *reader, int64_t first, int64_t most_frames);
 
 /* Frames of the chunk that has been begun. */
 int64_t sa_reader_open_frames(const sa_reader *reader);

@@ -19,8 +19,9 @@ class AudioChunk:
     """Contiguous frames of one source. Immutable; keep it as long as you like.
 
     Chunks are cut in lengths of ``StreamConfig.chunk_duration``, whatever they were converted to;
-    one before a gap and the last one may be shorter. Arrays may be views into blocks of about a
-    second of audio.
+    one before a gap and the last one may be shorter, and one for sinks that take batches (see
+    :class:`~stream_audio.Sink`) is as long as what had gathered. Arrays may be views into blocks of
+    about a second of audio.
 
     Attributes
     ----------
@@ -222,12 +223,23 @@ def engine_chunk(
     ``AudioChunk(...)`` takes six times as long, and ``dataclasses.replace`` thirteen times, as a
     frozen dataclass sets each field through ``object.__setattr__``; and consumers wait for it.
     """
-    made = unfinished_chunk(source, data, sample_rate, peaks, squares, start)
+    made: Any = UnfinishedChunk()
+    made.source = source
+    made.data = data
+    made.sample_rate = sample_rate
+    made.frame = frame
+    made.time = time
+    made.arrival = arrival
     made.gaps = gaps
     made.overflows = overflows
+    made._peaks = peaks
+    made._squares = squares
     made.clipped = clipped
     made.source_rate = source_rate
-    return finished_chunk(made, frame, time, arrival)
+    made._start = start
+    made.__class__ = AudioChunk
+    chunk: AudioChunk = made
+    return chunk
 
 
 def encoded_chunk(

@@ -109,7 +109,7 @@ class ChunkQueue:
 
     def _append(self, chunk: AudioChunk, size: int) -> None:
         self._bytes_in += size
-        self._frames_in += chunk.frames
+        self._frames_in += len(chunk.data)
         self._chunks.append(chunk)
         waiting = self._bytes_in - self._bytes_out
         if waiting > self.highest_bytes:

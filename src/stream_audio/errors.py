@@ -102,13 +102,23 @@ class SinkError(StreamAudioError):
     retryable : bool
         Whether the same chunk may be tried again. False for what another try cannot mend: a full
         disk, a closed file.
+    taken : int
+        Frames at the beginning of the chunk that were taken all the same. If it is not tried
+        again they count as delivered.
     """
 
     def __init__(
-        self, message: str, *, retryable: bool = True, host_text: str = "", hint: str = ""
+        self,
+        message: str,
+        *,
+        retryable: bool = True,
+        taken: int = 0,
+        host_text: str = "",
+        hint: str = "",
     ) -> None:
         super().__init__(message, host_text=host_text, hint=hint)
         self.retryable = retryable
+        self.taken = taken
 
 
 class FileSinkError(SinkError):
@@ -129,9 +139,10 @@ class FileSinkError(SinkError):
         path: Path,
         frames: int = 0,
         retryable: bool = False,
+        taken: int = 0,
         host_text: str = "",
         hint: str = "",
     ) -> None:
-        super().__init__(message, retryable=retryable, host_text=host_text, hint=hint)
+        super().__init__(message, retryable=retryable, taken=taken, host_text=host_text, hint=hint)
         self.path = path
         self.frames = frames

@@ -34,6 +34,8 @@ class SinkSpec:
     """What it asks for, should its format leave the type of sample open."""
     patience: float = 0.0
     """Seconds that its chunks may gather in the ring."""
+    takes_batches: bool = False
+    """Whether what gathered may come as one chunk."""
 
     def check_sources(self, ids: Collection[str]) -> None:
         """Refuse ids that no source has."""
@@ -86,6 +88,7 @@ def sink_spec(
         None if format is None else audio_format(format),
         cast(SampleType, dtype),
         patience,
+        bool(getattr(sink, "takes_batches", False)),
     )
 
 

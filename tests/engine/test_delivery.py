@@ -410,6 +410,25 @@ def test_what_another_try_cannot_mend_is_not_tried_again():
     assert balanced(setup)
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("taken", [3, 10, 99, -1])
+def test_what_a_sink_took_before_it_failed_is_delivered(blocking, taken):
+    fault = SinkError("full", retryable=False, taken=taken)
+    sink = Failing(lambda frame, attempt: fault if frame == 15 else None, blocking=blocking)
+    setup = Setup(sink, on_failure="skip")
+    ring_gap = lost(10, 5, GapCause.RING_FULL)
+    report = setup.run(chunk(0), chunk(15, gaps=[ring_gap]), chunk(25))
+    taken = min(max(taken, 0), 10)
+    rest = [lost(15 + taken, 10 - taken, GapCause.SINK_FAILED)] if taken < 10 else []
+    assert report.delivered == 20 + taken
+    assert [(gap.frame, gap.frames) for gap in report.gaps] == [(g.frame, g.frames) for g in rest]
+    assert balanced(setup)
+    # The gap before it has been told to the sink, with what it took.
+    told = [(gap.frame, gap.frames) for one in sink.chunks for gap in one.gaps]
+    before = [] if taken else [(10, 5)]
+    assert told == before + [(gap.frame, gap.frames) for gap in rest]
+
+
 def test_a_sink_error_that_may_pass_is_tried_again():
     sink = Failing(lambda frame, attempt: SinkError("busy") if attempt < 4 else None)
     assert Setup(sink).run(chunk(0)).delivered == 10

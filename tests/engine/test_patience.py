@@ -8,6 +8,7 @@ import soundfile
 
 from stream_audio import (
     AudioSource,
+    Backlog,
     ConfigError,
     ConfigTypeError,
     FileSink,
@@ -15,7 +16,7 @@ from stream_audio import (
     StreamAudio,
     StreamConfig,
 )
-from stream_audio.testing import VirtualClock
+from stream_audio.testing import Fault, VirtualClock
 
 RATE = 48_000
 CHUNK = 4_800  # 100 ms
@@ -154,6 +155,130 @@ def test_what_a_kill_costs_is_what_gathers_and_what_the_encoder_holds(tmp_path, 
             behind.append(delivered - soundfile.info(path).frames)
     assert max(behind) <= seconds * RATE, np.array(behind) / RATE
     assert max(behind) >= 0.6 * RATE
+
+
+# ---- as one chunk ----
+
+
+class BatchSink(Sink):
+    takes_batches = True
+
+
+def test_what_gathered_may_come_as_one_chunk():
+    clock = VirtualClock()
+    sink = BatchSink(clock, patience=0.4)
+    report = run(clock, sink)
+    assert sink.ends == list(range(4 * CHUNK, 4 * RATE + 1, 4 * CHUNK))
+    assert set(sink.bursts()) == {1}
+    assert report.sinks["BatchSink"].delivered == 4 * RATE
+    samples = np.concatenate([chunk.data for chunk in sink.chunks])
+    assert np.array_equal(np.rint(samples[:, 0] * 2**23), np.arange(4 * RATE))
+    for chunk in sink.chunks:
+        largest = np.abs(chunk.data).max()
+        assert chunk.peak == pytest.approx([20 * np.log10(largest)])
+        assert chunk.rms == pytest.approx(
+            10 * np.log10(np.mean(np.square(chunk.data, dtype=float)))
+        )
+
+
+def test_chunks_stay_as_they_are_beside_a_sink_that_wants_them_so():
+    clock = VirtualClock()
+    sinks = BatchSink(clock, patience=0.4), Sink(clock, patience=0.4)
+    run(clock, *sinks)
+    for sink in sinks:
+        assert sink.ends == list(range(CHUNK, 4 * RATE + 1, CHUNK))
+
+
+def test_without_patience_there_is_nothing_to_join():
+    clock = VirtualClock()
+    sink = BatchSink(clock)
+    run(clock, sink)
+    assert sink.ends == list(range(CHUNK, 4 * RATE + 1, CHUNK))
+
+
+def test_a_backlog_holds_eight_of_them_at_least():
+    clock = VirtualClock()
+    sink = BatchSink(clock, patience=0.8)
+    sink.blocking = True
+    run(clock, sink, backlog=Backlog("1.7 s", "drop_oldest"))
+    assert max(chunk.frames for chunk in sink.chunks) == 2 * CHUNK
+    assert sink.ends[-1] == 4 * RATE
+
+
+def test_chunks_are_as_usual_once_a_sink_comes_that_wants_them_so():
+    clock = VirtualClock(auto=False)
+    sink, other = BatchSink(clock, patience=0.4), Sink(clock)
+    with builder_of(clock, sink).start() as session:
+        clock.advance(1.05)
+        handle = session.add_sink(other)
+        clock.advance(1.05)
+        handle.remove()
+        clock.advance(2.0)
+        session.stop()
+    assert {chunk.frames for chunk in other.chunks} == {CHUNK}
+    lengths = [chunk.frames // CHUNK for chunk in sink.chunks]
+    assert lengths[:3] == [4, 4, 2]  # what had gathered is handed on first
+    assert lengths[3:13] == [1] * 10
+    assert max(lengths[13:]) == 4
+
+
+def test_a_loss_keeps_chunks_apart():
+    clock = VirtualClock()
+    sink = BatchSink(clock, patience=0.4)
+    lost = Fault.lose(RATE + 2 * CHUNK, periods=5)
+    source = AudioSource.virtual("counter", channels=1, period=480, frames=2 * RATE, faults=[lost])
+    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
+    with builder.add_sink(sink).config(StreamConfig(clock=clock)).start() as session:
+        assert session.wait(GIVE_UP)
+    assert session.report().balanced
+    (after,) = [chunk for chunk in sink.chunks if chunk.gaps]
+    assert sum(gap.frames for gap in after.gaps) == 5 * 480
+    for chunk in sink.chunks:
+        values = np.rint(chunk.data[:, 0] * 2**23)
+        assert np.array_equal(values, np.arange(chunk.frame, chunk.end))
+
+
+def test_a_pause_is_exact_to_the_frame():
+    clock = VirtualClock(auto=False)
+    sink = BatchSink(clock, patience=0.4)
+    with builder_of(clock, sink).start() as session:
+        clock.advance(1.105)
+        session.pause()
+        clock.advance(0.5)
+        session.resume()
+        clock.advance(2.0)
+        report = session.stop()
+    (pause,) = report.sources["mic"].pauses
+    assert pause.frames == RATE // 2
+    ends = [0, *sink.ends]
+    jumps = [c.frame - end for c, end in zip(sink.chunks, ends, strict=False) if c.frame != end]
+    assert jumps == [RATE // 2]
+    assert max(chunk.frames for chunk in sink.chunks) == 4 * CHUNK
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff"])
+@pytest.mark.parametrize("format", [FormatPreset.NATIVE, FormatPreset.TRANSCRIPTION])
+def test_a_file_is_the_same_with_all_at_once_and_with_each_by_itself(tmp_path, name, format):
+    """To the bit, with losses in it, dithered."""
+    faults = [Fault.lose(RATE, periods=7), Fault.lose(2 * RATE + 777, periods=100)]
+    written = []
+    for patience in (0.0, 0.8):
+        clock = VirtualClock()
+        path = tmp_path / f"{patience}-{name}"
+        source = AudioSource.virtual(
+            "sine", channels=2, period=480, frames=5 * RATE, faults=faults
+        )
+        sink = FileSink(path, patience=patience)
+        builder = StreamAudio.builder().add_source("mic", source).format(format).add_sink(sink)
+        with builder.config(StreamConfig(clock=clock)).start() as session:
+            assert session.wait(GIVE_UP)
+        assert session.report().balanced
+        written.append(soundfile.read(path, dtype="int16")[0])
+    assert len(written[0]) >= 4 * (RATE if format is FormatPreset.NATIVE else 16_000)
+    assert np.array_equal(*written)
+
+
+# ---- sinks that come and go ----
 
 
 def test_a_sink_that_is_removed_gets_what_had_gathered():

@@ -178,13 +178,37 @@ def test_frame_counts_are_exact_from_any_position(pair, start, frames, lengths):
         assert each.source_frame == position * rate_in // rate_out
         assert each.time - START == pytest.approx(position / rate_out, rel=1e-12, abs=1e-6)
         position = each.end
-    assert {each.frames for each in chunks[:-1]} <= {rate_out // 10}
+    usual = rate_out // 10
+    most = max(1, round(max(lengths) * 10 / rate_in))
+    assert {each.frames for each in chunks[:-1]} <= {n * usual for n in range(1, most + 1)}
 
 
 def test_chunks_are_as_long_as_asked_for_and_the_last_one_shorter():
     chunks = through(resampler(48_000, 16_000, seconds=0.03), cut(noise(48_000), 1440))
     assert [each.frames for each in chunks] == [480] * 33 + [160]
     assert {each.sample_rate for each in chunks} == {16_000}
+
+
+@pytest.mark.parametrize(("rate_in", "rate_out"), PAIRS)
+def test_of_chunks_that_were_joined_come_such_that_are(rate_in, rate_out):
+    usual, samples = rate_out // 10, noise(4 * rate_in)
+    stage = resampler(rate_in, rate_out)
+    apart = through(resampler(rate_in, rate_out), cut(samples, rate_in // 10, rate_in))
+    reached = 0
+    chunks = []
+    for each in cut(samples, 8 * rate_in // 10, rate_in):
+        made = stage.convert(each)
+        assert len(made) <= 2  # what was open, and the rest
+        assert all(one.frames % usual == 0 for one in made)
+        chunks += made
+        reached = chunks[-1].end
+        # No more waits inside than if they came one by one: less than one, and soxr's delay.
+        behind = each.end * rate_out // rate_in - reached
+        assert behind < 2 * usual
+    chunks += stage.flush()
+    assert max(each.frames for each in chunks) >= 7 * usual
+    assert np.array_equal(joined(chunks), joined(apart))
+    assert stage.account.problems("") == []
 
 
 # ---- gaps ----

@@ -102,6 +102,17 @@ def test_a_full_disk_ends_its_file_and_no_other(small_disk, tmp_path):
     assert sum(chunk.frames for chunk in channel) == 20 * RATE
 
 
+def test_a_full_disk_takes_all_that_fits_of_what_gathered(small_disk):
+    """A file by itself is given most of a second at once."""
+    run = Run(float_file(small_disk / "a.wav"), frames=20 * RATE)
+    report = run.stop()
+    error = run.failure()
+    assert counted(small_disk / "a.wav") == error.frames
+    assert report.sinks["a.wav"].delivered == error.frames
+    assert 2 * 2**20 - 4096 - 4800 * 4 < (small_disk / "a.wav").stat().st_size <= 2 * 2**20
+    assert error.taken > 0
+
+
 def test_the_fallback_takes_over_at_the_very_frame(small_disk, tmp_path):
     path, fallback = small_disk / "a.wav", tmp_path / "b.wav"
     run = Run(float_file(path, fallback=fallback), frames=20 * RATE)

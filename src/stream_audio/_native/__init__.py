@@ -19,7 +19,7 @@ ffi: Any = _core.ffi
 lib: Any = _core.lib
 
 _loaded_in = os.getpid()
-_INTEGER = ffi.typeof("intptr_t")
+INTEGER = ffi.typeof("intptr_t")
 
 
 def keeping_the_gil(name: str, result: Any, *arguments: Any) -> Any:
@@ -29,7 +29,7 @@ def keeping_the_gil(name: str, result: Any, *arguments: Any) -> Any:
 
 def address(pointer: Any) -> int:
     """Return a cffi pointer as ctypes takes it. What it points to must be kept alive."""
-    return int(ffi.cast(_INTEGER, pointer))
+    return int(ffi.cast(INTEGER, pointer))
 
 
 def in_loading_process() -> bool:

@@ -55,6 +55,9 @@ _read_more = keeping_the_gil(
     "sa_read_more", None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
 )
 _reader_lend = keeping_the_gil("sa_reader_lend", None, ctypes.c_void_p, ctypes.c_void_p)
+_reader_join = keeping_the_gil(
+    "sa_reader_join", ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
+)
 
 
 class Capture:
@@ -97,8 +100,8 @@ class Block:
         self.frames = frames
         self._samples = np.empty((frames, channels), np.float32)
         self.rows: NDArray[np.int64] = np.empty((rows, COLUMNS), np.int64)
-        self._peaks = np.zeros((rows, channels), np.float32)
-        self._squares = np.zeros((rows, channels), np.float64)
+        self._peaks = np.empty((rows, channels), np.float32)
+        self._squares = np.empty((rows, channels), np.float64)
         # What users see cannot be written to.
         self.samples = _read_only(self._samples)
         self.peaks = _read_only(self._peaks)
@@ -118,20 +121,17 @@ class Block:
                 "capacity_rows": rows,
             },
         )
+        self.address = address(self.native)
 
     @property
     def is_free(self) -> bool:
         """Whether nobody but this object can see any of its memory."""
         return self._count_referrers() == self._referrers
 
-    def _count_referrers(self) -> list[int]:
+    def _count_referrers(self) -> tuple[int, int, int]:
         # What is sliced from an array refers to the one that owns the memory.
-        return [sys.getrefcount(each) for each in (self._samples, self._peaks, self._squares)]
-
-    def clear(self) -> None:
-        """Make it as good as new."""
-        self._peaks.fill(0)
-        self._squares.fill(0)
+        count = sys.getrefcount
+        return count(self._samples), count(self._peaks), count(self._squares)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -147,6 +147,7 @@ class Reader:
         self.native = lib.sa_reader_create(capture.native, chunk_frames, freewheel, HOLD_NS)
         if self.native == ffi.NULL:
             raise MemoryError("no memory for a reader")
+        self._address = address(self.native)
         self.progress = self.native.progress
         self._freewheel = freewheel
         self.chunk_frames = chunk_frames
@@ -166,7 +167,7 @@ class Reader:
 
     def _lend(self, block: Block) -> None:
         self.block = block
-        _reader_lend(address(self.native), address(block.native))
+        _reader_lend(self._address, block.address)
         self.taken = 0
 
     def _next_block(self, waiting_frames: int) -> Block:
@@ -183,16 +184,21 @@ class Reader:
             or not before.is_free
         ):
             return self._new_block(waiting_frames)
-        before.clear()
         return before
 
-    def take(self) -> tuple[Block, int, list[list[int]]]:
-        """Return the finished chunks since the last call: their block, first row and rows."""
+    def take(self, join: int = 0) -> tuple[Block, int, list[list[int]]]:
+        """Return the finished chunks since the last call: their block, first row and rows.
+
+        Those that follow one another as one, if that has no more than ``join`` frames.
+        """
         block, first = self.block, self.taken
-        end = self.progress.rows
-        rows = block.rows[first:end].tolist() if end > first else []
-        self.taken = end
-        return block, first, rows
+        count = self.progress.rows - first
+        if count == 0:
+            return block, first, []
+        self.taken += count
+        if count > 1 and join > self.chunk_frames:
+            count = _reader_join(self._address, first, join)
+        return block, first, block.rows[first : first + count].tolist()
 
     def next_place(self) -> tuple[int, int, memoryview]:
         """Return where the next chunk will be: its row's index, its first frame, and its row.

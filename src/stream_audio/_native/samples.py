@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_audio._native import address, ffi, keeping_the_gil, lib
+from stream_audio._native import INTEGER, ffi, keeping_the_gil, lib
 from stream_audio.errors import ConfigError, ConfigTypeError
 
 _POINTER, _INT64, _UINT32, _UINT64 = (
@@ -48,7 +48,7 @@ def _floats(samples: NDArray[np.float32]) -> int:
 
 def _address(array: NDArray[Any]) -> int:
     # A third of the time of array.ctypes.data.
-    return address(ffi.from_buffer(array))
+    return int(ffi.cast(INTEGER, ffi.from_buffer(array)))
 
 
 def levels(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

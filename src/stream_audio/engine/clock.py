@@ -57,9 +57,8 @@ class MonotonicClock:
         """The process's real ``sa_clock``."""
         return lib.sa_clock_real()
 
-    def now(self) -> float:
-        """``time.monotonic()``."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
+    """``time.monotonic()``."""
 
     def signal(self) -> Signal:
         """Make a signal on a Python lock."""

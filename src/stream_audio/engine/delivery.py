@@ -19,8 +19,9 @@ from stream_audio.carried_gaps import CarriedGaps
 from stream_audio.chunk import AudioChunk
 from stream_audio.chunk_queue import ChunkQueue
 from stream_audio.config import StreamConfig
+from stream_audio.cutting import cut
 from stream_audio.engine.ledger import SinkAccount
-from stream_audio.errors import StreamAudioError, in_words
+from stream_audio.errors import SinkError, StreamAudioError, in_words
 from stream_audio.events import GapDetected, SinkFailed, StreamEvent
 from stream_audio.gap import Gap, GapCause
 from stream_audio.report import SinkReport
@@ -29,6 +30,9 @@ from stream_audio.stats import SinkStats
 _log = logging.getLogger("stream_audio")
 
 OnFailure = Literal["detach", "skip"]
+
+PARTS_OF_BACKLOG = 8
+"""Chunks that a full backlog holds, at least: when one is dropped, most is still there."""
 
 
 class Delivery(abc.ABC):
@@ -48,9 +52,12 @@ class Delivery(abc.ABC):
         What waits for the sink; ``None`` if the sink keeps that to itself.
     patience : float
         Seconds that chunks may gather before it gets them.
+    takes_batches : bool
+        Whether what gathered may come as one chunk.
     """
 
     patience = 0.0
+    takes_batches = False
 
     def __init__(
         self,
@@ -83,6 +90,15 @@ class Delivery(abc.ABC):
         self._skipped = CarriedGaps()
         # The router and the worker both enter what is dropped.
         self._entering = threading.Lock()
+
+    @property
+    def longest_chunk(self) -> float:
+        """Seconds of the longest chunk that suits it; 0: it wants them of the usual length."""
+        if not self.takes_batches:
+            return 0.0
+        if self.backlog is None:
+            return math.inf
+        return self.backlog.limit / PARTS_OF_BACKLOG / self._bytes_per_second
 
     @property
     def full(self) -> bool:
@@ -143,8 +159,12 @@ class Delivery(abc.ABC):
             self._send(GapDetected(self._clock.now(), gap, self.name))
 
     def _give_up(self, chunk: AudioChunk, error: BaseException) -> None:
-        """Enter a chunk that could not be written."""
-        self._drop((self._skipped.add_chunk(chunk, GapCause.SINK_FAILED),))
+        """Enter a chunk that could not be written, or not all of it."""
+        taken = max(0, min(error.taken, chunk.frames)) if isinstance(error, SinkError) else 0
+        self.account.delivered += taken
+        if taken < chunk.frames:
+            rest = cut(chunk, chunk.frame + taken, chunk.end)
+            self._drop((self._skipped.add_chunk(rest, GapCause.SINK_FAILED),))
         self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

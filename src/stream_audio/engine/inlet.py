@@ -57,6 +57,7 @@ class Inlet:
         self.finished = False
         self.patience = 0.0
         """Seconds for which its first chunk waits for later ones, as a rule."""
+        self._join = 0  # frames of the longest chunk that those that gathered become
         self._stopped = False
         self._closed = False
         # A report may be asked for on another thread while the reader is being closed.
@@ -77,20 +78,26 @@ class Inlet:
         if duration is not None:
             self.reader.native.limit = max(1, round(duration * rate))
 
-    def be_patient(self, seconds: float) -> None:
-        """Let chunks gather for so long, at most to a quarter of the ring."""
+    def be_patient(self, seconds: float, longest: float) -> None:
+        """Let chunks gather for so long, at most to a quarter of the ring.
+
+        What gathered is handed on as chunks of up to ``longest`` seconds.
+        """
         capture = self.source.capture
         frames = min(seconds * capture.sample_rate, capture.frames / 4)
         chunks = max(1, int(frames / self.reader.chunk_frames))
         self.patience = (chunks - 1) * self.reader.chunk_frames / capture.sample_rate
         self.reader.gather(chunks)
+        frames = min(chunks * self.reader.chunk_frames, longest * capture.sample_rate)
+        self._join = int(frames)
 
     def collect(self, clean: Callable[[AudioChunk], AudioChunk]) -> list[tuple[AudioChunk, int]]:
         """Return the chunks that the last read finished, with their marks, and enter them.
 
         Those with samples that are no finite numbers go through ``clean`` first.
         """
-        block, first, rows = self.reader.take()
+        # Pauses are measured from the beginning of a chunk: theirs are of the usual length.
+        block, first, rows = self.reader.take(self._join if self.pauses.idle else 0)
         account = self.account
         rate = self.source.sample_rate
         chunks = []

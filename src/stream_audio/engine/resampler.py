@@ -75,7 +75,8 @@ class Resampler:
     quality : "LQ", "MQ", "HQ" or "VHQ"
         In soxr's terms.
     chunk_frames : int
-        Frames of each chunk that comes out; the last one of a span may be shorter.
+        Frames of each chunk that comes out; the last one of a span may be shorter. Of chunks that
+        were joined come such that are as well.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Resampler:
         self._gaps: tuple[Gap, ...] = ()  # for the next chunk that comes out
         self._open = np.empty((0, channels), np.float32)  # the chunk that is being filled,
         self._filled = 0  # so far
+        self._joined = 1  # how many chunks the one that is being converted was
         self._finished: list[AudioChunk] = []
         _resamplers.add(self)
 
@@ -111,6 +113,8 @@ class Resampler:
         if self._stream is not None and chunk.frame != self._end:
             self._end_span(self._stream)
         stream = self._begin_span(chunk) if self._stream is None else self._stream
+        usual = self._chunk_frames * self._in / self._out
+        self._joined = max(1, round(len(chunk.data) / usual))
         self._take(chunk)
         self._fill(stream.resample_chunk(finite_samples(chunk)))
         return self._hand_over()
@@ -210,13 +214,16 @@ class Resampler:
         dropped = min(self._surplus, len(samples))
         self._surplus -= dropped
         while dropped < len(samples):
+            left = len(samples) - dropped
             if not self._filled:
-                self._open = np.empty((self._chunk_frames, self._channels), np.float32)
-            count = min(self._chunk_frames - self._filled, len(samples) - dropped)
+                # Whole ones: what is not full waits for more, be it as short as it can.
+                chunks = max(1, min(self._joined, left // self._chunk_frames))
+                self._open = np.empty((chunks * self._chunk_frames, self._channels), np.float32)
+            count = min(len(self._open) - self._filled, left)
             self._open[self._filled : self._filled + count] = samples[dropped : dropped + count]
             self._filled += count
             dropped += count
-            if self._filled == self._chunk_frames:
+            if self._filled == len(self._open):
                 self._finish()
 
     def _finish(self) -> None:

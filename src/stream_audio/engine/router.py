@@ -131,6 +131,7 @@ class Router:
         self._next_look = 0.0
         self._look_interval = LOOK_INTERVAL
         self._fast_path: FastPath | None = None  # for a consumer's turns
+        self._consumer_took_turns = False  # and nobody has looked back since
         self._handed_on: list[tuple[SignalWatch, AudioChunk]] = []  # and not yet looked at
         self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
         self._commands = Commands(self.baton.recall)
@@ -279,9 +280,11 @@ class Router:
     def _be_as_patient_as_its_sinks(self, sources: Iterable[str]) -> None:
         """Let chunks of these sources gather as long as all their sinks can wait for them."""
         for name in sources:
-            can_wait = [each.patience for each in self.deliveries.values() if name in each.sources]
-            hurry = not can_wait or name in self.histories
-            self.inlets[name].be_patient(0.0 if hurry else min(can_wait))
+            takers = [each for each in self.deliveries.values() if name in each.sources]
+            hurry = not takers or name in self.histories
+            patience = 0.0 if hurry else min(each.patience for each in takers)
+            longest = min((each.longest_chunk for each in takers), default=0.0)
+            self.inlets[name].be_patient(patience, longest)
         # A look takes place when the router is awake anyway, rather than wake it.
         least = min(inlet.patience for inlet in self.inlets.values())
         self._look_interval = max(LOOK_INTERVAL, least + LOOK_EARLY / 2)
@@ -429,7 +432,8 @@ class Router:
         while self._running and not stop():
             self.baton.take()
             try:
-                self._look_back()
+                if self._consumer_took_turns:
+                    self._look_back()
                 in_hurry = self._commands.waiting or self._ended or stop()
                 self._take_turn(0.0 if in_hurry else math.inf, hold=hold)
                 self._look_back()
@@ -468,6 +472,7 @@ class Router:
 
         False does not mean that there is none.
         """
+        self._consumer_took_turns = True
         # What the last turn brought is with the consumer by now: it does not wait for this.
         now = self.clock.now()
         self._look_at_chunks(now)
@@ -489,6 +494,7 @@ class Router:
 
     def _look_back(self) -> None:
         """Do what nobody waited for in the last turn, whoever took it."""
+        self._consumer_took_turns = False
         now = self.clock.now()
         self._look_at_chunks(now)
         if self._look_is_due(now):

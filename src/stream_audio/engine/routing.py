@@ -31,7 +31,7 @@ class Route:
     def offer(self, chunk: AudioChunk) -> None:
         """Hand a chunk on, unless the sink was given up."""
         if not self.delivery.detached:
-            self.account.extend(chunk.frame, chunk.frames)
+            self.account.extend(chunk.frame, len(chunk.data))
             self.delivery.account.clipped += chunk.clipped
             self.delivery.offer(chunk)
 

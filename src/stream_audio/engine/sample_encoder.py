@@ -29,6 +29,7 @@ class SampleEncoder(Stateless):
         super().__init__()
         self._dtype = dtype
         self._dither = dither
+        self._source, self._seed = "", 0  # which the dither of a source begins with
 
     def made(self, chunk: AudioChunk, gaps: tuple[Gap, ...]) -> AudioChunk:
         """Return the chunk with integer samples."""
@@ -37,8 +38,10 @@ class SampleEncoder(Stateless):
         if self._dtype != "int16":
             data, clipped = to_int32(samples, 24 if self._dtype == "int24" else 32)
         elif self._dither:
-            seed = zlib.crc32(chunk.source.encode())
-            data, clipped = to_int16_dithered(samples, chunk.frame * chunk.channels, seed)
+            if chunk.source != self._source:
+                self._source, self._seed = chunk.source, zlib.crc32(chunk.source.encode())
+            first = chunk.frame * samples.shape[1]
+            data, clipped = to_int16_dithered(samples, first, self._seed)
         else:
             data, clipped = to_int16(samples)
         data.flags.writeable = False

@@ -128,6 +128,7 @@ class SinkSetup:
             spill=self._spill,
         )
         delivery.patience = spec.patience
+        delivery.takes_batches = spec.takes_batches
         self.conversions[spec.name] = conversions
         return delivery
 

@@ -96,11 +96,13 @@ class SpillingQueue(ChunkQueue):
 
     def put(self, chunk: AudioChunk) -> tuple[Gap, ...]:  # noqa: D102 - see ChunkQueue
         size = chunk.data.nbytes
+        in_memory = self.memory_bytes + size
         bound = self.limit if self._failed else 2 * self.limit
-        if self.memory_bytes + size > bound:
+        if in_memory > bound:
             self._trim(bound - size)
         self._append(chunk, size)
-        self._ask_if_needed()
+        if in_memory > self.limit or self._discarded:
+            self._ask_if_needed()
         return self.dropped() if self._untold else ()
 
     def dropped(self) -> tuple[Gap, ...]:  # noqa: D102
@@ -163,9 +165,10 @@ class SpillingQueue(ChunkQueue):
         del chunks[0]
         self._held = chunk
         self._bytes_out += chunk.data.nbytes
-        if chunks is self._chunks:
-            chunk = self._pushed_out.give_to(chunk)
-        self._held = chunk = self._before_front.give_to(chunk)
+        if chunks is self._chunks and self._pushed_out.by_source:
+            self._held = chunk = self._pushed_out.give_to(chunk)
+        if self._before_front.by_source:
+            self._held = chunk = self._before_front.give_to(chunk)
         return chunk
 
     def _read_back(self, place: Place) -> None:

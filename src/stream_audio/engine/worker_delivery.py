@@ -91,7 +91,7 @@ class WorkerDelivery(Delivery):
     # ---- the router's side ----
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
-        self.account.offered += chunk.frames
+        self.account.offered += len(chunk.data)
         dropped = self.backlog.put(chunk)
         if dropped:
             self._drop(dropped)
@@ -158,7 +158,8 @@ class WorkerDelivery(Delivery):
         chunk = self.backlog.hold()  # which may have to read it from disk
         if chunk is None:
             return False
-        chunk = self._skipped.give_to(chunk)
+        if self._skipped.by_source:
+            chunk = self._skipped.give_to(chunk)
         error = self._write(chunk)
         with self._hand_over:
             if not self.backlog.release():

@@ -45,6 +45,9 @@ LOOK_INTERVAL = 1.0
 ROOM_INTERVAL = 10.0
 """Seconds of audio between two looks at the disk's free space."""
 
+PIECE = 0.1
+"""Seconds of audio that are written at once where a longer piece does not fit, or might not."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -92,11 +95,17 @@ class Recording:
         self._ahead: Part | None = None
         self._fell_back = False
         self._half_done: tuple[AudioChunk, int] | None = None
+        self.taken = 0
+        """When a write raises: how many frames of its chunk are in a file."""
         self._carried: list[Samples] = []  # for the next file, before all else
         self.incomplete: tuple[Part, OSError] | None = None  # the first one
         self._ledger_is_due = False
         self._unlooked = 0
         self._unasked = 0
+        self._left = 0  # room in the current file, or nearly so
+        self._piece = max(1, round(PIECE * self._rate))
+        self._most_at_once = sys.maxsize if plan.container.takes_any_length else self._piece
+        self._at_once = self._most_at_once
         self._room_watch = RoomWatch()
         self.part = self._create(info.epoch + info.now(), index=1)
         self._ask_for_room()
@@ -108,8 +117,9 @@ class Recording:
 
     def write(self, chunk: AudioChunk) -> None:
         """Append a chunk. What of it is in a file when this raises is not written again."""
-        frames = chunk.frames
+        frames = len(chunk.data)
         silence = 0
+        self._at_once = self._most_at_once
         if chunk.gaps and self._plan.gaps == "silence":
             silence = sum(gap.frames for gap in chunk.gaps)
         done = self._done_before(chunk)
@@ -123,12 +133,14 @@ class Recording:
                     done += self._write_some(chunk, silence, done)
             except OSError as error:
                 self._half_done = (chunk, done)
+                self.taken = max(0, done - silence)
                 if not self._go_on_elsewhere(error, self._time_of(chunk, done - silence)):
                     raise
             else:
                 break
         self._half_done = None
-        self._open_ahead(self._time_of(chunk, frames), frames)
+        if self._ahead is None and self._left <= self._ahead_room(frames):
+            self._open_ahead(self._time_of(chunk, frames), frames)
 
     def settle(self) -> None:
         """Let the header speak of what is in the file: nothing may be written for a while."""
@@ -157,8 +169,11 @@ class Recording:
             return 0
         earlier, done = self._half_done
         same = (earlier.source, earlier.frame) == (chunk.source, chunk.frame)
-        # If it was given up it is the first gap of this one: its frames stand for that silence.
-        return done if same or self._plan.gaps == "silence" else 0
+        if same:
+            return done
+        # If all of it was given up it is a gap of this one: its frames stand for that silence.
+        is_gap = any(gap.frame <= earlier.frame < gap.end for gap in chunk.gaps)
+        return done if is_gap and self._plan.gaps == "silence" else 0
 
     def _time_of(self, chunk: AudioChunk, offset: int) -> float:
         return self._info.epoch + chunk.time + offset / self._rate
@@ -178,11 +193,19 @@ class Recording:
             while self._carried:
                 part.writer.write(self._carried[0])
                 del self._carried[0]
-        count = min(chunk.frames - offset, room)
-        silent = max(0, min(-offset, count))
+        ahead = max(0, -offset)  # of silence
+        count = min(len(chunk.data) - offset, room, ahead + self._at_once)
+        silent = min(ahead, count)
         first = max(0, offset)
         at = part.frames if chunk.gaps else 0
-        part.writer.write(chunk.data[first : first + count - silent], silent)
+        try:
+            part.writer.write(chunk.data[first : first + count - silent], silent)
+        except OSError:
+            if count - silent <= self._piece:
+                raise
+            self._at_once = self._piece  # some of it may still fit
+            return 0
+        self._left = room - count
         if chunk.gaps:
             self._place_gaps(chunk.gaps, at, done, silent)
         return count
@@ -203,7 +226,7 @@ class Recording:
             else:
                 left = round(rotation.seconds * self._rate) - part.frames
             room = min(room, left)
-        return max(room, 1 if part.frames == 0 else 0)
+        return room if room > 0 else int(part.frames == 0)
 
     def _begin(self, part: Part, time: float, frame: int) -> None:
         if self._first_frame is None:
@@ -266,12 +289,14 @@ class Recording:
                 raise
         return part
 
+    def _ahead_room(self, chunk_frames: int) -> float:
+        """Return with how much room left the next file is created."""
+        return max(AHEAD * self._rate, 2 * chunk_frames)
+
     def _open_ahead(self, time: float, chunk_frames: int) -> None:
         """Create the next file before it is due, so that no chunk waits for that."""
-        if self._ahead is not None:
-            return
         room = self._room(time)
-        if room > max(AHEAD * self._rate, 2 * chunk_frames):
+        if room > self._ahead_room(chunk_frames):
             return
         try:
             self._ahead = self._create(time + room / self._rate, self.part.index + 1)

@@ -101,6 +101,9 @@ class Container:
     open : callable
         ``open(descriptor, sample_rate, channels, subtype, encoding)`` returns a writer. Raises
         ConfigError if the format cannot hold such audio, OSError if the file cannot be written.
+    takes_any_length : bool
+        Whether its writer knows beforehand how many bytes a write comes to, and one that fails
+        leaves nothing behind. Others are given a little at a time, however much there is.
     """
 
     name: str
@@ -109,3 +112,4 @@ class Container:
     encoding: frozenset[str]
     check: Callable[[str, Encoding], object]
     open: Callable[[int, int, int, str, Encoding], SoundFileWriter]
+    takes_any_length: bool = False

@@ -100,6 +100,9 @@ class Sink(Protocol):
         once, so that the machine is woken less often; 0 if missing. A source waits as long as all
         its sinks can, and no longer than a quarter of its ring lasts; ``stop`` and ``remove`` do
         not wait.
+    ``takes_batches``
+        True lets what gathered come as one chunk, longer than ``chunk_duration``, if all sinks of
+        the source say so: of ``patience`` seconds at most, and of an eighth of the sink's backlog.
     ``caught_up()``
         Called on the worker thread when all that was there has been written, and nothing may come
         for a while: the time to make it safe. What it raises counts as a failure of the sink.
@@ -114,7 +117,8 @@ class Sink(Protocol):
 
         Called on the sink's own worker thread, one chunk at a time, in order. An exception makes
         the same chunk come again after a while, unless it is a
-        :class:`~stream_audio.errors.SinkError` with ``retryable=False``. A sink that is not
+        :class:`~stream_audio.errors.SinkError` with ``retryable=False``; with ``taken``, that many
+        frames of it were taken all the same, though all of it comes again. A sink that is not
         blocking may return the :class:`~stream_audio.gap.Gap` objects of older chunks that it
         dropped to take this one.
         """

@@ -122,6 +122,8 @@ class FileSink:
         A setting that cannot work.
     """
 
+    takes_batches = True
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -236,7 +238,8 @@ class FileSink:
             recording.write(chunk)
         except OSError as error:
             part = recording.part
-            raise _failure("write to", part.file.path, part.saved_frames, error) from error
+            frames, taken = part.saved_frames, recording.taken
+            raise _failure("write to", part.file.path, frames, error, taken) from error
         finally:
             self._path = recording.part.file.path
             self._frames = recording.frames
@@ -288,7 +291,7 @@ def _patience(wanted: float | None, encoding: Encoding) -> float:
     return patience
 
 
-def _failure(doing: str, path: Path, frames: int, error: OSError) -> FileSinkError:
+def _failure(doing: str, path: Path, frames: int, error: OSError, taken: int = 0) -> FileSinkError:
     hint = _HINTS.get(error.errno or 0, "")
     if error.errno == errno.EEXIST and path.is_dir():
         hint = _NAME_A_FILE
@@ -300,6 +303,7 @@ def _failure(doing: str, path: Path, frames: int, error: OSError) -> FileSinkErr
         path=path,
         frames=frames,
         retryable=error.errno not in _FINAL_ERRORS,
+        taken=taken,
         host_text="; ".join([error.strerror or str(error), *getattr(error, "__notes__", ())]),
         hint=hint,
     )

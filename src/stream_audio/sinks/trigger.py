@@ -250,7 +250,7 @@ class TriggerSink:
             while self._triggered and self._triggered[0][0] <= self._until:
                 self._until = max(self._until, self._triggered.pop(0)[1] + self._post_frames)
             for piece in self._pieces():
-                self.inner.write(piece)
+                self._write(piece)
                 self._handed_on = piece.end
             if decided <= self._until:
                 break  # what comes next may extend it
@@ -283,6 +283,13 @@ class TriggerSink:
             frame=frame,
             wall_time=session.epoch + captured,
         )
+
+    def _write(self, piece: AudioChunk) -> None:
+        try:
+            self.inner.write(piece)
+        except SinkError as error:
+            error.taken = 0  # of this piece, and not of the chunk that was being taken
+            raise
 
     def _pieces(self) -> Iterator[AudioChunk]:
         """Yield what is there of the event and not handed on yet; the caller moves on."""

@@ -20,8 +20,8 @@ class AudioChunk:
 
     Chunks are cut in lengths of ``StreamConfig.chunk_duration``, whatever they were converted to;
     one before a gap and the last one may be shorter, and one for sinks that take batches (see
-    :class:`~stream_audio.Sink`) is as long as what had gathered. Arrays may be views into blocks of
-    about a second of audio.
+    :class:`~stream_audio.Sink`) is as long as what had gathered. Arrays may be views into blocks
+    of about a second of audio.
 
     Attributes
     ----------

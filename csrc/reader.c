@@ -58,12 +58,13 @@ static void set_time(sa_reader *reader, int64_t *row) {
 static int64_t marks(const sa_reader *reader) {
     uint32_t channels = reader->capture->channels;
     const double *squares = reader->block.squares + reader->progress.rows * channels;
+    const float *peaks = reader->block.peaks + reader->progress.rows * channels;
     int64_t found = 0;
     for (uint32_t channel = 0; channel < channels; channel++) {
         double energy = squares[channel];
         found |= isfinite(energy) ? 0 : SA_MARK_NONFINITE;
         found |= energy == 0 ? SA_MARK_SILENT : 0;
-        found |= energy >= SA_FULL_SCALE * SA_FULL_SCALE ? SA_MARK_LOUD : 0;
+        found |= peaks[channel] >= SA_FULL_SCALE ? SA_MARK_LOUD : 0;
     }
     return found;
 }

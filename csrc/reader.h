@@ -30,7 +30,7 @@ enum {
 enum {
     SA_MARK_NONFINITE = 1, /* one of them is no finite number */
     SA_MARK_SILENT = 2,    /* a channel is exactly zero */
-    SA_MARK_LOUD = 4,      /* a channel has the energy of a sample at full scale, at least */
+    SA_MARK_LOUD = 4,      /* one of them is at full scale, or beyond it */
 };
 
 /* What a converter of 16 bits delivers at most; those of more bits reach it too. */

@@ -154,3 +154,11 @@ def test_chunks_that_are_worth_a_second_look_are_marked(frame, value, mark):
     line.finish()
     assert line.rows[:, MARKS].tolist() == [0, mark, 0, SILENT, mark]
     line.close()
+
+
+def test_to_be_loud_is_no_mark_below_full_scale():
+    line = Line(chunk_frames=PERIOD)
+    line.push(samples=np.full((PERIOD, 1), 0.999, np.float32))
+    line.finish()
+    assert line.rows[:, MARKS].tolist() == [0]
+    line.close()

@@ -121,6 +121,7 @@ class Router:
         self._cancelled = False
         self._finishing = False  # nothing will be captured any more
         self._holds_interval = False
+        self._some_can_wait = False  # of the sources; no device can
         self._stop_timeout = 10.0
         self._give_up_at = math.inf
         self._stalls = StallWatch(self.send)
@@ -235,6 +236,7 @@ class Router:
     def add_inlet(self, inlet: Inlet) -> None:
         """Take a source in."""
         self.inlets[inlet.name] = inlet
+        self._some_can_wait |= inlet.source.freewheel
         self._routings[inlet.name] = Routing(inlet.name, self.ledger)
         self._watches[inlet.name] = SignalWatch(
             inlet.name,
@@ -448,7 +450,7 @@ class Router:
 
     def _take_turn(self, until: float, *, hold: bool = True) -> None:
         """Wait for chunks, until then at most, and hand them on; by whoever has the baton."""
-        held = self._held() if hold else None
+        held = self._held() if hold and self._some_can_wait else None
         reads = self._running
         if held:
             reads = [each for each in reads if each.name not in held]

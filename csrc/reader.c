@@ -243,13 +243,27 @@ bool sa_reader_is_regular(const sa_reader *reader, int64_t row) {
     return to_tell == 0 && column[SA_CHUNK_FRAMES] == reader->chunk_frames;
 }
 
-/* Whether nothing was lost between them, and a watch would find the same in both as one: how long
- * a silence is, and what to clean. */
-static bool may_join(const int64_t *row, const int64_t *next, int64_t most_frames) {
-    return next[SA_CHUNK_FRAME] == row[SA_CHUNK_FRAME] + row[SA_CHUNK_FRAMES] &&
-           row[SA_CHUNK_FRAMES] + next[SA_CHUNK_FRAMES] <= most_frames &&
-           !((next[SA_CHUNK_MARKS] | row[SA_CHUNK_MARKS]) & SA_MARK_NONFINITE) &&
-           !((next[SA_CHUNK_MARKS] ^ row[SA_CHUNK_MARKS]) & SA_MARK_SILENT);
+/* Whether the same channels are exactly zero in both. */
+static bool as_silent(const double *squares, const double *others, uint32_t channels) {
+    for (uint32_t channel = 0; channel < channels; channel++) {
+        if ((squares[channel] == 0) != (others[channel] == 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether nothing was lost between two rows, and a watch would find the same in both as one: how
+ * long a silence is, and what to clean. */
+static bool may_join(const sa_reader *reader, int64_t index, int64_t next, int64_t most_frames) {
+    uint32_t channels = reader->capture->channels;
+    const double *squares = reader->block.squares;
+    const int64_t *row = reader->block.rows + index * SA_CHUNK_COLUMNS;
+    const int64_t *added = reader->block.rows + next * SA_CHUNK_COLUMNS;
+    return added[SA_CHUNK_FRAME] == row[SA_CHUNK_FRAME] + row[SA_CHUNK_FRAMES] &&
+           row[SA_CHUNK_FRAMES] + added[SA_CHUNK_FRAMES] <= most_frames &&
+           !((added[SA_CHUNK_MARKS] | row[SA_CHUNK_MARKS]) & SA_MARK_NONFINITE) &&
+           as_silent(squares + index * channels, squares + next * channels, channels);
 }
 
 int64_t sa_reader_join(sa_reader *reader, int64_t first, int64_t most_frames) {
@@ -259,7 +273,7 @@ int64_t sa_reader_join(sa_reader *reader, int64_t first, int64_t most_frames) {
     for (int64_t next = first + 1; next < reader->progress.rows; next++) {
         int64_t *row = block->rows + last * SA_CHUNK_COLUMNS;
         const int64_t *added = block->rows + next * SA_CHUNK_COLUMNS;
-        bool join = may_join(row, added, most_frames);
+        bool join = may_join(reader, last, next, most_frames);
         if (join) {
             row[SA_CHUNK_FRAMES] += added[SA_CHUNK_FRAMES];
             row[SA_CHUNK_ARRIVAL_NS] = added[SA_CHUNK_ARRIVAL_NS];

@@ -115,9 +115,9 @@ void sa_reader_read(sa_reader *reader);
 /* Is a finished row a whole chunk, with nothing lost before it, no overflow, and finite? */
 bool sa_reader_is_regular(const sa_reader *reader, int64_t row);
 
-/* Makes one chunk of those that follow one another among the finished ones from row `first` on, of
- * `most_frames` at most; returns how many there are, which stand in `first` and the rows after it.
- * Silent ones are joined with silent ones alone, those that are not finite with none. */
+/* Makes one chunk of finished ones from row `first` on, of `most_frames` at most, that follow one
+ * another without a loss, are finite, and have the same channels exactly zero. Returns how many
+ * there are then, which stand in `first` and the rows after it. */
 int64_t sa_reader_join(sa_reader *reader, int64_t first, int64_t most_frames);
 
 /* Frames of the chunk that has been begun. */

@@ -20,6 +20,7 @@ from stream_audio import (
     StreamConfig,
 )
 from stream_audio.engine.baton import AWAY, Baton
+from stream_audio.engine.fast_path import FastPath
 from stream_audio.engine.router import Router
 from stream_audio.interrupts import HeldBackInterrupt
 from stream_audio.sources.virtual import Fault, OpenVirtual
@@ -248,17 +249,24 @@ def test_a_device_that_dies_is_dealt_with_by_the_router(monkeypatch):
 
 
 @pytest.mark.unbalanced
-def test_a_turn_that_fails_on_the_consumer_s_thread_ends_the_session(monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("channel", "where", "step"),
+    # A channel with a write of its own never gets its chunks the fast way.
+    [(Watched, Router, "_hand_on"), (ChannelSink, FastPath, "run_turn")],
+)
+def test_a_turn_that_fails_on_the_consumer_s_thread_ends_the_session(
+    monkeypatch, caplog, channel, where, step
+):
     here = threading.current_thread()
-    hand_on = Router._hand_on
+    original = getattr(where, step)
 
-    def fail_here(router, inlet):
+    def fail_here(*arguments):
         if threading.current_thread() is here:
             raise ZeroDivisionError("a bug")
-        hand_on(router, inlet)
+        return original(*arguments)
 
-    monkeypatch.setattr(Router, "_hand_on", fail_here)
-    channel = ChannelSink()
+    monkeypatch.setattr(where, step, fail_here)
+    channel = channel()
     session = builder_of(channel).start()
     for _ in channel:
         pass

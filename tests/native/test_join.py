@@ -47,6 +47,7 @@ class Fed:
         lib.sa_virtual_clock_destroy(self.clock)
 
     def push(self, *levels, overflow=False):
+        """Each is of all channels, or one for each."""
         self.info.flags = lib.SA_PACKET_OVERFLOW if overflow else 0
         for level in levels:
             samples = np.full((CHUNK, CHANNELS), level, np.float32)
@@ -104,6 +105,12 @@ def test_silence_is_as_long_as_it_was():
     rows, _, _ = taken([SOUND, SILENT, SILENT, SILENT, SOUND, SOUND], ALL)
     assert [row[FRAMES] // CHUNK for row in rows] == [1, 3, 2]
     assert [row[MARKS] for row in rows] == [0, lib.SA_MARK_SILENT, 0]
+
+
+def test_silence_of_each_channel_is_as_long_as_it_was():
+    first, second = (SOUND, SILENT), (SILENT, SOUND)
+    rows, _, _ = taken([first, first, second, SILENT, second, second], ALL)
+    assert [row[FRAMES] // CHUNK for row in rows] == [2, 1, 1, 2]
 
 
 def test_what_is_loud_marks_all_of_it():

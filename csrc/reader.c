@@ -162,6 +162,25 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     return true;
 }
 
+/* Has as many frames again fetched, and the memory that they go to, while the levels of these are
+ * found: they were written on another core, and waiting for them is most of what a read takes. But
+ * not what the audio thread has yet to write, which would then have to take it away again. */
+static void fetch_ahead(const sa_reader *reader, const float *samples, int64_t count) {
+    if (sa_ring_available(&reader->capture->packets, 2) < 2) {
+        return;
+    }
+    const sa_ring *ring = &reader->capture->frames;
+    const unsigned char *from = ring->memory + ring->read_slot * ring->frame_bytes;
+    const unsigned char *to = (const unsigned char *)(samples + count * reader->capture->channels);
+    bool in_ring = ring->read_slot + (uint64_t)count <= ring->capacity;
+    bool in_block = reader->used_frames + 2 * count <= reader->block.capacity_frames;
+    size_t bytes = in_ring && in_block ? (size_t)count * ring->frame_bytes : 0;
+    for (size_t at = 0; at < bytes; at += SA_CACHE_LINE) {
+        __builtin_prefetch(from + at);
+        __builtin_prefetch(to + at, 1);
+    }
+}
+
 /* Copies the rest of the judged packet out, chunk by chunk; false if the block is full. */
 static bool take(sa_reader *reader, const sa_packet *packet) {
     sa_capture *capture = reader->capture;
@@ -182,6 +201,7 @@ static bool take(sa_reader *reader, const sa_packet *packet) {
 
         float *samples = reader->block.frames + reader->used_frames * channels;
         sa_ring_copy_out(&capture->frames, samples, (uint64_t)count);
+        fetch_ahead(reader, samples, count);
         int64_t levels = reader->progress.rows * channels;
         sa_levels_add(samples, count, channels, reader->block.peaks + levels,
                       reader->block.squares + levels);

@@ -462,9 +462,12 @@ class Router:
         wake_at = min(until, self._next_look)
         if self._leaving:
             wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
-        bells = [waker.bell for waker in self._to_ring]
-        self._readers.wait_and_read(deadline_ns(wake_at), bells)
-        self._to_ring.clear()
+        if self._to_ring:
+            bells = [waker.bell for waker in self._to_ring]
+            self._readers.wait_and_read(deadline_ns(wake_at), bells)
+            self._to_ring.clear()
+        else:
+            self._readers.wait_and_read(deadline_ns(wake_at))
         # Before the commands: what a sink is to be removed for may long have been captured.
         for inlet in self._reads:
             self._hand_on(inlet)

@@ -140,7 +140,9 @@ class SpillingQueue(ChunkQueue):
     def hold(self) -> AudioChunk | None:  # noqa: D102
         while True:
             with self._left:
-                place = None if self._front else self._next_place()
+                elsewhere = self._on_disk or self._reading or self._writing
+                lost = self._after_front.by_source
+                place = self._next_place() if (elsewhere or lost) and not self._front else None
                 if place is None:
                     return self._hold_oldest()
             self._read_back(place)

@@ -165,7 +165,7 @@ class WorkerDelivery(Delivery):
             if not self.backlog.release():
                 return False  # dropped meanwhile
             if error is None:
-                self.account.delivered += chunk.frames
+                self.account.delivered += len(chunk.data)
                 self._wrote = True
                 return True
             self._give_up(chunk, error)

@@ -139,7 +139,7 @@ class Recording:
             else:
                 break
         self._half_done = None
-        if self._ahead is None and self._left <= self._ahead_room(frames):
+        if self._ahead is None and self._left <= AHEAD * self._rate + 2 * frames:
             self._open_ahead(self._time_of(chunk, frames), frames)
 
     def settle(self) -> None:
@@ -289,14 +289,10 @@ class Recording:
                 raise
         return part
 
-    def _ahead_room(self, chunk_frames: int) -> float:
-        """Return with how much room left the next file is created."""
-        return max(AHEAD * self._rate, 2 * chunk_frames)
-
     def _open_ahead(self, time: float, chunk_frames: int) -> None:
         """Create the next file before it is due, so that no chunk waits for that."""
         room = self._room(time)
-        if room > self._ahead_room(chunk_frames):
+        if room > max(AHEAD * self._rate, 2 * chunk_frames):
             return
         try:
             self._ahead = self._create(time + room / self._rate, self.part.index + 1)

@@ -79,6 +79,7 @@ class WavWriter:
         self._in_header = 0  # data bytes
         self._must_cut = False  # behind the data is what a write that failed left there
         self._flush_error: OSError | None = None
+        self._format = self._format_chunk()
         self._header_bytes = len(self._header())
         try:
             self._write_header()
@@ -204,7 +205,7 @@ class WavWriter:
             rest += bext_chunk(
                 self._bext, self.start_time, self._sample_rate, self._channels, bits
             )
-        rest += self._format_chunk()
+        rest += self._format
         if self._subtype == "FLOAT":
             rest += struct.pack("<4sII", b"fact", 4, min(frames, _IN_DS64))
         riff_bytes = 4 + 36 + len(rest) + 8 + data_bytes + data_bytes % 2

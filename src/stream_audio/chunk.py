@@ -193,16 +193,6 @@ def unfinished_chunk(
     return made
 
 
-def finished_chunk(made: Any, frame: int, time: float, arrival: float) -> AudioChunk:
-    """Make it a chunk, to which nothing can be written any more."""
-    made.frame = frame
-    made.time = time
-    made.arrival = arrival
-    made.__class__ = AudioChunk
-    chunk: AudioChunk = made
-    return chunk
-
-
 def engine_chunk(
     source: str,
     data: NDArray[Any],
@@ -223,20 +213,14 @@ def engine_chunk(
     ``AudioChunk(...)`` takes six times as long, and ``dataclasses.replace`` thirteen times, as a
     frozen dataclass sets each field through ``object.__setattr__``; and consumers wait for it.
     """
-    made: Any = UnfinishedChunk()
-    made.source = source
-    made.data = data
-    made.sample_rate = sample_rate
+    made = unfinished_chunk(source, data, sample_rate, peaks, squares, start)
     made.frame = frame
     made.time = time
     made.arrival = arrival
     made.gaps = gaps
     made.overflows = overflows
-    made._peaks = peaks
-    made._squares = squares
     made.clipped = clipped
     made.source_rate = source_rate
-    made._start = start
     made.__class__ = AudioChunk
     chunk: AudioChunk = made
     return chunk

@@ -479,6 +479,38 @@ def disk(monkeypatch):
 FINAL = [errno.ENOSPC, errno.EDQUOT, errno.EROFS]
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff"])
+@pytest.mark.parametrize("own_gap", [0, 50])
+def test_what_is_left_of_a_chunk_that_was_taken_in_part_becomes_silence(
+    tmp_path, monkeypatch, name, own_gap
+):
+    """As with on_failure="skip": the rest is a gap of the chunk that follows."""
+    session = Session(tmp_path / name, subtype="PCM_16")
+    session.write(numbered(0, 700))
+    pwrite = os.pwrite
+
+    def broken(file, data, offset):
+        if offset + len(data) > 2 * 1200:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pwrite(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", broken)
+    missing = (own_gap,) if own_gap else ()
+    failing = numbered(700 + own_gap, 700, *missing)
+    for _ in range(2):  # another try goes on where the first one stopped
+        with pytest.raises(FileSinkError) as caught:
+            session.write(failing)
+        assert caught.value.retryable
+    taken = caught.value.taken
+    assert 300 <= taken <= 500
+    monkeypatch.undo()
+    session.write(numbered(failing.end, 300, 700 - taken))
+    session.sink.stop()
+    in_file = [*range(700), *[None] * own_gap, *range(700 + own_gap, 700 + own_gap + taken)]
+    in_file += [None] * (700 - taken) + [*range(failing.end, failing.end + 300)]
+    assert samples(tmp_path / name) == [0 if n is None else n % TOP + 1 for n in in_file]
+
+
 @pytest.mark.parametrize("number", FINAL)
 def test_the_error_says_what_is_saved_where_and_why(tmp_path, disk, number):
     path = tmp_path / "a.wav"

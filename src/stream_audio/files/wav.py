@@ -151,10 +151,8 @@ class WavWriter:
         if header_is_due:
             # The samples are in the file: an error here is not theirs. The next chunk tries again,
             # and close() does not keep it back.
-            try:  # noqa: SIM105 - cheaper, on the way of most chunks
+            with contextlib.suppress(OSError):
                 self._write_header()
-            except OSError:
-                pass
 
     def settle(self) -> None:
         """Let the header speak of what is in the file, unless it nearly does; never raises."""

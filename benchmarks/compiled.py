@@ -45,20 +45,13 @@ def build(folder: Path, name: str, sources: Iterable[Path], libraries: Iterable[
         require_program(compiler[0], "g++")
         objects.append(folder / f"{source.parent.name}-{source.name}.o")
         subprocess.run(
-            [*compiler, *FLAGS, *_portaudio(), "-c", str(source), "-o", str(objects[-1])],
+            [*compiler, *FLAGS, "-c", str(source), "-o", str(objects[-1])],
             check=True,
         )
     program = folder / name
     command = ["c++", *map(str, objects), "-o", str(program), "-pthread", *libraries]
     subprocess.run(command, check=True)
     return program
-
-
-def _portaudio() -> list[str]:
-    asked = subprocess.run(
-        ["pkg-config", "--cflags", "portaudio-2.0"], capture_output=True, text=True
-    )
-    return asked.stdout.split()
 
 
 def times(program: Path, *arguments: object) -> Times:

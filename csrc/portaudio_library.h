@@ -8,9 +8,10 @@
 #ifndef SA_PORTAUDIO_LIBRARY_H
 #define SA_PORTAUDIO_LIBRARY_H
 
-#include <portaudio.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "portaudio_abi.h"
 
 typedef struct {
     void *handle;

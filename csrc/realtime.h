@@ -8,9 +8,8 @@
 #ifndef SA_REALTIME_H
 #define SA_REALTIME_H
 
-#include <portaudio.h>
-
 #include "capture.h"
+#include "portaudio_abi.h"
 #include "round_trip.h"
 
 /* What a host tells of a callback beside the frames. */

@@ -113,8 +113,8 @@ need_apt() {
 need_base() {
     case $(package_manager) in
     apt)
-        # libportaudio2 and the sanitizers' runtimes are dependencies of portaudio19-dev and gcc.
-        set -- gcc libc6-dev pkg-config portaudio19-dev libasound2-plugins
+        # The sanitizers' runtimes are dependencies of gcc.
+        set -- gcc libc6-dev libportaudio2 libasound2-plugins
         if python=$(find_python); then
             version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
             "$python" -c 'import ensurepip' 2>/dev/null || set -- "$@" "python$version-venv"
@@ -126,14 +126,14 @@ need_base() {
         ;;
     brew)
         xcode-select -p >/dev/null 2>&1 || die "no compiler: run xcode-select --install, then this again"
-        set -- portaudio pkgconf
+        set -- portaudio
         find_python >/dev/null || set -- "$@" python
         brew_install "$@" || die "cannot go on without these packages"
         ;;
     *)
         if ! find_python >/dev/null || ! have cc; then
-            say "neither apt nor Homebrew here: a C compiler, pkg-config, Python >= 3.11 with its" \
-                "headers, and PortAudio's development package were not installed; going on"
+            say "neither apt nor Homebrew here: a C compiler, Python >= 3.11 with its headers," \
+                "and PortAudio's library were not installed; going on"
         fi
         ;;
     esac

@@ -1,13 +1,14 @@
 /* As much of PortAudio as a session needs, with one device whose callbacks come on a thread. What
  * the variable STUBBORN names ("stop", "close") fails, and the callbacks go on. After each one a
  * byte is written to the descriptor that CALLBACKS tells. */
-#include <portaudio.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "portaudio_abi.h"
 
 enum { PERIOD = 256, MAX_CHANNELS = 2 };
 

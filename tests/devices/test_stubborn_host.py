@@ -11,6 +11,8 @@ from support.processes import require_program
 
 GIVE_UP = 60.0
 
+CSRC = Path(__file__).parents[2] / "csrc"
+
 PROGRAM = """
 import os
 callbacks, told = os.pipe()
@@ -38,7 +40,7 @@ print("alive")
 def library(tmp_path_factory):
     path = tmp_path_factory.mktemp("host") / "libstubborn.so"
     source = Path(__file__).with_name("stubborn_host.c")
-    flags = ["-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread"]
+    flags = ["-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", f"-I{CSRC}"]
     command = [require_program("cc", "gcc"), *flags, str(source), "-o", str(path)]
     subprocess.run(command, check=True, timeout=GIVE_UP)
     return path

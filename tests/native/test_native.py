@@ -49,7 +49,6 @@ WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
 REALTIME_CALLS = {"memcpy", "memset", "clock_gettime", "_GLOBAL_OFFSET_TABLE_"}
 
 HINTS = {  # a word of the compiler's complaint: the Debian package that helps
-    "portaudio.h": "portaudio19-dev",
     "tsan": "gcc (its libtsan comes with it; for clang: libclang-rt-dev)",
     "asan": "gcc (its libasan comes with it; for clang: libclang-rt-dev)",
     "ubsan": "gcc (its libubsan comes with it; for clang: libclang-rt-dev)",
@@ -70,17 +69,6 @@ def compiler():
 
 
 @functools.cache
-def portaudio_flags():
-    try:
-        asked = subprocess.run(
-            ["pkg-config", "--cflags", "portaudio-2.0"], capture_output=True, text=True
-        )
-    except FileNotFoundError:
-        return []  # the compiler may find the header by itself
-    return shlex.split(asked.stdout)
-
-
-@functools.cache
 def without_address_randomization():
     """Return the words before a program: with much randomization TSan finds no room to start."""
     words = ["setarch", platform.machine(), "-R"]
@@ -92,7 +80,7 @@ def without_address_randomization():
 
 
 def compile_c(words, csrc=CSRC):
-    line = [*words, f"-I{csrc}", *portaudio_flags()]
+    line = [*words, f"-I{csrc}"]
     done = subprocess.run(line, capture_output=True, text=True)
     if done.returncode != 0:
         hints = [f"on Debian: apt install {HINTS[word]}" for word in HINTS if word in done.stderr]

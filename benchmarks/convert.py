@@ -28,7 +28,7 @@ from scipy.signal import resample_poly
 
 from stream_audio import AudioChunk, AudioFormat
 from stream_audio._native.samples import levels
-from stream_audio.engine.converter import conversion
+from stream_audio.convert.plan import conversion
 
 RATE_IN, RATE_OUT = 48_000, 16_000
 OTHER_RATE_IN = 44_100

@@ -36,7 +36,7 @@ GOAL_MS = 20.0
 def start(name: str) -> dict[str, float]:
     """Start one library's stream and take its first block; times in ms."""
     package, open_stream = peers.PEERS[name]
-    importlib.import_module("stream_audio._face" if name == peers.OURS else package)
+    importlib.import_module("stream_audio._exports" if name == peers.OURS else package)
     began = time.monotonic()
     with open_stream(WANTED) as feed:
         opened = time.monotonic()

@@ -720,7 +720,7 @@ def test_a_loop_that_ends_under_an_async_sink_ends_the_sink_alone(loop):
 
 
 def _start_for(running, builder):
-    from stream_audio.event_loop import starting_loop
+    from stream_audio.waiting.event_loop import starting_loop
 
     starting_loop.set(running)
     return builder.start()

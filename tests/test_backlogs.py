@@ -21,7 +21,7 @@ from stream_audio import (
     StreamAudio,
     StreamConfig,
 )
-from stream_audio.engine import spill_file
+from stream_audio.backlog import spill_file
 from stream_audio.testing import VirtualClock
 
 RATE = 8000

@@ -679,7 +679,7 @@ def test_no_device_at_all(monkeypatch):
 
 @pytest.mark.parametrize("source", [AudioSource.default_device(), AudioSource.device("usb")])
 def test_no_device_to_record_from(source, monkeypatch):
-    monkeypatch.setattr("stream_audio.sources.base.Generation", NoDevices)
+    monkeypatch.setattr("stream_audio.contracts.opening.Generation", NoDevices)
     witness = Witness()
     with pytest.raises(DeviceNotFoundError, match="there is no input device"):
         builder(source).add_sink(witness).start()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stream_audio import AudioSource, Backlog, StreamConfig
-from stream_audio.backlog import POLICIES
+from stream_audio.backlog.policy import POLICIES
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")

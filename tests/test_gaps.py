@@ -21,7 +21,8 @@ from stream_audio import (
     StreamConfig,
     StreamEvent,
 )
-from stream_audio.sources.base import Opening, OpenSource, Source
+from stream_audio.contracts.opening import Opening
+from stream_audio.contracts.source import OpenSource, Source
 from stream_audio.testing import Fault, VirtualClock
 
 RATE = 48_000

@@ -41,8 +41,8 @@ from stream_audio import (
     StreamConfig,
     StreamEvent,
 )
-from stream_audio.engine.clock import MonotonicClock
 from stream_audio.testing import Fault, VirtualClock
+from stream_audio.waiting.clock import MonotonicClock
 
 GIVE_UP = 60.0
 
@@ -142,7 +142,7 @@ def test_all_is_complete_and_sorted(module):
 
 
 def test_every_error_and_event_of_the_library_is_public():
-    for module in (stream_audio.errors, stream_audio.events):
+    for module in (stream_audio.errors, stream_audio.reports.events):
         own = {
             name
             for name, value in vars(module).items()

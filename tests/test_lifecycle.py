@@ -273,7 +273,7 @@ def test_ctrl_c_at_any_moment_leaves_a_valid_file_and_exits_at_once(tmp_path):
 CTRL_C_AT_EACH_LINE = """
 import itertools, os, signal, sys
 import stream_audio as s
-from stream_audio.sinks.base import SinkInfo, SourceInfo
+from stream_audio.contracts.sink import SinkInfo, SourceInfo
 
 path = sys.argv[1]
 info = SinkInfo("it", (SourceInfo("mic", 48_000, 2, "int16"),))

@@ -13,7 +13,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if _TYPE_CHECKING:
-    from stream_audio._face import *  # noqa: F403 - the names, for type checkers
+    from stream_audio._exports import *  # noqa: F403 - the names, for type checkers
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ if not _TYPE_CHECKING:  # a checker would take any name for granted
         So a program that can record, but need not, starts without paying for numpy and for us.
         """
         if name == "__all__" or not name.startswith("_"):
-            face = _import_module("stream_audio._face")
+            face = _import_module("stream_audio._exports")
             globals().update({public: getattr(face, public) for public in face.__all__})
             globals()["__all__"] = face.__all__
             if name in globals():

@@ -7,20 +7,21 @@ from typing import Any
 
 from stream_audio._checks import name_text, real_number
 from stream_audio._native import check_process
-from stream_audio.backlog import Backlog
+from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
+from stream_audio.backlog.policy import Backlog
 from stream_audio.config import StreamConfig
-from stream_audio.engine.delivery import OnFailure
+from stream_audio.contracts.opening import Opening
+from stream_audio.contracts.sink import OnFailure
+from stream_audio.contracts.source import OpenSource, Source
 from stream_audio.engine.event_thread import EventThread
+from stream_audio.engine.history import History
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError
-from stream_audio.event_loop import in_thread
-from stream_audio.events import StreamEvent
-from stream_audio.format import AudioFormat, FormatPreset, audio_format
-from stream_audio.history import History
+from stream_audio.reports.events import StreamEvent
 from stream_audio.session import Session
 from stream_audio.sink_spec import SinkSpec, sink_spec
-from stream_audio.sources.base import Opening, OpenSource, Source
+from stream_audio.waiting.in_thread import in_thread
 
 
 class StreamAudioBuilder:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stream_audio._checks import one_of, real_number, whole_number
-from stream_audio.backlog import Backlog
-from stream_audio.engine.clock import Clock, MonotonicClock
+from stream_audio.backlog.policy import Backlog
 from stream_audio.errors import ConfigTypeError
+from stream_audio.waiting.clock import Clock, MonotonicClock
 
 
 @dataclass(frozen=True, kw_only=True)

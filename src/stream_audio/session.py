@@ -14,20 +14,20 @@ from typing import Any
 
 from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_loading_process
-from stream_audio.backlog import Backlog
-from stream_audio.chunk import AudioChunk
-from stream_audio.engine.delivery import OnFailure
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.format import AudioFormat, FormatPreset
+from stream_audio.backlog.policy import Backlog
+from stream_audio.contracts.sink import OnFailure
+from stream_audio.engine.history import History
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
 from stream_audio.errors import ConfigError, StreamAudioError, session_ended
-from stream_audio.event_loop import in_thread
-from stream_audio.format import AudioFormat, FormatPreset
-from stream_audio.history import History
-from stream_audio.report import SessionReport
+from stream_audio.reports.report import SessionReport
+from stream_audio.reports.stats import MemoryUse, SessionStats
 from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids
 from stream_audio.sinks.loop_sink import called_by_one_of, refuse_to_wait_for
-from stream_audio.stats import MemoryUse, SessionStats
+from stream_audio.waiting.in_thread import in_thread
 
 STOP_TIMEOUT = 10.0
 EXIT_TIMEOUT = 10.0

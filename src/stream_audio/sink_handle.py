@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from stream_audio._checks import real_number
 from stream_audio._native import check_process
-from stream_audio.event_loop import in_thread
-from stream_audio.report import SinkReport
+from stream_audio.reports.report import SinkReport
 from stream_audio.sinks.loop_sink import as_given, called_by_one_of, refuse_to_wait_for
+from stream_audio.waiting.in_thread import in_thread
 
 if TYPE_CHECKING:
     from stream_audio.engine.delivery import Delivery

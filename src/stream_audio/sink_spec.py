@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from stream_audio._checks import name_text, one_of, real_number
-from stream_audio.backlog import Backlog
-from stream_audio.engine.delivery import OnFailure
-from stream_audio.errors import ConfigError, ConfigTypeError
-from stream_audio.format import (
+from stream_audio.audio.format import (
     SAMPLE_TYPES,
     AudioFormat,
     FormatPreset,
     SampleType,
     audio_format,
 )
-from stream_audio.sinks.base import MOST_PATIENCE
+from stream_audio.backlog.policy import Backlog
+from stream_audio.contracts.sink import LONGEST_GATHER, OnFailure
+from stream_audio.errors import ConfigError, ConfigTypeError
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class SinkSpec:
     format: AudioFormat | None = None  # None: the session's
     dtype: SampleType = "float32"
     """What it asks for, should its format leave the type of sample open."""
-    patience: float = 0.0
+    gather: float = 0.0
     """Seconds that its chunks may gather in the ring."""
     takes_batches: bool = False
     """Whether what gathered may come as one chunk."""
@@ -78,7 +77,7 @@ def sink_spec(
     elif name_text("name", name) in taken:
         raise ConfigError(f"there is already a sink {name!r}", hint="Give it another name")
     dtype = one_of("preferred_dtype", getattr(sink, "preferred_dtype", "float32"), SAMPLE_TYPES)
-    patience = real_number("patience", getattr(sink, "patience", 0.0), 0, MOST_PATIENCE)
+    gather = real_number("gather", getattr(sink, "gather", 0.0), 0, LONGEST_GATHER)
     return SinkSpec(
         name,
         sink,
@@ -87,7 +86,7 @@ def sink_spec(
         backlog,
         None if format is None else audio_format(format),
         cast(SampleType, dtype),
-        patience,
+        gather,
         bool(getattr(sink, "takes_batches", False)),
     )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.builder import StreamAudio
 from stream_audio.config import StreamConfig
 from stream_audio.errors import FileError
-from stream_audio.format import AudioFormat, FormatPreset
-from stream_audio.report import SessionReport
+from stream_audio.reports.report import SessionReport
 from stream_audio.sinks.file import FileSink
 from stream_audio.sources.audio_source import AudioSource
 

@@ -22,8 +22,8 @@ from stream_audio import (
 from stream_audio.engine.baton import AWAY, Baton
 from stream_audio.engine.fast_path import FastPath
 from stream_audio.engine.router import Router
-from stream_audio.interrupts import HeldBackInterrupt
 from stream_audio.sources.virtual import Fault, OpenVirtual
+from stream_audio.waiting.interrupts import HeldBackInterrupt
 from support.processes import wait_until
 
 RATE = 48_000

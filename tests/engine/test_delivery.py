@@ -22,11 +22,11 @@ from stream_audio import (
     SpillFailed,
     StreamConfig,
 )
+from stream_audio.backlog.spill_thread import SpillThread
 from stream_audio.engine.delivery import DirectDelivery
-from stream_audio.engine.ledger import Ledger, RouteAccount
 from stream_audio.engine.make_delivery import Inflow, make_delivery
-from stream_audio.engine.spill_thread import SpillThread
 from stream_audio.engine.worker_delivery import WorkerDelivery
+from stream_audio.reports.ledger import Ledger, RouteAccount
 from stream_audio.testing import VirtualClock
 
 RATE = 48_000

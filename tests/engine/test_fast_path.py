@@ -15,10 +15,10 @@ from stream_audio import (
     StreamAudio,
     StreamConfig,
 )
+from stream_audio.audio.gap import GapCause
 from stream_audio.engine.baton import Baton
 from stream_audio.engine.fast_path import FastPath
-from stream_audio.events import Clipping, GapDetected
-from stream_audio.gap import GapCause
+from stream_audio.reports.events import Clipping, GapDetected
 from stream_audio.sources.virtual import Fault
 from support.processes import wait_until
 
@@ -218,10 +218,10 @@ def test_what_was_passed_over_is_told_by_the_next_chunk(ways):
     with builder_of(channel, chunk=0.005, seconds=None).start():
         channel.get()
         newest = channel.latest()
-        while newest.gap is None and not channel.skipped:  # until something was passed over
+        while newest.gap is None and not channel.passed_over:  # until something was passed over
             wait_until(lambda: channel.unread > RATE // 100, "two chunks wait")
             newest = channel.latest()
         following = channel.get()
-        assert newest.gap.cause == GapCause.SKIPPED
+        assert newest.gap.cause == GapCause.PASSED_OVER
         assert following.frame == newest.end
         assert following.gap is None

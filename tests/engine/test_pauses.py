@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio import AudioChunk, Gap, GapCause, Pause
-from stream_audio.engine.ledger import SourceAccount
 from stream_audio.engine.pauses import Pauses
+from stream_audio.reports.ledger import SourceAccount
 
 RATE = 1000
 START = 50.0

@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 
 from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio, StreamConfig
-from stream_audio._native import capture, durations, portaudio
+from stream_audio._native import capture, portaudio
 from stream_audio._native import lib as native
+from stream_audio.reports import durations
 from stream_audio.testing import VirtualClock
 
 RATE = 48_000

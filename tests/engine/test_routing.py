@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from stream_audio import AudioFormat, GapCause, StreamConfig
-from stream_audio.carried_gaps import append_gap
-from stream_audio.engine import sample_encoder
-from stream_audio.engine.channel_mixer import ChannelMixer
-from stream_audio.engine.converter import conversion
+from stream_audio.audio.untold_gaps import append_gap
+from stream_audio.convert import sample_encoder
+from stream_audio.convert.channel_mixer import ChannelMixer
+from stream_audio.convert.plan import conversion
+from stream_audio.convert.resampler import Resampler
 from stream_audio.engine.delivery import DirectDelivery
-from stream_audio.engine.ledger import Ledger
-from stream_audio.engine.resampler import Resampler
 from stream_audio.engine.routing import Routing
+from stream_audio.reports.ledger import Ledger
 from support.signals import cut, joined, noise
 
 

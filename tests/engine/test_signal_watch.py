@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stream_audio import Clipping, DigitalSilence, SilenceEnded
-from stream_audio.engine.ledger import SourceAccount
 from stream_audio.engine.signal_watch import FULL_SCALE, SignalWatch
+from stream_audio.reports.ledger import SourceAccount
 from support.signals import cut, noise, rms
 
 RATE = 48_000

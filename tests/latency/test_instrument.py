@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from stream_audio import AudioSource, CallbackSink
-from stream_audio.engine.clock import MonotonicClock
 from stream_audio.latency.consumers import KINDS, Consumer, Kind, available_kinds
 from stream_audio.latency.figures import COLUMNS, PERCENTILES
 from stream_audio.latency.measure import Format, Setup, look_at, measure, summary
 from stream_audio.testing import Fault, VirtualClock
+from stream_audio.waiting.clock import MonotonicClock
 
 RATE = 48_000
 PERIOD = 480

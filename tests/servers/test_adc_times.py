@@ -16,7 +16,7 @@ from stream_audio._native import lib
 from stream_audio._native.capture import Capture, Reader, ReaderArray
 from stream_audio._native.portaudio import Generation
 from stream_audio.devices.find import find_input
-from stream_audio.engine.clock import MonotonicClock, Sleeper
+from stream_audio.waiting.clock import MonotonicClock, Sleeper
 from support import servers
 
 RATE = 48_000

@@ -63,7 +63,7 @@ def test_no_block_spans_a_gap_and_what_was_too_short_is_told():
     blocks = blocks_of(chunks, 64)
     assert [block.frame for block in blocks] == [0, 130]
     assert blocks[0].gaps == ()
-    assert blocks[1].gaps == (make_gap(64, 36, GapCause.SKIPPED), make_gap(100, 30))
+    assert blocks[1].gaps == (make_gap(64, 36, GapCause.PASSED_OVER), make_gap(100, 30))
 
 
 def test_what_an_overlap_has_told_already_is_not_skipped():
@@ -93,9 +93,9 @@ def test_a_gap_before_frames_too_short_for_a_block_is_told_by_the_next_block():
     (block,) = blocks_of(chunks, 64)
     assert block.gaps == (
         make_gap(0, 10),
-        make_gap(10, 20, GapCause.SKIPPED),
+        make_gap(10, 20, GapCause.PASSED_OVER),
         make_gap(30, 10),
-        make_gap(40, 20, GapCause.SKIPPED),
+        make_gap(40, 20, GapCause.PASSED_OVER),
         make_gap(60, 20),
     )
 

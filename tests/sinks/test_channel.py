@@ -213,14 +213,14 @@ def test_latest_passes_over_what_waits_and_counts_it():
         channel.write(chunk(frame, 10))
     newest = channel.latest()
     assert newest.frame == 20
-    assert newest.gaps == (Gap("mic", 0, 20, GapCause.SKIPPED, 1000.0),)
-    assert channel.skipped == 20
+    assert newest.gaps == (Gap("mic", 0, 20, GapCause.PASSED_OVER, 1000.0),)
+    assert channel.passed_over == 20
     assert channel.unread == 0
     channel.write(chunk(30, 10))
     assert channel.latest().gaps == ()
     channel.stop()
     assert channel.latest() is None
-    assert channel.skipped == 20
+    assert channel.passed_over == 20
 
 
 def test_latest_waits_for_a_first_chunk_and_gives_up_after_its_timeout():
@@ -237,11 +237,11 @@ def test_what_latest_passed_over_of_another_source_is_told_by_that_sources_next_
     channel.write(other)
     channel.write(chunk(0))
     assert channel.latest().gaps == ()
-    assert channel.skipped == 5
+    assert channel.passed_over == 5
     channel.write(chunk(1))
     channel.write(replace(other, frame=5))
     assert channel.get().gaps == ()
-    assert channel.get().gaps == (Gap("other", 0, 5, GapCause.SKIPPED, 1000.0),)
+    assert channel.get().gaps == (Gap("other", 0, 5, GapCause.PASSED_OVER, 1000.0),)
 
 
 def test_unread_is_what_waits():

@@ -19,8 +19,8 @@ from stream_audio import (
     SinkInfo,
     SourceInfo,
 )
-from stream_audio.event_loop import LoopWaker, bells_rung_later, waker_of
 from stream_audio.sinks.queue_target import queue_target
+from stream_audio.waiting.loop_waker import LoopWaker, bells_rung_later, waker_of
 from support.chunks import make_chunk
 from support.loops import GIVE_UP, LOOPS, run_on
 
@@ -110,10 +110,10 @@ def test_alatest_passes_over_what_waits(loop):
             channel.write(chunk(frame))
         newest = await channel.alatest()
         channel.stop()
-        return newest, channel.skipped, await channel.alatest()
+        return newest, channel.passed_over, await channel.alatest()
 
     newest, skipped, end = run_on(loop, main())
-    assert (newest.frame, newest.gaps) == (2, (lost(0, 2, GapCause.SKIPPED),))
+    assert (newest.frame, newest.gaps) == (2, (lost(0, 2, GapCause.PASSED_OVER),))
     assert (skipped, end) == (2, None)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from stream_audio import AudioChunk, Gap
-from stream_audio.engine.stage import Stage
+from stream_audio.convert.stage import Stage
 
 START = 1000.0
 """Capture time of a source's frame 0, in seconds."""

@@ -20,8 +20,6 @@ from stream_audio._native import (
     keeping_the_gil,
     lib,
 )
-from stream_audio._native.durations import snapshot
-from stream_audio.histogram import Histogram
 
 COLUMNS: int = lib.SA_CHUNK_COLUMNS
 """Of a chunk's row, which are as csrc/reader.h has them:"""
@@ -229,10 +227,6 @@ class Reader:
         usual = self._block_chunks * self.chunk_frames
         if self.block.frames != usual and not self.native.used_frames:
             self._lend(self._new_block(0))
-
-    def callback_durations(self) -> Histogram:
-        """Return how long the callbacks took that have been read."""
-        return snapshot(self.native.callbacks)
 
     def drift(self) -> tuple[float, float] | tuple[None, None]:
         """Return the device's drift and its standard error in ppm, if they are known."""

@@ -40,8 +40,8 @@ from stream_audio import (
     StreamEvent,
 )
 from stream_audio.cli.meter import LevelMeter, make_progress
-from stream_audio.report import SessionReport
-from stream_audio.sources.base import Source
+from stream_audio.contracts.source import Source
+from stream_audio.reports.report import SessionReport
 
 FAILED = 1
 USED_WRONGLY = 2

@@ -14,8 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream_audio.interrupts import HeldBackInterrupt
-from stream_audio.wakeup import LockSignal
+from stream_audio.waiting.interrupts import HeldBackInterrupt
+from stream_audio.waiting.signals import LockSignal
 
 AWAY = 0.1
 """Seconds after which a consumer that has not come back for more has lost the baton."""
@@ -147,8 +147,8 @@ class Baton:
         if not self._turns.acquire(blocking=False):
             # The router gives it up at the end of its turn, unless it has more to do first.
             self._wake()
-            patience = max(0.0, min(until - time.monotonic(), INTERRUPTIBLE))
-            if not self._turns.acquire(timeout=patience):
+            left = max(0.0, min(until - time.monotonic(), INTERRUPTIBLE))
+            if not self._turns.acquire(timeout=left):
                 return False
         self._holder = threading.get_ident()
         return True

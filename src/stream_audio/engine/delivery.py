@@ -12,24 +12,23 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Collection
-from typing import Any, Literal
+from typing import Any
 
-from stream_audio._native.durations import Durations
-from stream_audio.carried_gaps import CarriedGaps
-from stream_audio.chunk import AudioChunk
-from stream_audio.chunk_queue import ChunkQueue
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.cutting import cut
+from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.untold_gaps import UntoldGaps
+from stream_audio.backlog.queues import ChunkQueue
 from stream_audio.config import StreamConfig
-from stream_audio.cutting import cut
-from stream_audio.engine.ledger import SinkAccount
+from stream_audio.contracts.sink import OnFailure
 from stream_audio.errors import SinkError, StreamAudioError, in_words
-from stream_audio.events import GapDetected, SinkFailed, StreamEvent
-from stream_audio.gap import Gap, GapCause
-from stream_audio.report import SinkReport
-from stream_audio.stats import SinkStats
+from stream_audio.reports.durations import Durations
+from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
+from stream_audio.reports.ledger import SinkAccount
+from stream_audio.reports.report import SinkReport
+from stream_audio.reports.stats import SinkStats
 
 _log = logging.getLogger("stream_audio")
-
-OnFailure = Literal["detach", "skip"]
 
 PARTS_OF_BACKLOG = 8
 """Chunks that a full backlog holds, at least: when one is dropped, most is still there."""
@@ -50,13 +49,13 @@ class Delivery(abc.ABC):
         The ids of those whose chunks it gets.
     backlog : ChunkQueue or None
         What waits for the sink; ``None`` if the sink keeps that to itself.
-    patience : float
+    gather : float
         Seconds that chunks may gather before it gets them.
     takes_batches : bool
         Whether what gathered may come as one chunk.
     """
 
-    patience = 0.0
+    gather = 0.0
     takes_batches = False
 
     def __init__(
@@ -87,7 +86,7 @@ class Delivery(abc.ABC):
         self._write_times = Durations()
         self._retried = 0
         self._discarded = False
-        self._skipped = CarriedGaps()
+        self._untold = UntoldGaps()
         # The router and the worker both enter what is dropped.
         self._entering = threading.Lock()
 
@@ -164,7 +163,7 @@ class Delivery(abc.ABC):
         self.account.delivered += taken
         if taken < chunk.frames:
             rest = cut(chunk, chunk.frame + taken, chunk.end)
-            self._drop((self._skipped.add_chunk(rest, GapCause.SINK_FAILED),))
+            self._drop((self._untold.add_chunk(rest, GapCause.SINK_FAILED),))
         self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
@@ -246,7 +245,7 @@ class DirectDelivery(Delivery):
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
         account, frames = self.account, chunk.frames
         account.offered += frames
-        chunk = self._skipped.give_to(chunk)
+        chunk = self._untold.give_to(chunk)
         try:
             dropped = self.sink.write(chunk)
         except BaseException as error:

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from stream_audio.events import GapDetected, StreamEvent
+from stream_audio.reports.events import GapDetected, StreamEvent
 
 _log = logging.getLogger("stream_audio")
 

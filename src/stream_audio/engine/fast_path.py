@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from stream_audio._native import lib
 from stream_audio._native.capture import ARRIVAL_NS, FRAME, GIL_KEPT_NS, MARKS, TIME_NS
-from stream_audio.chunk import AudioChunk, unfinished_chunk
+from stream_audio.audio.chunk import AudioChunk, unfinished_chunk
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.routing import Route
 

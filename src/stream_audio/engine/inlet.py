@@ -8,14 +8,15 @@ import threading
 from collections.abc import Callable, Sequence
 
 from stream_audio._native.capture import NONFINITE, Reader
-from stream_audio.chunk import AudioChunk, engine_chunk
-from stream_audio.engine.ledger import SourceAccount
+from stream_audio.audio.chunk import AudioChunk, engine_chunk
+from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.contracts.source import OpenSource
 from stream_audio.engine.pauses import Pauses
 from stream_audio.errors import StreamAudioError
-from stream_audio.gap import Gap, GapCause
-from stream_audio.report import SourceReport
-from stream_audio.sources.base import OpenSource
-from stream_audio.stats import SourceStats
+from stream_audio.reports.durations import snapshot
+from stream_audio.reports.ledger import SourceAccount
+from stream_audio.reports.report import SourceReport
+from stream_audio.reports.stats import SourceStats
 
 _log = logging.getLogger("stream_audio")
 
@@ -55,7 +56,7 @@ class Inlet:
         self.error = ""
         self.stalled = False
         self.finished = False
-        self.patience = 0.0
+        self.gather_seconds = 0.0
         """Seconds for which its first chunk waits for later ones, as a rule."""
         self._join = 0  # frames of the longest chunk that those that gathered become
         self._stopped = False
@@ -78,7 +79,7 @@ class Inlet:
         if duration is not None:
             self.reader.native.limit = max(1, round(duration * rate))
 
-    def be_patient(self, seconds: float, longest: float) -> None:
+    def gather(self, seconds: float, longest: float) -> None:
         """Let chunks gather for so long, at most to a quarter of the ring.
 
         What gathered is handed on as chunks of up to ``longest`` seconds.
@@ -86,7 +87,7 @@ class Inlet:
         capture = self.source.capture
         frames = min(seconds * capture.sample_rate, capture.frames / 4)
         chunks = max(1, int(frames / self.reader.chunk_frames))
-        self.patience = (chunks - 1) * self.reader.chunk_frames / capture.sample_rate
+        self.gather_seconds = (chunks - 1) * self.reader.chunk_frames / capture.sample_rate
         self.reader.gather(chunks)
         frames = min(chunks * self.reader.chunk_frames, longest * capture.sample_rate)
         self._join = int(frames)
@@ -260,7 +261,7 @@ class Inlet:
             ring_capacity_seconds=capture.frames / rate,
             xruns=progress.overflows,
             callbacks=progress.packets,
-            callback_durations=self.reader.callback_durations(),
+            callback_durations=snapshot(self.reader.native.callbacks),
             peak=() if newest is None else tuple(newest.peak.tolist()),
             rms=() if newest is None else tuple(newest.rms.tolist()),
         )

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stream_audio.backlog import Backlog, WhenFull
-from stream_audio.chunk_queue import BlockingQueue, ChunkQueue, DropNewestQueue
+from stream_audio.backlog.policy import Backlog, WhenFull
+from stream_audio.backlog.queues import BlockingQueue, ChunkQueue, DropNewestQueue
+from stream_audio.backlog.spill_thread import SpillThread
+from stream_audio.backlog.spilling_queue import SpillingQueue
 from stream_audio.config import StreamConfig
-from stream_audio.engine.delivery import Delivery, DirectDelivery, OnFailure
-from stream_audio.engine.ledger import SinkAccount
-from stream_audio.engine.spill_thread import SpillThread
-from stream_audio.engine.spilling_queue import SpillingQueue
+from stream_audio.contracts.sink import OnFailure
+from stream_audio.engine.delivery import Delivery, DirectDelivery
 from stream_audio.engine.worker_delivery import WorkerDelivery
 from stream_audio.errors import ConfigError
-from stream_audio.events import SpillFailed, StreamEvent
+from stream_audio.reports.events import SpillFailed, StreamEvent
+from stream_audio.reports.ledger import SinkAccount
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from stream_audio.chunk import AudioChunk
-from stream_audio.engine.ledger import SourceAccount
-from stream_audio.gap import Gap
-from stream_audio.report import Pause
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import Gap
+from stream_audio.reports.ledger import SourceAccount
+from stream_audio.reports.report import Pause
 
 PausePolicy = Literal["discard", "silence"]
 

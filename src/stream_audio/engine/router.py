@@ -17,32 +17,23 @@ from typing import TYPE_CHECKING
 
 from stream_audio._native.capture import ReaderArray
 from stream_audio._native.portaudio import log_host_messages
-from stream_audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import GapCause
 from stream_audio.config import StreamConfig
-from stream_audio.engine import switch_interval
 from stream_audio.engine.baton import Baton
-from stream_audio.engine.clock import (
-    MonotonicClock,
-    Sleeper,
-    ask_for_precise_timers,
-    deadline_ns,
-    epoch,
-    sit_on,
-)
 from stream_audio.engine.commands import Commands
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.fast_path import FastPath
+from stream_audio.engine.history import History
 from stream_audio.engine.inlet import Inlet
-from stream_audio.engine.ledger import Ledger
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.sink_setup import SinkSetup
 from stream_audio.engine.stall_watch import StallWatch
 from stream_audio.errors import session_ended
-from stream_audio.event_loop import LoopWaker, bells_rung_later
-from stream_audio.events import (
+from stream_audio.reports.events import (
     GapDetected,
     SessionStarted,
     SessionStopped,
@@ -50,14 +41,23 @@ from stream_audio.events import (
     SourceEnded,
     StreamEvent,
 )
-from stream_audio.gap import GapCause
-from stream_audio.history import History
-from stream_audio.report import SessionReport, SinkReport
+from stream_audio.reports.ledger import Ledger
+from stream_audio.reports.report import SessionReport, SinkReport
+from stream_audio.reports.stats import MemoryUse, SessionStats
 from stream_audio.sinks.loop_sink import as_given
-from stream_audio.stats import MemoryUse, SessionStats
+from stream_audio.waiting import switch_interval
+from stream_audio.waiting.clock import (
+    MonotonicClock,
+    Sleeper,
+    ask_for_precise_timers,
+    deadline_ns,
+    epoch,
+    sit_on,
+)
+from stream_audio.waiting.loop_waker import LoopWaker, bells_rung_later
 
 if TYPE_CHECKING:
-    from stream_audio.format import AudioFormat
+    from stream_audio.audio.format import AudioFormat
 
 _log = logging.getLogger("stream_audio")
 
@@ -276,19 +276,19 @@ class Router:
         for chunk, route in sorted(replayed, key=lambda pair: pair[0].time):
             route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}
-        self._be_as_patient_as_its_sinks(conversions)
+        self._gather_for_sinks(conversions)
         self._lend_baton()
 
-    def _be_as_patient_as_its_sinks(self, sources: Iterable[str]) -> None:
+    def _gather_for_sinks(self, sources: Iterable[str]) -> None:
         """Let chunks of these sources gather as long as all their sinks can wait for them."""
         for name in sources:
             takers = [each for each in self.deliveries.values() if name in each.sources]
             hurry = not takers or name in self.histories
-            patience = 0.0 if hurry else min(each.patience for each in takers)
+            gather = 0.0 if hurry else min(each.gather for each in takers)
             longest = min((each.longest_chunk for each in takers), default=0.0)
-            self.inlets[name].be_patient(patience, longest)
+            self.inlets[name].gather(gather, longest)
         # A look takes place when the router is awake anyway, rather than wake it.
-        least = min(inlet.patience for inlet in self.inlets.values())
+        least = min(inlet.gather_seconds for inlet in self.inlets.values())
         self._look_interval = max(LOOK_INTERVAL, least + LOOK_EARLY / 2)
 
     def _lend_baton(self) -> None:
@@ -584,7 +584,7 @@ class Router:
             self.setup.let_go(delivery)
             self._removed[delivery.name] = delivery.report()
             self._forget_removed()
-            self._be_as_patient_as_its_sinks(delivery.sources)
+            self._gather_for_sinks(delivery.sources)
             self._lend_baton()
             leaving.gone.set()
 
@@ -603,23 +603,23 @@ class Router:
         self._finishing = True
         # Sources that wait for their sinks lose nothing at their end either.
         all_wait = all(inlet.source.freewheel for inlet in self.inlets.values())
-        self._close_deliveries(patient=all_wait and not self._stop_requested)
+        self._close_deliveries(unlimited=all_wait and not self._stop_requested)
         self._commands.refuse()
         self._commands.run()  # the last ones
         for inlet in self.inlets.values():
             inlet.close()
 
-    def _close_deliveries(self, *, patient: bool = False) -> None:
-        if not patient:
+    def _close_deliveries(self, *, unlimited: bool = False) -> None:
+        if not unlimited:
             self._give_up_at = min(self._give_up_at, self.clock.now() + self._stop_timeout)
         for delivery in self.deliveries.values():
             if all(leaving.delivery is not delivery for leaving in self._leaving):
                 delivery.close()
         for delivery in self.deliveries.values():
-            delivery.wait(partial(self._patience_left, delivery), self._sleep_meanwhile)
+            delivery.wait(partial(self._time_left, delivery), self._sleep_meanwhile)
         self._see_off(everyone=True)
 
-    def _patience_left(self, delivery: Delivery) -> float:
+    def _time_left(self, delivery: Delivery) -> float:
         """Return for how many seconds the end waits for a sink; that may change meanwhile."""
         if self.deliveries.get(delivery.name) is not delivery:
             return 0.0  # it was taken out meanwhile

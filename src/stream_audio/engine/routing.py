@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
-from stream_audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import Gap
+from stream_audio.convert.resampler import Resampler
+from stream_audio.convert.stage import Settings, Stage
 from stream_audio.engine.delivery import Delivery
-from stream_audio.engine.ledger import Ledger, RouteAccount
-from stream_audio.engine.resampler import Resampler
-from stream_audio.engine.stage import Settings, Stage
-from stream_audio.gap import Gap
+from stream_audio.reports.ledger import Ledger, RouteAccount
 
 _log = logging.getLogger("stream_audio")
 

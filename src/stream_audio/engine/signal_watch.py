@@ -10,9 +10,9 @@ import numpy as np
 
 from stream_audio._native import lib
 from stream_audio._native.samples import count_nonfinite, zero_nonfinite
-from stream_audio.chunk import AudioChunk
-from stream_audio.engine.ledger import SourceAccount
-from stream_audio.events import Clipping, DigitalSilence, SilenceEnded, StreamEvent
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.reports.events import Clipping, DigitalSilence, SilenceEnded, StreamEvent
+from stream_audio.reports.ledger import SourceAccount
 
 SILENCE_AFTER = 3.0
 """Seconds of exact zeros after which a source is reported silent."""

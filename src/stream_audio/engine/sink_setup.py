@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from stream_audio.backlog.spill_thread import SpillThread
 from stream_audio.config import StreamConfig
+from stream_audio.contracts.sink import SinkInfo, SourceInfo
+from stream_audio.convert.plan import Conversion, conversion
 from stream_audio.engine.claims import Claims
-from stream_audio.engine.converter import Conversion, conversion
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.inlet import Inlet
-from stream_audio.engine.ledger import Ledger
 from stream_audio.engine.make_delivery import Inflow, make_delivery
-from stream_audio.engine.spill_thread import SpillThread
-from stream_audio.event_loop import loop_of_caller
-from stream_audio.events import StreamEvent
-from stream_audio.sinks.base import SinkInfo, SourceInfo
+from stream_audio.reports.events import StreamEvent
+from stream_audio.reports.ledger import Ledger
 from stream_audio.sinks.loop_sink import as_given, blocking_form
+from stream_audio.waiting.event_loop import loop_of_caller
 
 if TYPE_CHECKING:
-    from stream_audio.format import AudioFormat
+    from stream_audio.audio.format import AudioFormat
     from stream_audio.sink_spec import SinkSpec
 
 
@@ -127,7 +127,7 @@ class SinkSetup:
             ),
             spill=self._spill,
         )
-        delivery.patience = spec.patience
+        delivery.gather = spec.gather
         delivery.takes_batches = spec.takes_batches
         self.conversions[spec.name] = conversions
         return delivery

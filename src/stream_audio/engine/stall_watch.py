@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.inlet import Inlet
-from stream_audio.events import SinkStalled, SourceLost, SourceStalled, StreamEvent
+from stream_audio.reports.events import SinkStalled, SourceLost, SourceStalled, StreamEvent
 
 _log = logging.getLogger("stream_audio")
 

@@ -7,16 +7,17 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from stream_audio.chunk import AudioChunk
-from stream_audio.chunk_queue import ChunkQueue
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import GapCause
+from stream_audio.backlog.queues import ChunkQueue
 from stream_audio.config import StreamConfig
-from stream_audio.engine.clock import sit_on
-from stream_audio.engine.delivery import Delivery, OnFailure
-from stream_audio.engine.ledger import SinkAccount
+from stream_audio.contracts.sink import OnFailure
+from stream_audio.engine.delivery import Delivery
 from stream_audio.errors import SinkError
-from stream_audio.events import StreamEvent
-from stream_audio.gap import GapCause
+from stream_audio.reports.events import StreamEvent
+from stream_audio.reports.ledger import SinkAccount
 from stream_audio.sinks.loop_sink import LoopSink
+from stream_audio.waiting.clock import sit_on
 
 _log = logging.getLogger("stream_audio")
 
@@ -158,8 +159,8 @@ class WorkerDelivery(Delivery):
         chunk = self.backlog.hold()  # which may have to read it from disk
         if chunk is None:
             return False
-        if self._skipped.by_source:
-            chunk = self._skipped.give_to(chunk)
+        if self._untold.by_source:
+            chunk = self._untold.give_to(chunk)
         error = self._write(chunk)
         with self._hand_over:
             if not self.backlog.release():

@@ -1,6 +1,6 @@
 """Samples into the bytes of a PCM file, without an allocation a chunk.
 
-Full scale of a float is ±1.0, that of an integer its whole range (see :mod:`stream_audio.pcm`).
+Full scale of a float is ±1.0, that of an integer its whole range (see ``audio/samples.py``).
 Widening is exact, narrowing rounds to the nearest and clips; NaN becomes 0. Integers are written
 as this machine has them, which is little-endian as the files are.
 """
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio.audio.samples import round_into
 from stream_audio.files.writer import Samples
-from stream_audio.pcm import round_into
 
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4}
 """Bytes of one sample of each type, by its libsndfile name."""

@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from stream_audio.audio.gap import Gap
 from stream_audio.files.create import NewFile
 from stream_audio.files.writer import SoundFileWriter
-from stream_audio.gap import Gap
 
 
 @dataclass(frozen=True)

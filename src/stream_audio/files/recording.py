@@ -16,8 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stream_audio.chunk import AudioChunk
-from stream_audio.events import DiskLow, FallbackUsed, FileClosed, FileMoved
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import Gap
 from stream_audio.files.create import IfExists, Whereabouts, create, flush_path
 from stream_audio.files.disk import RoomWatch
 from stream_audio.files.encoder import SAMPLE_BYTES
@@ -25,12 +25,12 @@ from stream_audio.files.names import Names
 from stream_audio.files.part import Part, PlacedGap, remove_old
 from stream_audio.files.rotation import Rotation
 from stream_audio.files.writer import Container, Encoding, Samples
-from stream_audio.gap import Gap
-from stream_audio.interrupts import HeldBackInterrupt
+from stream_audio.reports.events import DiskLow, FallbackUsed, FileClosed, FileMoved
+from stream_audio.waiting.interrupts import HeldBackInterrupt
 
 if TYPE_CHECKING:
+    from stream_audio.contracts.sink import SinkInfo
     from stream_audio.files.create import NewFile
-    from stream_audio.sinks.base import SinkInfo
 
 _log = logging.getLogger("stream_audio")
 

@@ -36,12 +36,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stream_audio import FormatPreset, StreamAudio, StreamAudioError, StreamConfig
-from stream_audio.engine.clock import MonotonicClock
+from stream_audio.contracts.source import Source
 from stream_audio.latency.consumers import KINDS, Notes
 from stream_audio.latency.figures import figures
 from stream_audio.latency.loads import Load
 from stream_audio.latency.peers import PEERS, Feed, Wanted
-from stream_audio.sources.base import Source
+from stream_audio.waiting.clock import MonotonicClock
 
 AHEAD = 64
 """Callbacks; so few that a device's clock is as good as ours meanwhile."""

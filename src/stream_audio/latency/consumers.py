@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio import AudioChunk, CallbackSink, ChannelSink, FileSink, SinkInfo
-from stream_audio.engine.clock import Clock
+from stream_audio.waiting.clock import Clock
 
 
 class Notes:

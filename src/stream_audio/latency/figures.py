@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stream_audio.histogram import Histogram, rank
+from stream_audio.reports.histogram import Histogram, rank
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}
 COLUMNS = ("min", *PERCENTILES, "max")

@@ -33,12 +33,12 @@ from stream_audio import (
     StreamAudioBuilder,
     StreamConfig,
 )
-from stream_audio.engine.clock import Clock, MonotonicClock
+from stream_audio.contracts.source import Source
 from stream_audio.latency.consumers import KINDS, Consumer, Notes
 from stream_audio.latency.figures import figures, figures_of_histogram, hdr
 from stream_audio.latency.loads import Load
 from stream_audio.latency.machine import thread_classes
-from stream_audio.sources.base import Source
+from stream_audio.waiting.clock import Clock, MonotonicClock
 
 SOURCE = "measured"
 WARM_UP = 0.5

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_audio.sources.base import Source
+from stream_audio.contracts.source import Source
 
 Samples = NDArray[np.float32]
 

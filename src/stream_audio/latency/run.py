@@ -9,8 +9,8 @@ from itertools import product
 from typing import Any
 
 from stream_audio import AudioSource, StreamAudioError
+from stream_audio.contracts.source import Source
 from stream_audio.devices.find import input_device
-from stream_audio.engine.clock import MonotonicClock
 from stream_audio.latency.compare import (
     PeerError,
     Reference,
@@ -33,7 +33,7 @@ from stream_audio.latency.measure import (
 from stream_audio.latency.peers import PEER_PACKAGES, Wanted, installed_peers
 from stream_audio.latency.progress import Progress
 from stream_audio.latency.round_trip import measure_round_trip
-from stream_audio.sources.base import Source
+from stream_audio.waiting.clock import MonotonicClock
 
 VIRTUAL_PERIOD = 256
 TURN_OVERHEAD = 3.0

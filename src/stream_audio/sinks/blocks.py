@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._checks import whole_number
-from stream_audio.carried_gaps import CarriedGaps
-from stream_audio.chunk import AudioChunk
-from stream_audio.gap import Gap, GapCause
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.untold_gaps import UntoldGaps
 
 MAX_FRAMES = 2**24
 
@@ -36,7 +36,7 @@ class Reblocker:
         self._hop = self.frames - whole_number("overlap", overlap, 0, self.frames - 1)
         self._pad = pad
         self._spans: dict[str, _Span] = {}
-        self._carried = CarriedGaps()
+        self._carried = UntoldGaps()
 
     def push(self, chunk: AudioChunk) -> Iterator[AudioChunk]:
         """Take a chunk, and return the blocks that it completes."""
@@ -128,7 +128,7 @@ class _Span:
         """Return what no block has."""
         first = self._parts[0]
         time = first.time + (self.used - first.frame) / first.sample_rate
-        return Gap(first.source, self.used, self.end - self.used, GapCause.SKIPPED, time)
+        return Gap(first.source, self.used, self.end - self.used, GapCause.PASSED_OVER, time)
 
 
 def _joined(slices: list[NDArray[Any]]) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from stream_audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk
 from stream_audio.errors import ConfigTypeError
 
 
@@ -21,7 +21,7 @@ class CallbackSink:
     Parameters
     ----------
     function : callable
-        Takes one :class:`~stream_audio.chunk.AudioChunk`; what it returns is ignored.
+        Takes one :class:`~stream_audio.audio.chunk.AudioChunk`; what it returns is ignored.
     """
 
     def __init__(self, function: Callable[[AudioChunk], object]) -> None:

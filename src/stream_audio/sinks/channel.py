@@ -12,27 +12,28 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from stream_audio._checks import real_number
-from stream_audio.backlog import Backlog
-from stream_audio.carried_gaps import CarriedGaps
-from stream_audio.chunk import AudioChunk
-from stream_audio.chunk_queue import ChunkQueue
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.untold_gaps import UntoldGaps
+from stream_audio.backlog.policy import Backlog
+from stream_audio.backlog.queues import ChunkQueue
 from stream_audio.errors import (
     ConfigError,
     ConfigTypeError,
     ForkedProcessError,
     SessionStateError,
 )
-from stream_audio.event_loop import running_loop, waker_of
-from stream_audio.gap import Gap, GapCause
 from stream_audio.sinks.blocks import Blocks, Reblocker
 from stream_audio.sinks.queue_target import QueueTarget, queue_target
-from stream_audio.wakeup import LockSignal
+from stream_audio.waiting.event_loop import running_loop
+from stream_audio.waiting.loop_waker import waker_of
+from stream_audio.waiting.signals import LockSignal
 
 if TYPE_CHECKING:
     import asyncio
 
-    from stream_audio.engine.baton import Baton
-    from stream_audio.sinks.base import SinkInfo
+    from stream_audio.contracts.sink import SinkInfo
+    from stream_audio.contracts.turn_runner import TurnRunner
 
 MONOPOLY = 0.01
 """Seconds that a reader which never has to wait may keep its event loop to itself."""
@@ -87,10 +88,10 @@ class ChannelSink:
         self._putting = False  # what is counted as waiting may not be there yet
         self._closed = False
         self._consumer: weakref.ref[_Reading] | None = None
-        self._skipped = 0
-        self._passed_over = CarriedGaps()
+        self._frames_passed_over = 0
+        self._passed_over = UntoldGaps()
         self._process: int | None = None  # that of the session
-        self._baton: Baton | None = None  # the session's, if its turns may be run here
+        self._baton: TurnRunner | None = None  # the session's, if its turns may be run here
 
     @property
     def unread(self) -> int:
@@ -101,9 +102,9 @@ class ChannelSink:
         return self._queue.frames + (0 if handed is None else len(handed.data))
 
     @property
-    def skipped(self) -> int:
+    def passed_over(self) -> int:
         """Frames that :meth:`latest` has passed over; they count as delivered."""
-        return self._skipped
+        return self._frames_passed_over
 
     # ---- the session's side ----
 
@@ -114,7 +115,7 @@ class ChannelSink:
         self._queue = queue
         return True
 
-    def lend_baton(self, baton: Baton | None) -> None:
+    def lend_baton(self, baton: TurnRunner | None) -> None:
         """Let whoever waits in :meth:`get` run the session's turns, or no longer."""
         self._baton = baton if self._target is None else None
 
@@ -244,8 +245,8 @@ class ChannelSink:
         """Return the newest chunk and pass over all that waited before it.
 
         For displays and the like, which want to know how it is now. What was passed over is
-        counted in :attr:`skipped`, and told as gaps of the next chunk of the same source, with the
-        cause ``skipped``.
+        counted in :attr:`passed_over`, and told as gaps of the next chunk of the same source, with
+        the cause ``passed_over``.
 
         Parameters
         ----------
@@ -262,8 +263,8 @@ class ChannelSink:
 
     def _newest(self, chunk: AudioChunk) -> AudioChunk:
         while (newer := self._queue.take()) is not None:
-            self._skipped += chunk.frames
-            self._passed_over.add_chunk(chunk, GapCause.SKIPPED)
+            self._frames_passed_over += chunk.frames
+            self._passed_over.add_chunk(chunk, GapCause.PASSED_OVER)
             chunk = newer
         return self._passed_over.give_to(chunk)
 
@@ -294,8 +295,8 @@ class ChannelSink:
             Frames that it has in common with the one before, 0 to ``frames - 1``.
         pad : bool
             What becomes of the frames that are too short for a block. False: they are left out;
-            the next block tells them as a gap with the cause ``skipped``. True: they are filled
-            up with silence to a block of their own.
+            the next block tells them as a gap with the cause ``passed_over``. True: they are
+            filled up with silence to a block of their own.
 
         Returns
         -------

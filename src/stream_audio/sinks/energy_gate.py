@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_audio._checks import real_number
-from stream_audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk
 
 
 class EnergyGate:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Unpack
 
 from stream_audio._checks import one_of, real_number, whole_number
-from stream_audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.format import SampleType
+from stream_audio.contracts.sink import LONGEST_GATHER, SinkInfo
 from stream_audio.errors import ConfigError, ConfigTypeError, FileSinkError, SinkError
 from stream_audio.files.containers import check_encoding, find_container
 from stream_audio.files.create import IfExists
@@ -18,10 +20,8 @@ from stream_audio.files.names import Names
 from stream_audio.files.recording import GapPolicy, Plan, Recording
 from stream_audio.files.rotation import parse_rotation
 from stream_audio.files.writer import Encoding
-from stream_audio.format import SampleType
-from stream_audio.sinks.base import MOST_PATIENCE, SinkInfo
 
-PATIENCE = 0.8
+GATHER = 0.8
 """Seconds for which audio gathers before it is written, as a rule."""
 
 # Another try cannot mend these.
@@ -103,7 +103,7 @@ class FileSink:
         Call the file ``NAME.wav.part`` until it is complete.
     mode : int, optional
         Permissions, for example ``0o600``; ``None``: as the umask has it.
-    patience : float
+    gather : float
         Seconds, 0 to 0.8, that audio may wait in memory to be written in one go, unless another
         sink of the source wants it sooner. Less costs more CPU time, and a kill loses less. By
         default 0.8, or a quarter of ``fsync`` if that is less; it counts towards ``fsync``.
@@ -140,7 +140,7 @@ class FileSink:
         unique: bool = False,
         atomic: bool = False,
         mode: int | None = None,
-        patience: float | None = None,
+        gather: float | None = None,
         **encoding: Unpack[Encoding],
     ) -> None:
         self._path = _as_path(path)
@@ -148,9 +148,9 @@ class FileSink:
         if overwrite and unique:
             raise ConfigError("overwrite and unique exclude each other")
         subtype = check_encoding(container, subtype, encoding)
-        self.patience = _patience(patience, encoding)
+        self.gather = _gather(gather, encoding)
         if "fsync" in encoding:  # what has gathered is not on the disk either
-            encoding["fsync"] -= self.patience
+            encoding["fsync"] -= self.gather
         if keep is not None:
             whole_number("keep", keep, 1, 2**40)
         self._plan = Plan(
@@ -278,17 +278,17 @@ def _as_path(path: object) -> Path:
     return Path(path)
 
 
-def _patience(wanted: float | None, encoding: Encoding) -> float:
+def _gather(wanted: float | None, encoding: Encoding) -> float:
     fsync = encoding.get("fsync", math.inf)
     if wanted is None:
-        return min(PATIENCE, fsync / 4)
-    patience = real_number("patience", wanted, 0, MOST_PATIENCE)
-    if patience >= fsync:
+        return min(GATHER, fsync / 4)
+    gather = real_number("gather", wanted, 0, LONGEST_GATHER)
+    if gather >= fsync:
         raise ConfigError(
-            f"patience must be less than fsync, not {patience:g} s with {fsync:g} s",
+            f"gather must be less than fsync, not {gather:g} s with {fsync:g} s",
             hint="What waits in memory is not on the disk",
         )
-    return patience
+    return gather
 
 
 def _failure(doing: str, path: Path, frames: int, error: OSError, taken: int = 0) -> FileSinkError:

@@ -8,15 +8,15 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from stream_audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk
 from stream_audio.errors import SessionStateError, SinkError
-from stream_audio.event_loop import loop_of_caller, running_loop
+from stream_audio.waiting.event_loop import loop_of_caller, running_loop
 
 if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
-    from stream_audio.sinks.base import SinkInfo
+    from stream_audio.contracts.sink import SinkInfo
 
 LOOK_INTERVAL = 0.5
 """Seconds between looks whether the loop was closed under a call that waits for it."""

@@ -8,12 +8,13 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stream_audio.carried_gaps import CarriedGaps
-from stream_audio.chunk import AudioChunk
-from stream_audio.chunk_queue import ChunkQueue
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.untold_gaps import UntoldGaps
+from stream_audio.backlog.queues import ChunkQueue
 from stream_audio.errors import ConfigTypeError, SessionStateError
-from stream_audio.event_loop import loop_of_caller, waker_of
-from stream_audio.gap import Gap, GapCause
+from stream_audio.waiting.event_loop import loop_of_caller
+from stream_audio.waiting.loop_waker import waker_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,7 +60,7 @@ class ThreadQueue:
 
     def __init__(self, target: queue.Queue[AudioChunk | None]) -> None:
         self._target = target
-        self._carried = CarriedGaps()
+        self._carried = UntoldGaps()
 
     @property
     def unread(self) -> int:
@@ -121,7 +122,7 @@ class LoopQueue:
         self._target = target
         self._loop = loop_of_caller()
         self._staged = ChunkQueue(limit_bytes)
-        self._carried = CarriedGaps()
+        self._carried = UntoldGaps()
         self._dropped: deque[Gap] = deque()  # by the loop, not entered yet
         self._sizes: deque[int] = deque()  # frames of what was put, the last is the newest
         # Held where the loop drops chunks, so that none is dropped after the last were entered.
@@ -224,7 +225,7 @@ class LoopQueue:
         await self._target.put(None)
 
 
-def _lost(oldest: Any, carried: CarriedGaps) -> tuple[Gap, ...]:
+def _lost(oldest: Any, carried: UntoldGaps) -> tuple[Gap, ...]:
     """Note a chunk that was dropped; ``()`` if it is something else that the user put."""
     if not isinstance(oldest, AudioChunk):
         return ()

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from stream_audio.audio.format import channels_wanted
+from stream_audio.contracts.source import Source
 from stream_audio.errors import ConfigTypeError
-from stream_audio.format import channels_wanted
-from stream_audio.sources.base import Source
 from stream_audio.sources.device import DeviceSource
 from stream_audio.sources.file import FileSource
 from stream_audio.sources.virtual import Fault, VirtualSource

@@ -11,11 +11,12 @@ from typing import Literal
 from stream_audio._checks import name_text, one_of, real_number, whole_number
 from stream_audio._native.capture import Capture
 from stream_audio._native.portaudio import JACK, NativeDevice, Stream
+from stream_audio.audio.format import MAX_SAMPLE_RATE, AudioFormat
+from stream_audio.contracts.opening import Opening
+from stream_audio.contracts.source import OpenSource
 from stream_audio.devices.find import find_input
 from stream_audio.devices.list import default_input, no_input_device
 from stream_audio.errors import DeviceFormatError, StreamAudioError
-from stream_audio.format import MAX_SAMPLE_RATE, AudioFormat
-from stream_audio.sources.base import Opening, OpenSource
 
 MAX_PERIOD = 65_536
 

@@ -13,12 +13,13 @@ import numpy as np
 from stream_audio._checks import one_of
 from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
-from stream_audio.engine.clock import Clock
+from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
+from stream_audio.contracts.opening import Opening
+from stream_audio.contracts.source import OpenSource
 from stream_audio.errors import ConfigTypeError, FileError
 from stream_audio.files.mending import FileBytes, MendedFile
 from stream_audio.files.repair import examine
-from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
-from stream_audio.sources.base import Opening, OpenSource
+from stream_audio.waiting.clock import Clock
 
 REAL_TIME_PERIOD = 0.01
 """Seconds."""

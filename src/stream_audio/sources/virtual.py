@@ -9,10 +9,11 @@ from typing import Any, Literal
 from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
-from stream_audio.engine.clock import Clock, deadline_ns
+from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
+from stream_audio.contracts.opening import Opening
+from stream_audio.contracts.source import OpenSource
 from stream_audio.errors import ConfigError, ConfigTypeError, DeviceError
-from stream_audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
-from stream_audio.sources.base import Opening, OpenSource
+from stream_audio.waiting.clock import Clock, deadline_ns
 
 SIGNALS = ("sine", "noise", "silence", "counter")  # in the order of sa_signal
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from stream_audio._checks import real_number
 from stream_audio._native import check_process, ffi, in_loading_process, lib
-from stream_audio.engine.clock import NANOSECONDS, Signal, Sleeper, deadline_ns, own_signal
+from stream_audio.waiting.clock import NANOSECONDS, Signal, Sleeper, deadline_ns, own_signal
 
 START = 1000.0
 """What ``now()`` says at first, in seconds; not 0, which would hide mistakes."""

@@ -1,0 +1,1 @@
+"""Sound and its bookkeeping: chunks, gaps, formats."""

@@ -1,0 +1,247 @@
+"""A chunk: contiguous frames of one source, with their place, their time and their levels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_audio._native.samples import levels
+from stream_audio.audio.gap import Gap
+from stream_audio.audio.samples import pcm16_bytes, to_float32
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class AudioChunk:
+    """Contiguous frames of one source. Immutable; keep it as long as you like.
+
+    Chunks are cut in lengths of ``StreamConfig.chunk_duration``, whatever they were converted to;
+    one before a gap and the last one may be shorter, and one for sinks that take batches (see
+    :class:`~stream_audio.Sink`) is as long as what had gathered. Arrays may be views into blocks
+    of about a second of audio.
+
+    Attributes
+    ----------
+    source : str
+        The id of the source.
+    data : ndarray, shape (frames, channels)
+        Samples. Read-only. float32 of full scale ±1.0, unless the sink's format asks for "int16"
+        (full scale 2**15), "int24" or "int32" (both int32 of full scale 2**31).
+    sample_rate : int
+        Frames a second.
+    frame : int
+        Position of the first frame on the source's timeline, in frames of this chunk's own
+        ``sample_rate``. Lost frames are counted in, so ``frame / sample_rate`` never slides
+        against real time.
+    time : float
+        Capture time of the first frame, ``time.monotonic()`` seconds, with the jitter of the
+        callbacks filtered out. With ``time_quality`` "adc" in the source's report it is the time
+        at the converter; else the latency of the hardware is not subtracted.
+    arrival : float
+        When the callback that brought the last frame was entered, ``time.monotonic()`` seconds.
+    gaps : tuple of Gap
+        What is missing just before this chunk, in order; empty if nothing is.
+    overflows : int
+        Callbacks in this chunk that carried the host's overflow flag. A hint: some hosts never
+        set it, some set it without a loss.
+    clipped : int
+        Samples in this chunk that were beyond full scale and had to be cut when they became
+        integers.
+    source_rate : int, optional
+        The source's own sample rate, if this chunk has another one.
+    """
+
+    source: str
+    data: NDArray[Any]
+    sample_rate: int
+    frame: int
+    time: float
+    arrival: float
+    gaps: tuple[Gap, ...] = ()
+    overflows: int = 0
+    _peaks: NDArray[np.float32] | None = None
+    _squares: NDArray[np.float64] | None = None
+    clipped: int = 0
+    source_rate: int | None = None
+    _start: float = 0.0  # when frame 0 was captured, in seconds since the session's start
+
+    def __post_init__(self) -> None:
+        if self._peaks is None or self._squares is None:  # not from a capture: made by hand
+            peaks, squares = levels(np.ascontiguousarray(to_float32(self.data)))
+            object.__setattr__(self, "_peaks", peaks)
+            object.__setattr__(self, "_squares", squares)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.data)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.data.shape[1])
+
+    @property
+    def end(self) -> int:
+        """Position of the first frame after this chunk."""
+        return self.frame + len(self.data)
+
+    @property
+    def source_frame(self) -> int:
+        """The source's own count at the first frame; ``frame`` unless the rate was changed."""
+        if self.source_rate is None:
+            return self.frame
+        return self.frame * self.source_rate // self.sample_rate
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.data) / self.sample_rate
+
+    @property
+    def timestamp(self) -> float:
+        """When the first frame was captured, in seconds since the session's start.
+
+        Counted by the device: ``frame / sample_rate`` and the start of the source, which its first
+        chunk tells once for all. So it is as even as the frames are, and drifts against ``time``
+        as the device's clock does against the computer's.
+        """
+        return self._start + self.frame / self.sample_rate
+
+    @property
+    def gap(self) -> Gap | None:
+        """What is missing just before this chunk as one gap, with the cause of its first part."""
+        if len(self.gaps) <= 1:
+            return self.gaps[0] if self.gaps else None
+        first = self.gaps[0]
+        frames = sum(gap.frames for gap in self.gaps)
+        return Gap(first.source, first.frame, frames, first.cause, first.time)
+
+    @property
+    def peak(self) -> NDArray[np.float64]:
+        """Largest absolute sample of each channel, dBFS, shape (channels,); silence: ``-inf``.
+
+        Levels are those of the chunk's own channels and rate, before any rounding to integers.
+        """
+        assert self._peaks is not None
+        with np.errstate(divide="ignore"):
+            return 20.0 * np.log10(self._peaks.astype(np.float64))
+
+    @property
+    def rms(self) -> NDArray[np.float64]:
+        """Root mean square of each channel in dBFS; ``-inf`` for silence. Shape (channels,).
+
+        0 dBFS is the level of a full-scale square wave; a full-scale sine has -3.01 dBFS.
+        """
+        assert self._squares is not None
+        with np.errstate(divide="ignore"):
+            return 10.0 * np.log10(self._squares / max(1, len(self.data)))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether every sample is exactly zero, as a muted or blocked device delivers them."""
+        assert self._squares is not None
+        return not self._squares.any()
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no sample is infinite or not a number."""
+        assert self._squares is not None
+        return math.isfinite(sum(self._squares.tolist()))
+
+    def to_pcm16(self) -> bytes:
+        """Little-endian signed 16-bit samples, interleaved; rounded without dither, clipped."""
+        return pcm16_bytes(self.data)
+
+    def __repr__(self) -> str:
+        gap = f", after a gap of {self.gap.frames}" if self.gap else ""
+        return (
+            f"<AudioChunk {self.source!r} frame {self.frame}: {self.frames} frames, "
+            f"{self.channels} channels, {self.sample_rate} Hz{gap}>"
+        )
+
+
+class UnfinishedChunk:
+    """A chunk that can still be written to: of the same layout, so that it can become one."""
+
+    __slots__ = AudioChunk.__slots__
+
+
+def unfinished_chunk(
+    source: str,
+    data: NDArray[Any],
+    sample_rate: int,
+    peaks: NDArray[np.float32] | None,
+    squares: NDArray[np.float64] | None,
+    start: float,
+) -> Any:
+    """Make what can be known of a chunk before its samples are there."""
+    made: Any = UnfinishedChunk()
+    made.source = source
+    made.data = data
+    made.sample_rate = sample_rate
+    made.gaps = ()
+    made.overflows = 0
+    made._peaks = peaks
+    made._squares = squares
+    made.clipped = 0
+    made.source_rate = None
+    made._start = start
+    return made
+
+
+def engine_chunk(
+    source: str,
+    data: NDArray[Any],
+    sample_rate: int,
+    frame: int,
+    time: float,
+    arrival: float,
+    gaps: tuple[Gap, ...],
+    overflows: int,
+    peaks: NDArray[np.float32] | None,
+    squares: NDArray[np.float64] | None,
+    start: float,
+    clipped: int = 0,
+    source_rate: int | None = None,
+) -> AudioChunk:
+    """Make a chunk whose levels are known.
+
+    ``AudioChunk(...)`` takes six times as long, and ``dataclasses.replace`` thirteen times, as a
+    frozen dataclass sets each field through ``object.__setattr__``; and consumers wait for it.
+    """
+    made = unfinished_chunk(source, data, sample_rate, peaks, squares, start)
+    made.frame = frame
+    made.time = time
+    made.arrival = arrival
+    made.gaps = gaps
+    made.overflows = overflows
+    made.clipped = clipped
+    made.source_rate = source_rate
+    made.__class__ = AudioChunk
+    chunk: AudioChunk = made
+    return chunk
+
+
+def encoded_chunk(
+    chunk: AudioChunk, data: NDArray[Any], gaps: tuple[Gap, ...], clipped: int
+) -> AudioChunk:
+    """Make the chunk with its samples as integers; levels stay what they were before."""
+    return engine_chunk(
+        chunk.source,
+        data,
+        chunk.sample_rate,
+        chunk.frame,
+        chunk.time,
+        chunk.arrival,
+        gaps,
+        chunk.overflows,
+        chunk._peaks,
+        chunk._squares,
+        chunk._start,
+        clipped,
+        chunk.source_rate,
+    )

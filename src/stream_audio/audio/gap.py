@@ -1,0 +1,66 @@
+"""A loss: which frames are missing, where, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class GapCause(StrEnum):
+    """Why frames are missing."""
+
+    RING_FULL = "ring_full"
+    """The router did not drain the ring in time."""
+    HOST_OVERFLOW = "host_overflow"
+    """The host lost them before they reached this library. JACK's own frame count tells; elsewhere
+    it is that the packets come later from then on."""
+    SUSPENDED = "suspended"
+    """The machine slept, or this process was stopped, so that nobody could take them."""
+    BACKLOG_FULL = "backlog_full"
+    """One sink was too slow, and its backlog was full. Other sinks have these frames."""
+    SINK_FAILED = "sink_failed"
+    """One sink raised until it was given up. Other sinks have these frames."""
+    STOP_TIMEOUT = "stop_timeout"
+    """One sink did not finish in time when the session stopped."""
+    CONVERSION_FAILED = "conversion_failed"
+    """They could not be converted to one format, for want of memory for example."""
+    REMOVED = "removed"
+    """One sink was removed while these frames waited for it."""
+    PASSED_OVER = "passed_over"
+    """One consumer asked to leave them out: ``ChannelSink.latest`` and ``chunks``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Frames that are missing.
+
+    Attributes
+    ----------
+    source : str
+        The source they are missing from.
+    frame : int
+        Position of the first missing frame on the chunks' timeline.
+    frames : int
+        How many are missing; after a change of the sample rate less than one may be left, 0.
+    cause : GapCause
+        Why.
+    time : float
+        Capture time of the first missing frame, ``time.monotonic()`` seconds.
+    """
+
+    source: str
+    frame: int
+    frames: int
+    cause: GapCause
+    time: float
+
+    @property
+    def end(self) -> int:
+        """Position of the first frame after the gap."""
+        return self.frame + self.frames
+
+    def joined(self, later: Gap) -> Gap | None:
+        """Return both as one if ``later`` goes on where this ends, with the same cause."""
+        if (later.frame, later.source, later.cause) != (self.end, self.source, self.cause):
+            return None
+        return Gap(self.source, self.frame, self.frames + later.frames, self.cause, self.time)

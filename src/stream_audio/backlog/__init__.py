@@ -1,0 +1,1 @@
+"""What waits for a slow sink, in memory and on disk."""

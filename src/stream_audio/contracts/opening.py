@@ -1,0 +1,58 @@
+"""What a session gives its sources when they open."""
+
+from __future__ import annotations
+
+from stream_audio._native.capture import Capture
+from stream_audio._native.portaudio import Generation
+from stream_audio.audio.format import AudioFormat
+from stream_audio.errors import StreamAudioError
+from stream_audio.waiting.clock import Clock
+
+DEFAULT_RING = 30.0
+"""Seconds."""
+
+MAX_DEFAULT_RING_BYTES = 256 * 1024 * 1024
+"""What a ring of the default length may take at most; one that is asked for may take more."""
+
+
+class Opening:
+    """What a session gives its sources when they open, shared by all of them.
+
+    PortAudio is loaded when the first source asks for it, and once for all sources of a start.
+    """
+
+    def __init__(self, clock: Clock, ring_duration: float | None) -> None:
+        self.clock = clock
+        self.formats: tuple[AudioFormat, ...] = ()
+        """Those that sinks want of the source that is being opened."""
+        self.ring_duration = ring_duration
+        self._generation: Generation | None = None
+
+    def generation(self) -> Generation:
+        """Return the PortAudio generation of this start."""
+        if self._generation is None:
+            self._generation = Generation()
+        return self._generation
+
+    def capture(self, sample_rate: int, channels: int, period: int) -> Capture:
+        """Make the rings of one source."""
+        if self.ring_duration is None:
+            frames = min(
+                round(DEFAULT_RING * sample_rate), MAX_DEFAULT_RING_BYTES // (channels * 4)
+            )
+        else:
+            frames = max(1, round(self.ring_duration * sample_rate))
+        try:
+            return Capture(self.clock.native, sample_rate, channels, frames, period)
+        except MemoryError as error:
+            raise StreamAudioError(
+                f"there is no memory for a ring of {frames / sample_rate:g} s at {sample_rate} Hz "
+                f"with {channels} channels",
+                hint="Use a shorter StreamConfig(ring_duration=…)",
+            ) from error
+
+    def close(self) -> None:
+        """Let go of PortAudio; streams that were opened keep it."""
+        if self._generation is not None:
+            self._generation.release()
+            self._generation = None

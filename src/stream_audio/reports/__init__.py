@@ -1,0 +1,1 @@
+"""What a session tells: events, reports, statistics, and the sums behind them."""

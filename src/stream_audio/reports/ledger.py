@@ -1,0 +1,213 @@
+"""The account of every frame, as one pure class.
+
+Everything that moves frames reports here; nothing here moves any. Each figure has one writer
+thread, so there is no lock; a report made while a session runs is a snapshot that may be a chunk
+out of step with itself, one made after it stopped is exact.
+
+Source, in device frames::
+
+    captured + lost + paused + synthetic == position
+
+Conversion, a change of sample rate, summed over the contiguous spans that went into it::
+
+    made + lost == sum(floor(end * out / in) - floor(start * out / in))
+
+Route, in its own frames, summed over the contiguous spans that were routed::
+
+    offered == sum(end - start)
+
+Sink::
+
+    offered == delivered + dropped + pending,   and pending == 0 once stopped
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream_audio.audio.gap import Gap
+from stream_audio.reports.report import Pause
+
+
+@dataclass
+class SourceAccount:
+    """What became of one source's frames."""
+
+    captured: int = 0
+    lost: int = 0
+    paused: int = 0
+    synthetic: int = 0
+    position: int = 0
+    """As the timeline has it; found apart from the figures above."""
+    stored: int | None = None
+    """Frames that went into the ring, as the audio thread counted them; known after the end."""
+    nonfinite: int = 0
+    """Samples that were infinite or not a number."""
+    gaps: list[Gap] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
+
+    def lose(self, gap: Gap) -> None:
+        """Enter a loss."""
+        self.lost += gap.frames
+        self.gaps.append(gap)
+
+    def problems(self, name: str) -> list[str]:
+        """Equations that do not hold."""
+        found = []
+        accounted = self.captured + self.lost + self.paused + self.synthetic
+        if accounted != self.position:
+            found.append(
+                f"source {name}: captured {self.captured} + lost {self.lost} + paused "
+                f"{self.paused} + synthetic {self.synthetic} = {accounted}, but its position is "
+                f"{self.position}"
+            )
+        came_out = self.captured + self.paused + self.synthetic
+        if self.stored is not None and self.stored != came_out:
+            found.append(
+                f"source {name}: {self.stored} frames went into the ring, {came_out} came out"
+            )
+        in_pauses = sum(pause.frames for pause in self.pauses)
+        if in_pauses != self.paused + self.synthetic:
+            found.append(
+                f"source {name}: paused {self.paused} + synthetic {self.synthetic}, but the "
+                f"pauses come to {in_pauses}"
+            )
+        found += _gap_problems(f"source {name}", self.lost, self.gaps)
+        return found
+
+
+@dataclass
+class RouteAccount:
+    """The spans of one source's timeline that were routed to one sink."""
+
+    rate_in: int
+    rate_out: int
+    start: int = 0
+    end: int = 0
+    _before: int = 0
+
+    def extend(self, frame: int, frames: int) -> None:
+        """Enter the next routed frames, in the source's frames; a jump starts a new span."""
+        if frame != self.end:
+            self._before = self.offered
+            self.start = frame
+        self.end = frame + frames
+
+    @property
+    def offered(self) -> int:
+        """Sink frames that all the spans come to."""
+        span = (
+            self.end * self.rate_out // self.rate_in - self.start * self.rate_out // self.rate_in
+        )
+        return self._before + span
+
+
+@dataclass
+class ConversionAccount(RouteAccount):
+    """The spans that went into a change of sample rate, and what came out."""
+
+    made: int = 0
+    lost: int = 0
+    """What could not be made, because of an error."""
+
+    def problems(self, name: str) -> list[str]:
+        """Equations that do not hold."""
+        if self.made + self.lost == self.offered:
+            return []
+        return [
+            f"{name}, {self.rate_in} to {self.rate_out} Hz: made {self.made} + lost {self.lost}, "
+            f"but the spans that were converted come to {self.offered}"
+        ]
+
+
+@dataclass
+class SinkAccount:
+    """What became of the frames that one sink was offered."""
+
+    offered: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    pending: int = 0
+    """As the backlog has it; found apart from the figures above."""
+    clipped: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+    routes: list[RouteAccount] = field(default_factory=list)
+    stopped: bool = False
+    _last_gap: dict[str, int] = field(default_factory=dict, repr=False)  # of each source
+
+    def drop(self, gap: Gap) -> None:
+        """Enter a loss that is this sink's own; what goes on from the last one joins it."""
+        self.dropped += gap.frames
+        last = self._last_gap.get(gap.source, -1)
+        joined = self.gaps[last].joined(gap) if last >= 0 else None
+        if joined is not None:
+            self.gaps[last] = joined
+        else:
+            self._last_gap[gap.source] = len(self.gaps)
+            self.gaps.append(gap)
+
+    def problems(self, name: str) -> list[str]:
+        """Equations that do not hold."""
+        found = []
+        if self.offered != self.delivered + self.dropped + self.pending:
+            found.append(
+                f"sink {name}: offered {self.offered}, but delivered {self.delivered} + dropped "
+                f"{self.dropped} + pending {self.pending} = "
+                f"{self.delivered + self.dropped + self.pending}"
+            )
+        routed = sum(route.offered for route in self.routes)
+        if self.offered != routed:
+            found.append(f"sink {name}: offered {self.offered}, but its routes come to {routed}")
+        if self.stopped and self.pending:
+            found.append(f"sink {name}: stopped with {self.pending} frames pending")
+        found += _gap_problems(f"sink {name}", self.dropped, self.gaps)
+        return found
+
+
+def _gap_problems(name: str, lost: int, gaps: list[Gap]) -> list[str]:
+    in_gaps = sum(gap.frames for gap in gaps)
+    if in_gaps == lost:
+        return []
+    return [f"{name}: {lost} frames are missing, but the gaps come to {in_gaps}"]
+
+
+class Ledger:
+    """The accounts of one session."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, SourceAccount] = {}
+        self.sinks: dict[str, SinkAccount] = {}
+        self._conversions: list[tuple[str, ConversionAccount]] = []
+        self._closed_conversions: list[str] = []
+
+    def open_source(self, name: str) -> SourceAccount:
+        """Open a source's account; its name must be new."""
+        return self.sources.setdefault(name, SourceAccount())
+
+    def open_sink(self, name: str) -> SinkAccount:
+        """Open a sink's account; its name must be new."""
+        return self.sinks.setdefault(name, SinkAccount())
+
+    def open_conversion(self, source: str, account: ConversionAccount) -> None:
+        """Take in the account of a change of sample rate."""
+        self._conversions.append((f"conversion of {source}", account))
+
+    def close_conversion(self, account: ConversionAccount) -> None:
+        """Forget a conversion that has ended, but not what was wrong with it."""
+        for entry in self._conversions:
+            if entry[1] is account:
+                self._conversions.remove(entry)
+                self._closed_conversions += account.problems(entry[0])
+                return
+
+    def problems(self) -> list[str]:
+        """Every equation that does not hold; empty if all frames are accounted for."""
+        found = list(self._closed_conversions)
+        # Copies: another thread may be adding a sink.
+        for name, source in list(self.sources.items()):
+            found += source.problems(name)
+        for name, sink in list(self.sinks.items()):
+            found += sink.problems(name)
+        for name, conversion in list(self._conversions):
+            found += conversion.problems(name)
+        return found

@@ -1,0 +1,235 @@
+"""The account of a session: where every frame went."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from stream_audio.audio.gap import Gap
+
+TimeQuality = Literal["adc", "callback"]
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Frames that a source captured while it was paused.
+
+    Attributes
+    ----------
+    frame : int
+        Position of the first one on the source's timeline.
+    frames : int
+        How many.
+    policy : str
+        "discard": no sink got them; "silence": the sinks got silence instead.
+    """
+
+    frame: int
+    frames: int
+    policy: str
+
+    @property
+    def end(self) -> int:
+        """Position of the first frame after the pause."""
+        return self.frame + self.frames
+
+
+@dataclass(frozen=True)
+class SourceReport:
+    """One source's frames, in the device's frames.
+
+    ``captured + lost + paused + synthetic == position``
+
+    Attributes
+    ----------
+    captured : int
+        Frames that were read from the ring.
+    lost : int
+        Frames that are missing; each is in ``gaps``.
+    paused : int
+        Frames left out on purpose while paused; each is in ``pauses``.
+    synthetic : int
+        Frames for which silence was handed on while paused; each is in ``pauses``.
+    position : int
+        Where the source's timeline stands.
+    sample_rate : int
+        Frames a second.
+    channels : int
+        Channels of each frame.
+    gaps : tuple of Gap
+        Every loss, in order.
+    overflows : int
+        Callbacks that carried the host's overflow flag (a hint, not a loss).
+    ring_highest : int
+        The most frames that ever waited in the ring.
+    longest_callback : float
+        Seconds the longest callback took in this library.
+    error : str
+        Why the source ended before it was stopped; empty if it did not.
+    pauses : tuple of Pause
+        Every pause that frames fell into, in order.
+    nonfinite : int
+        Samples that were infinite or not a number; see ``StreamConfig.nonfinite``.
+    drift_ppm : float or None
+        How much faster the device's clock runs than the computer's, in parts per million, over
+        the last ten minutes; ``None`` while too little is known (ten seconds at least), and for
+        sources that no clock paces.
+    drift_error_ppm : float or None
+        The standard error of ``drift_ppm``.
+    latency : float or None
+        Of input, in seconds, as the host reports it: it is not measured, and hosts differ in
+        what they count in. ``None``: the host reports none.
+    time_quality : "adc" or "callback"
+        What ``chunk.time`` means: the time at the converter, as the host tells it, or that of
+        the hand-over to the callback less the packet's length.
+    unexplained_frames : int
+        Frames by which the source is behind its clock without a gap that says so, because they
+        could not be told from jitter; negative: frames came after they had been given up.
+    """
+
+    captured: int
+    lost: int
+    paused: int
+    synthetic: int
+    position: int
+    sample_rate: int
+    channels: int
+    gaps: tuple[Gap, ...]
+    overflows: int
+    ring_highest: int
+    longest_callback: float
+    error: str
+    pauses: tuple[Pause, ...] = ()
+    nonfinite: int = 0
+    drift_ppm: float | None = None
+    drift_error_ppm: float | None = None
+    latency: float | None = None
+    time_quality: TimeQuality = "callback"
+    unexplained_frames: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Captured audio in seconds."""
+        return self.captured / self.sample_rate
+
+
+@dataclass(frozen=True)
+class SinkReport:
+    """One sink's frames.
+
+    ``offered == delivered + dropped + pending``, and ``pending == 0`` once stopped.
+
+    Attributes
+    ----------
+    offered : int
+        Frames that were routed to it.
+    delivered : int
+        Frames it has taken; for a channel: that were put into it and not pushed out again.
+    dropped : int
+        Frames it never got; each is in ``gaps``.
+    pending : int
+        Frames in its backlog.
+    unread : int
+        For a channel: delivered frames that nobody has read yet.
+    gaps : tuple of Gap
+        Every loss that is this sink's own, in order.
+    error : str
+        What it raised last, if it was given up or a chunk was left out; else empty.
+    clipped : int
+        Samples that were beyond full scale and had to be cut when they became integers.
+    """
+
+    offered: int
+    delivered: int
+    dropped: int
+    pending: int
+    unread: int
+    gaps: tuple[Gap, ...]
+    error: str
+    clipped: int = 0
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """Where every frame of a session went.
+
+    Attributes
+    ----------
+    sources : dict of str to SourceReport
+        By source id.
+    sinks : dict of str to SinkReport
+        By sink name.
+    problems : tuple of str
+        The equations that do not hold; empty if the report balances.
+    running : bool
+        True if the session had not stopped when the report was made.
+    """
+
+    sources: dict[str, SourceReport]
+    sinks: dict[str, SinkReport]
+    problems: tuple[str, ...]
+    running: bool
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every frame is accounted for: delivered, or counted as missing."""
+        return not self.problems
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing: no frame lost or dropped, no source or sink failed."""
+        return not (
+            any(source.lost or source.error for source in self.sources.values())
+            or any(sink.dropped or sink.error for sink in self.sinks.values())
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
+        return {
+            "balanced": self.balanced,
+            "complete": self.complete,
+            "running": self.running,
+            "problems": list(self.problems),
+            "sources": {name: asdict(source) for name, source in self.sources.items()},
+            "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
+        }
+
+    def __str__(self) -> str:
+        lines = []
+        for name, source in self.sources.items():
+            lines.append(
+                f"source {name}: {source.seconds:.3f} s captured "
+                f"({source.captured} frames at {source.sample_rate} Hz), {source.lost} lost"
+                + (f", {source.paused} paused" if source.paused else "")
+                + (f", {source.synthetic} silenced" if source.synthetic else "")
+                + (f", {source.nonfinite} samples no finite number" if source.nonfinite else "")
+                + (
+                    f", {source.unexplained_frames} unexplained"
+                    if source.unexplained_frames
+                    else ""
+                )
+            )
+            if source.error:
+                lines.append(f"  ended early: {source.error}")
+            lines += [f"  {_gap_line(gap, source.sample_rate)}" for gap in source.gaps]
+        for name, sink in self.sinks.items():
+            lines.append(
+                f"sink {name}: {sink.delivered} frames delivered, {sink.dropped} dropped"
+                + (f", {sink.pending} pending" if sink.pending else "")
+                + (f", {sink.unread} unread" if sink.unread else "")
+                + (f", {sink.clipped} samples clipped" if sink.clipped else "")
+            )
+            if sink.error:
+                lines.append(f"  failed: {sink.error}")
+        if self.problems:
+            lines.append("THE REPORT DOES NOT BALANCE (please report this as a bug):")
+            lines += [f"  {problem}" for problem in self.problems]
+        elif self.complete:
+            lines.append("every frame is accounted for, and none is missing")
+        else:
+            lines.append("every frame is accounted for; what is missing stands above")
+        return "\n".join(lines)
+
+
+def _gap_line(gap: Gap, sample_rate: int) -> str:
+    return f"gap at {gap.frame / sample_rate:.3f} s: {gap.frames} frames ({gap.cause})"

@@ -1,0 +1,83 @@
+"""Arrows between the rooms of the package go down only, as docs/architecture.md draws them."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "stream_audio"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+MOST_FLAT = 16
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def room_of(module):
+    """Return the folder of a module, or the module itself where it lies flat."""
+    inner = module.removeprefix("stream_audio").lstrip(".")
+    return inner.split(".")[0] or "__init__"
+
+
+def imported(module):
+    """Yield all that a module imports of the package, wherever in it the statement stands."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            for each in node.names:
+                full = f"{node.module}.{each.name}"
+                yield full if full in MODULES else node.module
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively, which this test cannot follow"
+
+
+def arrows():
+    """Return which rooms each room imports, itself aside."""
+    found = {room_of(module): set() for module in MODULES}
+    for module in MODULES:
+        found[room_of(module)] |= {room_of(each) for each in imported(module)}
+    return {room: others - {room} for room, others in found.items()}
+
+
+def table():
+    """Return the rows of the table of floors, from the top: rooms, and what each imports."""
+    text = ARCHITECTURE.read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|[^|]*\| ([^|]*) \|$", text, re.MULTILINE)
+    return [(int(floor), room, set(re.findall(r"`(\w+)`", uses))) for floor, room, uses in rows]
+
+
+ARROWS = arrows()
+TABLE = table()
+FLOORS = {room: floor for floor, room, _ in TABLE}
+
+
+def test_each_room_stands_in_the_table_once():
+    assert sorted(room for _, room, _ in TABLE) == sorted(ARROWS)
+
+
+@pytest.mark.parametrize("room", sorted(ARROWS))
+def test_arrows_go_down_only(room):
+    up = {other for other in ARROWS[room] if FLOORS[other] >= FLOORS[room]}
+    assert not up, f"{room} imports {sorted(up)}, which do not stand below it"
+
+
+@pytest.mark.parametrize(("room", "claimed"), [(room, uses) for _, room, uses in TABLE])
+def test_what_the_table_claims_is_what_is_imported(room, claimed):
+    assert claimed == ARROWS[room], " ".join(f"`{each}`" for each in sorted(ARROWS[room]))
+
+
+def test_few_modules_lie_flat():
+    flat = [module for module in MODULES if module.count(".") == 1 and module not in packages()]
+    assert len(flat) <= MOST_FLAT, flat
+
+
+def packages():
+    return {module for module, path in MODULES.items() if path.name == "__init__.py"}

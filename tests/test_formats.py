@@ -484,6 +484,33 @@ def test_what_is_no_number_is_counted_and_poisons_nothing(policy):
     assert rms(heard) > 0
 
 
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 96_000])
+@pytest.mark.parametrize("value", [3e38, -3.4028235e38])
+def test_a_finite_sample_of_any_size_poisons_no_resampler(rate, value):
+    """What is far from it is what it would be without it; nothing is infinite or no number."""
+    samples = noise(3 * RATE, 2)
+    clean = soxr.resample(samples, RATE, rate)
+    samples[RATE : RATE + 500, 0] = value
+    samples[RATE + 9, 1] = -value
+    channel = big_channel()
+    builder = StreamAudio.builder().add_source("mic", PushedSource(samples))
+    with builder.add_sink(channel, format=AudioFormat(rate, 2)).start() as session:
+        heard = joined(channel)
+    assert session.report().balanced
+    assert np.isfinite(heard).all()
+    for far in (slice(0, rate // 2), slice(2 * rate, None)):
+        np.testing.assert_allclose(heard[far], clean[far], atol=1e-6)
+
+
+def test_finite_samples_of_any_size_have_a_finite_sum():
+    samples = noise(RATE, 6)
+    samples[100] = 3e38
+    channel = big_channel()
+    builder = StreamAudio.builder().add_source("mic", PushedSource(samples))
+    with builder.add_sink(channel, format=AudioFormat(RATE, 2)).start():
+        assert np.isfinite(joined(channel)).all()
+
+
 # ---- soxr ----
 
 

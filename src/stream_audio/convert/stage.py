@@ -12,6 +12,9 @@ from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.untold_gaps import missing
 
+LARGEST = 1e30
+"""Far beyond any sample that means a sound, and 10**8 times less than float32 can hold."""
+
 
 class Stage(Protocol):
     """One step from a source's chunks to those of a format. No session, clock or thread in it."""
@@ -83,6 +86,13 @@ class Stateless(abc.ABC):
 
 
 def finite_samples(chunk: AudioChunk) -> NDArray[np.float32]:
-    """Return a chunk's samples for arithmetic: contiguous, with 0 for what is no finite number."""
+    """Return a chunk's samples for arithmetic: contiguous, with 0 for what is no finite number.
+
+    What is beyond :data:`LARGEST` is cut to it, lest a sum of a few becomes infinite, and their
+    difference no number, which a resampler would never get rid of.
+    """
     data = np.ascontiguousarray(chunk.data)
-    return data if chunk.is_finite else np.where(np.isfinite(data), data, np.float32(0))
+    assert chunk._squares is not None
+    if sum(chunk._squares.tolist()) < LARGEST**2:  # false of what is no number, too
+        return data
+    return np.clip(np.where(np.isfinite(data), data, np.float32(0)), -LARGEST, LARGEST)

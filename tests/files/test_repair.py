@@ -1,9 +1,12 @@
 """Repair: foreign files that were cut off are mended, sound ones are left alone."""
 
+import contextlib
 import io
 import json
 import os
 import struct
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -13,7 +16,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stream_audio.files.repair
 from stream_audio import ConfigError, ConfigTypeError, FileError
+from stream_audio.files.flac_damage import crc8
 from stream_audio.files.mending import FileBytes
 from stream_audio.files.repair import repair
 from stream_audio.files.wav_damage import examine_wav
@@ -472,18 +477,88 @@ def test_the_copy_goes_where_it_is_told_and_has_the_permissions_of_the_original(
     assert (tmp_path / "good.wav").stat().st_mode & 0o777 == 0o640
 
 
-def test_in_place_keeps_the_permissions_and_follows_a_link(put, tmp_path):
+def test_in_place_keeps_the_permissions(put, tmp_path):
     """Also where the file has to be written anew, because padding is missing in its middle."""
     path = put(after_audio(WAV_24[:-1], LIST))
     path.chmod(0o640)
-    link = tmp_path / "link.wav"
-    link.symlink_to(path)
-    report = repair(link, in_place=True)
+    report = repair(path, in_place=True)
     assert report.frames == FRAMES
-    assert link.is_symlink()
     assert path.stat().st_mode & 0o777 == 0o640
     assert repair(path).sound
-    assert sorted(tmp_path.iterdir()) == [link, path]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_in_place_refuses_a_link_and_says_where_it_leads(put, tmp_path):
+    data = with_sizes(WAV, 0, 0)
+    path = put(data)
+    link = tmp_path / "link.wav"
+    link.symlink_to(path)
+    with pytest.raises(FileError, match="it is a link") as caught:
+        repair(link, in_place=True)
+    assert str(path) in caught.value.hint
+    assert path.read_bytes() == data
+    assert repair(link).frames == FRAMES  # a copy beside the link
+
+
+@pytest.mark.parametrize("damage", ["in place", "moved"])
+@pytest.mark.parametrize("swap", ["link", "file"])
+def test_another_file_that_takes_the_name_meanwhile_is_not_touched(
+    put, tmp_path, monkeypatch, damage, swap
+):
+    """Whoever may write the folder could otherwise have any file of the caller's mended."""
+    data = with_sizes(WAV, 0, 0) if damage == "in place" else after_audio(WAV_24[:-1], LIST)
+    path = put(data)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious " * 100_000)
+    gone = tmp_path / "gone.wav"
+    examine = stream_audio.files.repair.examine
+
+    def examined_while_names_change(file):
+        diagnosis = examine(file)
+        path.rename(gone)
+        if swap == "link":
+            path.symlink_to(victim)
+        else:
+            path.write_bytes(victim.read_bytes())
+        return diagnosis
+
+    monkeypatch.setattr(stream_audio.files.repair, "examine", examined_while_names_change)
+    if damage == "in place":
+        repair(path, in_place=True)
+        assert soundfile.info(gone).frames == FRAMES  # the file that was examined
+    else:
+        with pytest.raises(FileError, match="another file has taken its name"):
+            repair(path, in_place=True)
+        assert gone.read_bytes() == data
+    assert victim.read_bytes() == path.read_bytes() == b"precious " * 100_000
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["copy", "in place"])
+def test_holes_stay_holes(tmp_path, in_place):
+    """A gap of a night takes no room on the disk, in the mended file either."""
+    path = tmp_path / "take.wav"
+    size = 2**28
+    odd = b"note\5\0\0\0hello"  # without padding: all has to be moved
+    large_wav(path, before_audio(with_sizes(head_of(), 0, 0), odd), size, b"\1\2\3\4")
+    assert path.stat().st_blocks * 512 < 2**20
+    report = repair(path, in_place=in_place)
+    mended = Path(report.output)
+    assert report.frames == size // 4 + 1
+    assert mended.stat().st_blocks * 512 < 2**20
+    with soundfile.SoundFile(mended) as file:
+        assert file.frames == report.frames
+        file.seek(-1, os.SEEK_END)
+        assert file.read(1, dtype="int16").tobytes() == b"\1\2\3\4"
+
+
+def test_a_hole_at_the_end_is_kept_too(tmp_path):
+    path = tmp_path / "take.wav"
+    large_wav(path, with_sizes(head_of(), 0, 0), 2**28)
+    report = repair(path)
+    assert report.frames == 2**28 // 4
+    assert Path(report.output).stat().st_size == path.stat().st_size
+    assert Path(report.output).stat().st_blocks * 512 < 2**20
 
 
 def test_a_disk_without_room_leaves_no_half_copy(put, tmp_path, monkeypatch):
@@ -603,9 +678,73 @@ def test_any_bytes_are_mended_or_refused(tmp_path_factory, start, rest):
     checked(path)
 
 
-@pytest.mark.parametrize("name", [b"LIST", b"data", b"JUNK", b"\xff\xf8\xc9\x18"])
-def test_a_hostile_file_takes_no_time(put, name):
-    """Millions of places that look like what is searched for."""
-    for head in (WAV[:36] + b"data" + bytes(4), FLAC[:86]):
-        path = put(head + (name + b"\0\0\0\0") * 500_000)
-        checked(path)
+def flac_header(number=0):
+    header = bytes([0xFF, 0xF8, 0xC9, 0x18, number])
+    return header + bytes([crc8(header)])
+
+
+HOSTILE = {
+    "chunks": (WAV[:36] + b"data" + bytes(4), b"LIST\0\0\0\0"),
+    "audio chunks": (WAV[:36] + b"data" + bytes(4), b"data\0\0\0\0"),
+    "headers": (FLAC[:86], flac_header()),
+    "headers and zeros": (FLAC[:86], flac_header() + bytes(7)),
+    "headers of all numbers": (FLAC[:86], b"".join(flac_header(n) for n in range(128))),
+    "beginnings of headers": (FLAC[:86], b"\xff\xf8\xc9\x18"),
+    "sync": (FLAC[:86], b"\xff\xf8"),
+    "ones": (FLAC[:86], b"\xff"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_file_takes_time_and_memory_in_proportion(put, tmp_path, kind):
+    """Millions of places that look like what is searched for. Counted in bytes that are read."""
+    head, piece = HOSTILE[kind]
+    data = head + piece * (2**22 // len(piece))
+    path = put(data)
+    with CountedReads() as counted, contextlib.suppress(FileError):
+        repair(path, output=tmp_path / "mended")
+    assert counted.bytes < 3 * len(data) + 2**24
+    assert counted.longest <= 2**22
+
+
+class CountedReads:
+    """Counts what is read of a damaged file while it is examined."""
+
+    def __enter__(self):
+        self.bytes = self.longest = 0
+        self._read = FileBytes.read
+
+        def read(file, start, count):
+            data = self._read(file, start, count)
+            self.bytes += len(data)
+            self.longest = max(self.longest, len(data))
+            return data
+
+        FileBytes.read = read
+        return self
+
+    def __exit__(self, *_):
+        FileBytes.read = self._read
+
+
+def test_a_hostile_flac_takes_no_time(put, tmp_path):
+    """In a process of its own, whose memory is limited by the system."""
+    path = put(FLAC[:86] + flac_header() * (2**24 // 6), "a.flac")
+    program = f"""
+import resource, time
+import soundfile
+from stream_audio import AudioSource, FileError, repair
+before = resource.getrusage(resource.RUSAGE_SELF)
+try:
+    repair({str(path)!r})
+except FileError as error:
+    print(error)
+after = resource.getrusage(resource.RUSAGE_SELF)
+assert after.ru_utime - before.ru_utime < 4, after
+assert after.ru_maxrss - before.ru_maxrss < 100 * 1024, after
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], timeout=60, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no whole block" in done.stdout

@@ -7,12 +7,25 @@ the file is, without decoding the rest. Format: RFC 9639.
 from __future__ import annotations
 
 import io
-import re
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_audio.errors import FileError
-from stream_audio.files.mending import Diagnosis, Edit, FileBytes, Kept, edited
+from stream_audio.files.flac_frames import (
+    HEADER_BYTES,
+    Frame,
+    blocks_backwards,
+    check_terms,
+    crc8,
+    parse_header,
+    sums_behind,
+)
+from stream_audio.files.mending import Diagnosis, Edit, FileBytes, Stream, edited
+
+__all__ = ["TOTAL_MASK", "TOTAL_OFFSET", "StreamInfo", "crc8", "examine_flac"]
 
 TOTAL_OFFSET = 10
 """Where in STREAMINFO rate, channels, bits and the total of frames stand, in 8 bytes."""
@@ -23,49 +36,17 @@ _STREAMINFO_BYTES = 34
 _MD5_OFFSET = 18
 _MAX_METADATA_BLOCKS = 10_000
 
-_FIRST_WINDOW = 1 << 16
-_LAST_WINDOW = 1 << 24
-"""Bytes at the end in which a whole frame is looked for; a frame cannot be much larger."""
+_LONGEST_FRAME = 1 << 21
+"""Bytes: 65,535 frames of 8 channels of 32 bits, and a little."""
 
-_MAX_CHECKED = 1 << 24
-"""Bytes that are summed up before the search is given up."""
+_LEAST_BYTES = 9
+"""A frame has a header, a check sum and something between them."""
 
-_SYNC = re.compile(rb"\xff[\xf8\xf9][^\x0f\xff][\x00-\xae]", re.DOTALL)
+_ENDS_TRIED = 8
+"""Headers behind a frame's own that may be its end; what looks like one inside it is skipped."""
 
-_BLOCK_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}} | {
-    code: 1 << code for code in range(8, 16)
-}
-
-
-def _crc_table(polynomial: int, bits: int) -> tuple[int, ...]:
-    top, mask = 1 << (bits - 1), (1 << bits) - 1
-    table = []
-    for value in range(256):
-        remainder = value << (bits - 8)
-        for _ in range(8):
-            remainder = (remainder << 1) ^ (polynomial if remainder & top else 0)
-        table.append(remainder & mask)
-    return tuple(table)
-
-
-_CRC8 = _crc_table(0x107, 8)
-_CRC16 = _crc_table(0x18005, 16)
-
-
-def crc8(data: bytes) -> int:
-    """Return the check sum of a frame's header; 0 if it is part of ``data``."""
-    crc = 0
-    for byte in data:
-        crc = _CRC8[crc ^ byte]
-    return crc
-
-
-def crc16(data: bytes) -> int:
-    """Return the check sum of a frame; 0 if it is part of ``data``."""
-    crc = 0
-    for byte in data:
-        crc = (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ byte]
-    return crc
+_FRAMES_DECODED = 64
+"""A frame with the right check sum is decoded, to be sure; so many times before it is hopeless."""
 
 
 @dataclass(frozen=True)
@@ -99,21 +80,6 @@ class StreamInfo:
         return struct.pack(">Q", self._fields & ~TOTAL_MASK | total & TOTAL_MASK)
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """A place where a block of audio may begin, by its header."""
-
-    start: int
-    number: int  # of the block, or of its first frame if blocks differ in size
-    by_frame: bool
-    block_size: int
-
-    def end(self, usual_block_size: int) -> int:
-        """Return the position of the first frame after it."""
-        first = self.number if self.by_frame else self.number * usual_block_size
-        return first + self.block_size
-
-
 def examine_flac(file: FileBytes, start: int) -> Diagnosis:
     """Find out what is wrong with a FLAC stream that begins at ``start``.
 
@@ -123,27 +89,51 @@ def examine_flac(file: FileBytes, start: int) -> Diagnosis:
         It cannot be mended: its head is incomplete, or it holds no whole block of audio.
     """
     info, audio = _read_head(file, start)
-    end = file.size
-    if audio >= end:
-        raise FileError("it cannot be mended: it ends before its audio begins")
-    last, whole_end = _last_whole_frame(file, info, audio, end)
-    total = last.end(info.block_size or last.block_size)
+    if audio >= file.size:
+        raise FileError("it ends before its audio begins")
+    last, whole_end = _last_whole_frame(file, info, audio)
+    first = parse_header(file.read(audio, HEADER_BYTES), audio) or last
+    usual = first.block_size if first.start < last.start else info.block_size or last.block_size
+    total = last.end(usual) - first.first(usual)
+    # In blocks of one size, only the last one may be shorter.
+    ended = not last.by_frame and last.block_size < usual
 
     findings = []
-    if whole_end < end:
-        findings.append(f"its last block is cut: {end - whole_end} bytes of it are there")
+    cut = file.read(whole_end, 1) == b"\xff"  # as a frame begins
+    if cut:
+        findings.append(f"its last block is cut: {file.size - whole_end} bytes of it are there")
     if info.total == 0:
         findings.append(f"the header does not say how long it is; it has {total} frames")
     elif info.total != total:
         findings.append(f"it is said to have {info.total} frames, but has {total}")
-    if not findings:
-        return Diagnosis("FLAC", (), total, (Kept(0, file.size),))
+    missing = unclear = ""
+    if cut:
+        missing = "its last block is cut"
+        if info.total > total:
+            missing += f", and its header speaks of {info.total} frames"
+    elif info.total > total and not ended:
+        missing = f"its header speaks of {info.total} frames"
+    elif info.total == 0 and not ended:
+        unclear = "its header does not say how long it is, and it may have been cut between blocks"
+    elif info.total < total and not ended:
+        unclear = f"its header speaks of {info.total} frames only; its end may be missing"
+
     place = info.offset + TOTAL_OFFSET
-    edits = [Edit(place, place + 8, info.with_total(total))]
-    if info.has_md5 and (whole_end < end or info.total):
+    edits = [Edit(place, place + 8, info.with_total(total))] if findings else []
+    if info.has_md5 and (cut or info.total) and findings:
         # The sum of samples that are not there any more: all zero means that there is none.
         edits.append(Edit(place + 8, place + 24, bytes(16)))
-    return Diagnosis("FLAC", tuple(findings), total, edited(0, whole_end, edits))
+    kept = whole_end if cut else file.size
+    return Diagnosis(
+        "FLAC",
+        tuple(findings),
+        total,
+        edited(0, kept, edits),
+        missing=missing,
+        unclear=unclear,
+        # libFLAC loses its way in what follows the last block.
+        streams=(Stream(edited(start, whole_end, edits)),) if whole_end < kept else (),
+    )
 
 
 def _read_head(file: FileBytes, start: int) -> tuple[StreamInfo, int]:
@@ -163,84 +153,94 @@ def _read_head(file: FileBytes, start: int) -> tuple[StreamInfo, int]:
         offset += 4 + size
         if header[0] & 0x80:  # the last one
             return info, offset
-    raise FileError("it cannot be mended: its head is incomplete")
+    raise FileError("its head is incomplete")
 
 
-def _last_whole_frame(
-    file: FileBytes, info: StreamInfo, audio: int, end: int
-) -> tuple[_Frame, int]:
+def _last_whole_frame(file: FileBytes, info: StreamInfo, audio: int) -> tuple[Frame, int]:
     """Return the last whole frame, and where it ends."""
-    window = _FIRST_WINDOW
-    while True:
-        start = max(audio, end - window)
-        data = file.read(start, end - start)
-        found = _search(data, info)
-        if found is not None:
-            frame, length = found
-            return frame, start + length
-        if start == audio or window >= _LAST_WINDOW:
-            raise FileError("it cannot be mended: it holds no whole block of audio near its end")
-        window *= 4
+    decoder = _Decoder(file, info)
+    found = _last_followed_frame(file, decoder, audio)
+    last, end = found if found is not None else (None, audio)
+    # What follows it may be one more frame, and something that is no audio.
+    more = parse_header(file.read(end, HEADER_BYTES), end) if end < file.size else None
+    more_end = decoder.end_of(more) if more is not None else None
+    if more is not None and more_end is not None:
+        return more, more_end
+    if last is None:
+        raise FileError("it holds no whole block of audio")
+    return last, end
 
 
-def _search(data: bytes, info: StreamInfo) -> tuple[_Frame, int] | None:
-    """Return the last whole frame in ``data``, and where in it that ends."""
-    frames = [frame for match in _SYNC.finditer(data) if (frame := _parse(data, match.start()))]
-    ends = [frame.start for frame in frames] + [len(data)]
-    checked = 0
-    for after in range(len(frames), 0, -1):
-        end = ends[after]
-        # What looks like a header inside a frame is skipped: a few at most.
-        for frame in reversed(frames[max(0, after - 4) : after]):
-            if checked > _MAX_CHECKED:
+def _last_followed_frame(
+    file: FileBytes, decoder: _Decoder, audio: int
+) -> tuple[Frame, int] | None:
+    """Return the last whole frame behind which the file ends or another one seems to begin."""
+    starts = np.array([file.size], np.int64)
+    sums = np.zeros(1, np.uint16)
+    for block in blocks_backwards(file, audio, file.size):
+        count = len(block.starts)
+        starts = np.concatenate([block.starts, starts[:_ENDS_TRIED]])
+        sums = np.concatenate([block.sums, sums[:_ENDS_TRIED]])
+        for at, after in _equal_pairs(starts, sums, count):
+            start, end = int(starts[at]), int(starts[after])
+            frame = parse_header(file.read(start, HEADER_BYTES), start)
+            if frame is None:
+                continue
+            data = file.read(start, end - start)
+            if decoder.decodes(frame, data):
+                # Zeros behind it leave the sum 0.
+                return frame, end if data[-1] else decoder.end_of(frame) or end
+            if decoder.tried >= _FRAMES_DECODED:
                 return None
-            checked += end - frame.start
-            if crc16(data[frame.start : end]) == 0 and end - frame.start > 8:
-                return frame, end
-            if frame is frames[-1] and _decodes(data[frame.start :], frame.block_size, info):
-                return frame, end  # whole all the same; what follows it is not audio
     return None
 
 
-def _decodes(data: bytes, frames: int, info: StreamInfo) -> bool:
-    """Whether a whole block stands at the start of ``data``, whatever follows it."""
-    import soundfile
+def _equal_pairs(
+    starts: NDArray[np.int64], sums: NDArray[np.uint16], count: int
+) -> list[tuple[int, int]]:
+    """Return which of the first ``count`` starts have which ends, the last ends first."""
+    pairs = []
+    for ahead in range(1, _ENDS_TRIED + 1):
+        fits = min(count, len(starts) - ahead)
+        if fits <= 0:
+            break
+        lengths = starts[ahead : ahead + fits] - starts[:fits]
+        equal = (sums[ahead : ahead + fits] == sums[:fits]) & (lengths >= _LEAST_BYTES)
+        found = np.flatnonzero(equal & (lengths <= _LONGEST_FRAME))[-_FRAMES_DECODED:]
+        pairs += [(int(at), int(at) + ahead) for at in found]
+    return sorted(pairs, key=lambda pair: (-pair[1], -pair[0]))
 
-    head = info.data[:TOTAL_OFFSET] + info.with_total(frames) + bytes(16)
-    stream = io.BytesIO(b"fLaC\x80\0\0\x22" + head + data)
-    try:
-        with soundfile.SoundFile(stream) as file:
-            return len(file.read(frames)) == frames
-    except soundfile.SoundFileError:
-        return False
 
+class _Decoder:
+    """Tells by decoding whether a frame is whole."""
 
-def _parse(data: bytes, start: int) -> _Frame | None:
-    """Return the frame whose header stands at ``start``, if one does."""
-    header = data[start : start + 16]
-    if len(header) < 6 or header[3] & 1:
+    def __init__(self, file: FileBytes, info: StreamInfo) -> None:
+        self._file = file
+        self._info = info
+        self.tried = 0
+
+    def decodes(self, frame: Frame, data: bytes) -> bool:
+        """Whether a whole frame stands at the start of ``data``, whatever follows it."""
+        import soundfile
+
+        self.tried += 1
+        info = self._info
+        head = info.data[:TOTAL_OFFSET] + info.with_total(frame.block_size) + bytes(16)
+        stream = io.BytesIO(b"fLaC\x80\0\0\x22" + head + data)
+        try:
+            with soundfile.SoundFile(stream) as file:
+                return len(file.read(frame.block_size)) == frame.block_size
+        except soundfile.SoundFileError:
+            return False
+
+    def end_of(self, frame: Frame) -> int | None:
+        """Return where a whole frame ends, whatever follows it; ``None``: it is not whole."""
+        data = self._file.read(frame.start, _LONGEST_FRAME)
+        if not self.decodes(frame, data):
+            return None
+        sums = sums_behind(check_terms(np.frombuffer(data, np.uint8), frame.start))
+        ends = np.flatnonzero(sums == sums[0])
+        for length in ends[ends >= _LEAST_BYTES][:_FRAMES_DECODED]:
+            if self.decodes(frame, data[:length]):
+                return frame.start + int(length)
         return None
-    size_code, rate_code = header[2] >> 4, header[2] & 15
-    length = _number_length(header[4])
-    extra = {6: 1, 7: 2}.get(size_code, 0)
-    crc_at = 4 + length + extra + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
-    if not length or len(header) <= crc_at or crc8(header[: crc_at + 1]):
-        return None
-    number = header[4] if length == 1 else header[4] & (0x7F >> length)
-    for byte in header[5 : 4 + length]:
-        number = number << 6 | byte & 0x3F
-    if extra:
-        block_size = int.from_bytes(header[4 + length : 4 + length + extra], "big") + 1
-    else:
-        block_size = _BLOCK_SIZES.get(size_code, 0)
-    if not block_size:
-        return None
-    return _Frame(start, number, bool(header[1] & 1), block_size)
-
-
-def _number_length(first: int) -> int:
-    """Return how many bytes a number takes that is coded like UTF-8; 0: it is none."""
-    if first < 0x80:
-        return 1
-    ones = 8 - (first ^ 0xFF).bit_length()
-    return ones if 2 <= ones <= 7 else 0

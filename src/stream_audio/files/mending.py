@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,35 @@ class FileBytes:
             start += len(piece)
             count -= len(piece)
         return b"".join(pieces)
+
+    def written(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield the parts between two positions that are no holes, as far as the system tells."""
+        while start < end:
+            try:
+                start = os.lseek(self.descriptor, start, os.SEEK_DATA)
+                hole = os.lseek(self.descriptor, start, os.SEEK_HOLE)
+            except AttributeError:  # not on this system
+                yield start, end
+                return
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole up to the file's end
+                    return
+                if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):  # not on this file system
+                    yield start, end
+                    return
+                raise
+            if start < end:
+                yield start, min(hole, end)
+            start = hole
+
+    def first_nonzero(self, start: int) -> int | None:
+        """Return where the first byte from ``start`` on is that is not 0, to a few; None: none."""
+        for begin, end in self.written(start, self.size):
+            for at in range(begin, end, _COPY_BYTES):
+                data = self.read(at, min(_COPY_BYTES, end - at))
+                if any(data):
+                    return at + len(data) - len(data.lstrip(b"\0"))
+        return None
 
 
 @dataclass(frozen=True)
@@ -63,6 +93,21 @@ def edited(start: int, end: int, edits: Iterable[Edit]) -> tuple[Piece, ...]:
     return tuple(piece for piece in pieces if len(piece))
 
 
+def placed(pieces: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
+    """Yield pieces, and where each begins in what they make up."""
+    offset = 0
+    for piece in pieces:
+        yield offset, piece
+        offset += len(piece)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a decoder is given, as if it were a file."""
+
+    pieces: tuple[Piece, ...]
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """What was found out about a file.
@@ -77,12 +122,22 @@ class Diagnosis:
         Frames of the mended file, as far as they can be told without decoding it.
     pieces : tuple of Kept or bytes
         The mended file, in order.
+    missing : str
+        How it is known that not all of its audio is there; empty if it is not.
+    unclear : str
+        Why nobody can tell whether all of its audio is there; empty if it is, or is known not to
+        be.
+    streams : tuple of Stream
+        What is to be decoded, one after the other, where that is not just the mended file.
     """
 
     format: str
     findings: tuple[str, ...]
     frames: int | None
     pieces: tuple[Piece, ...]
+    missing: str = ""
+    unclear: str = ""
+    streams: tuple[Stream, ...] = ()
 
     @property
     def size(self) -> int:
@@ -98,10 +153,7 @@ class Diagnosis:
 
     def placed(self) -> Iterator[tuple[int, Piece]]:
         """Yield the pieces, and where each begins in the mended file."""
-        offset = 0
-        for piece in self.pieces:
-            yield offset, piece
-            offset += len(piece)
+        return placed(self.pieces)
 
     def patch(self, descriptor: int) -> None:
         """Turn the damaged file into the mended one; only if it stays in place."""
@@ -117,22 +169,32 @@ class Diagnosis:
             if isinstance(piece, bytes):
                 write_at(descriptor, piece, offset)
                 continue
-            for start in range(0, len(piece), _COPY_BYTES):
-                count = min(_COPY_BYTES, len(piece) - start)
-                data = damaged.read(piece.start + start, count)
-                if len(data) < count:
-                    raise OSError(None, "the file became shorter while it was read")
-                write_at(descriptor, data, offset + start)
+            shift = offset - piece.start
+            for begin, end in damaged.written(piece.start, piece.end):
+                for start in range(begin, end, _COPY_BYTES):
+                    count = min(_COPY_BYTES, end - start)
+                    data = damaged.read(start, count)
+                    if len(data) < count:
+                        raise OSError(None, "the file became shorter while it was read")
+                    write_at(descriptor, data, start + shift)
+        os.ftruncate(descriptor, self.size)  # a hole may be last
 
 
 class MendedFile:
-    """Reads a damaged file as if it were mended; what soundfile takes for a file."""
+    """Reads parts of a file as if they were one; what soundfile takes for a file.
 
-    def __init__(self, damaged: FileBytes, diagnosis: Diagnosis) -> None:
+    Attributes
+    ----------
+    error : OSError, optional
+        What kept it from reading. libsndfile hears of nothing but an early end.
+    """
+
+    def __init__(self, damaged: FileBytes, pieces: Iterable[Piece]) -> None:
         self._damaged = damaged
-        self._pieces = list(diagnosis.placed())
-        self._size = diagnosis.size
+        self._pieces = list(placed(pieces))
+        self._size = sum(len(piece) for _, piece in self._pieces)
         self._position = 0
+        self.error: OSError | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move, as in any file."""
@@ -153,7 +215,11 @@ class MendedFile:
             if start >= end:
                 continue
             if isinstance(piece, Kept):
-                found.append(self._damaged.read(piece.start + start, end - start))
+                try:
+                    found.append(self._damaged.read(piece.start + start, end - start))
+                except OSError as error:
+                    self.error = error
+                    break
             else:
                 found.append(piece[start:end])
         data = b"".join(found)

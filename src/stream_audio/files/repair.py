@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import stat
-import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from stream_audio.errors import ConfigError, ConfigTypeError, FileError
-from stream_audio.files.flac_damage import examine_flac
+from stream_audio.files.examine import examine
 from stream_audio.files.mending import Diagnosis, FileBytes
-from stream_audio.files.wav_damage import examine_wav
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def repair(
     path : str or os.PathLike
         A WAV, RF64, BW64 or FLAC file that nobody is writing any more.
     in_place : bool
-        Mend the file itself, instead of writing a copy.
+        Mend the file itself, instead of writing a copy. A link is refused. Where something has
+        to be moved, a whole file takes its place; hard links then keep the damaged one.
     output : str or os.PathLike, optional
         Where the copy is written; must not exist. ``None``: ``NAME.repaired.wav`` beside
         ``NAME.wav``.
@@ -100,39 +102,28 @@ def repair(
         raise ConfigError("repair writes in place or to an output, not both")
     source = Path(path)
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor, not_writable = _open(source, in_place)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise _failure("open", source, error) from error
     try:
-        return _repair(source, descriptor, in_place, None if output is None else Path(output))
+        damaged = _Damaged(source, descriptor)
+        diagnosis = damaged.examine()
+        target = None
+        if diagnosis.findings:
+            damaged.check_unchanged()
+            if not_writable is not None:
+                raise not_writable
+            if in_place:
+                target = source
+                damaged.mend_in_place(diagnosis)
+            else:
+                target = source.with_name(f"{source.stem}.repaired{source.suffix}")
+                target = target if output is None else Path(output)
+                damaged.mend_copy(diagnosis, target)
     except OSError as error:
         raise _failure("mend", source, error) from error
     finally:
         os.close(descriptor)
-
-
-def _repair(source: Path, descriptor: int, in_place: bool, output: Path | None) -> RepairReport:
-    before = os.fstat(descriptor)
-    if not stat.S_ISREG(before.st_mode):
-        raise FileError(f"cannot mend {source}: it is not a regular file")
-    file = FileBytes(descriptor)
-    try:
-        diagnosis = examine(file)
-    except FileError as error:
-        raise FileError(f"{source}: {error.message}", hint=error.hint) from None
-    target = None
-    if diagnosis.findings:
-        now = os.fstat(descriptor)
-        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise FileError(
-                f"cannot mend {source}: somebody is writing it", hint="Stop the recording first"
-            )
-        if in_place:
-            target = source
-            _mend_in_place(source, file, diagnosis, before)
-        else:
-            target = output or source.with_name(f"{source.stem}.repaired{source.suffix}")
-            _mend_copy(target, file, diagnosis, before)
     return RepairReport(
         str(source),
         diagnosis.format,
@@ -142,78 +133,133 @@ def _repair(source: Path, descriptor: int, in_place: bool, output: Path | None) 
     )
 
 
-def examine(file: FileBytes) -> Diagnosis:
-    """Find out what is wrong with a WAV or FLAC file; raises FileError if it cannot be mended."""
-    start = file.read(0, 12)
-    if start[:4] in (b"RIFF", b"RF64", b"BW64") and start[8:] == b"WAVE":
-        return examine_wav(file)
-    offset = 0
-    if start[:3] == b"ID3" and len(start) >= 10:  # a tag before the stream; seven bits a byte
-        offset = 10 + sum(byte << 7 * (9 - at) for at, byte in enumerate(start[6:10], 6))
-    if file.read(offset, 4) == b"fLaC":
-        return examine_flac(file, offset)
-    raise FileError(
-        "it is neither a WAV nor a FLAC file", hint="Files of other formats cannot be mended"
-    )
-
-
-def _mend_in_place(
-    source: Path, file: FileBytes, diagnosis: Diagnosis, before: os.stat_result
-) -> None:
-    source = source.resolve()
-    if diagnosis.stays_in_place:
-        descriptor = os.open(source, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            diagnosis.patch(descriptor)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
-        return
-    # Something has to be moved: a complete file takes its place, so that no moment is unsafe.
-    descriptor, name = tempfile.mkstemp(prefix=f".{source.name}.", dir=source.parent)
-    _write_mended(Path(name), descriptor, file, diagnosis, before)
-    try:
-        os.replace(name, source)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _mend_copy(
-    target: Path, file: FileBytes, diagnosis: Diagnosis, before: os.stat_result
-) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        descriptor = os.open(target, flags, 0o600)
-    except FileExistsError as error:
+def _open(source: Path, in_place: bool) -> tuple[int, OSError | None]:
+    """Return a descriptor, through which all is done, and why it cannot be written if so."""
+    flags = os.O_CLOEXEC | os.O_NONBLOCK
+    if not in_place:
+        return os.open(source, os.O_RDONLY | flags), None
+    flags |= getattr(os, "O_NOFOLLOW", 0)
+    if source.is_symlink():
         raise FileError(
-            f"cannot write {target}: it exists", hint="Name another file with output="
-        ) from error
-    except OSError as error:
-        raise _failure("write", target, error) from error
-    _write_mended(target, descriptor, file, diagnosis, before)
-
-
-def _write_mended(
-    target: Path,
-    descriptor: int,
-    file: FileBytes,
-    diagnosis: Diagnosis,
-    before: os.stat_result,
-) -> None:
-    """Fill a new file and close it, or delete it."""
+            f"cannot mend {source} in place: it is a link",
+            hint=f"Name the file itself: {os.path.realpath(source)}",
+        )
     try:
+        return os.open(source, os.O_RDWR | flags), None
+    except OSError as error:  # a sound file need not be writable; a folder is no file
+        return os.open(source, os.O_RDONLY | flags), error
+
+
+class _Damaged:
+    """The file, under a name that may come to mean another one at any moment."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._before = os.fstat(descriptor)
+        if not stat.S_ISREG(self._before.st_mode):
+            raise FileError(f"cannot mend {path}: it is not a regular file")
+        self._bytes = FileBytes(descriptor)
+
+    def examine(self) -> Diagnosis:
+        """Find out what is wrong with it."""
         try:
-            diagnosis.copy(file, descriptor)
-            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
-            os.fsync(descriptor)
+            diagnosis = examine(self._bytes)
+        except FileError as error:
+            raise FileError(
+                f"cannot mend {self._path}: {error.message}", hint=error.hint
+            ) from None
+        if diagnosis is None:
+            raise FileError(
+                f"cannot mend {self._path}: it is neither a WAV nor a FLAC file",
+                hint="Files of other formats cannot be mended",
+            )
+        return diagnosis
+
+    def check_unchanged(self) -> None:
+        """Raise if somebody has written it meanwhile."""
+        now, before = os.fstat(self._descriptor), self._before
+        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise FileError(
+                f"cannot mend {self._path}: somebody is writing it",
+                hint="Stop the recording first",
+            )
+
+    def mend_in_place(self, diagnosis: Diagnosis) -> None:
+        """Mend the very file that was examined."""
+        if diagnosis.stays_in_place:
+            diagnosis.patch(self._descriptor)
+            os.fsync(self._descriptor)
+            self._keep_times(self._descriptor)
+            return
+        # Something has to be moved: a complete file takes its place, so that no moment is unsafe.
+        with _folder(self._path) as folder, self._mended(diagnosis, self._path, folder) as name:
+            found = os.stat(self._path.name, dir_fd=folder, follow_symlinks=False)
+            if (found.st_dev, found.st_ino) != (self._before.st_dev, self._before.st_ino):
+                raise FileError(
+                    f"cannot mend {self._path} in place: another file has taken its name"
+                )
+            os.replace(name, self._path.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def mend_copy(self, diagnosis: Diagnosis, target: Path) -> None:
+        """Write a mended copy, which has its name when it is complete."""
+        exists = FileError(
+            f"cannot write {target}: it exists", hint="Name another file with output="
+        )
+        if os.path.lexists(target):
+            raise exists
+        try:
+            with _folder(target) as folder, self._mended(diagnosis, target, folder) as name:
+                _name_without_replacing(name, target.name, folder)
+        except FileExistsError as error:
+            raise exists from error
+        except OSError as error:
+            raise _failure("write", target, error) from error
+
+    @contextlib.contextmanager
+    def _mended(self, diagnosis: Diagnosis, target: Path, folder: int) -> Iterator[str]:
+        """Fill a new file, and delete it unless it is given another name."""
+        name = f".{target.name[:200]}.{secrets.token_hex(4)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+        try:
+            try:
+                diagnosis.copy(self._bytes, descriptor)
+                with contextlib.suppress(PermissionError):
+                    os.fchown(descriptor, self._before.st_uid, self._before.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(self._before.st_mode))
+                os.fsync(descriptor)
+                self._keep_times(descriptor)
+            finally:
+                os.close(descriptor)
+            yield name
         finally:
-            os.close(descriptor)
-        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
-    except BaseException:
-        os.unlink(target)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+
+    def _keep_times(self, descriptor: int) -> None:
+        os.utime(descriptor, ns=(self._before.st_atime_ns, self._before.st_mtime_ns))
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    """Open the folder of a file once, so that it stays the same whatever is renamed."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _name_without_replacing(old: str, new: str, folder: int) -> None:
+    try:
+        os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
         raise
+    except OSError:  # a file system without hard links: the name is taken, then replaced
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        os.close(os.open(new, flags, 0o600, dir_fd=folder))
+        os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _failure(doing: str, path: Path, error: Exception) -> FileError:

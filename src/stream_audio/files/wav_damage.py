@@ -109,7 +109,7 @@ class _Examination:
             if chunk.name == b"data":
                 return chunks
             start = chunk.end
-        raise FileError(f"it cannot be mended: it has over {MAX_CHUNKS} chunks before its audio")
+        raise FileError(f"it has over {MAX_CHUNKS} chunks before its audio")
 
     def _find_next(self, before: list[_Chunk], lost_at: int) -> _Chunk:
         """Return the next chunk that matters where the one before does not lead to it."""
@@ -131,7 +131,7 @@ class _Examination:
                     self._state(wrong.start + 4, "<I", place)
                     before.append(_Chunk(wrong.name, wrong.start, place))
                     return chunk
-        raise FileError("it cannot be mended: it ends before its audio begins")
+        raise FileError("it ends before its audio begins")
 
     def _named(self, name: bytes, least: int) -> _Chunk | None:
         """Return the chunk of that name, if it has at least so many bytes."""
@@ -140,19 +140,19 @@ class _Examination:
     def _read_format(self) -> None:
         chunk = self._named(b"fmt ", 16)
         if chunk is None:
-            raise FileError("it cannot be mended: nothing says of what kind its audio is")
+            raise FileError("nothing says of what kind its audio is")
         fields = self.file.read(chunk.body, min(chunk.size, 40))
         tag, channels, rate, byte_rate, stated, bits = struct.unpack("<HHIIHH", fields[:16])
         if tag == _EXTENSIBLE and len(fields) >= 26:
             tag = int.from_bytes(fields[24:26], "little")
         if channels == 0 or rate == 0:
-            raise FileError(f"it cannot be mended: it claims {channels} channels at {rate} Hz")
+            raise FileError(f"it claims {channels} channels at {rate} Hz")
         self.fixed_frames = tag in _FIXED_FRAMES and 1 <= bits <= 64
         self.frame_bytes = stated
         if self.fixed_frames and byte_rate != stated * rate:  # else they vouch for each other
             self.frame_bytes = channels * ((bits + 7) // 8)
         if not 1 <= self.frame_bytes <= 0xFFFF:
-            raise FileError(f"it cannot be mended: its frames have {self.frame_bytes} bytes")
+            raise FileError(f"its frames have {self.frame_bytes} bytes")
         if stated != self.frame_bytes:
             self._find(f"the size of a frame is {stated} instead of {self.frame_bytes} bytes")
             self._state(chunk.body + 8, "<IH", rate * self.frame_bytes % 2**32, self.frame_bytes)

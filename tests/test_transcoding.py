@@ -81,7 +81,7 @@ def test_a_source_that_is_missing_or_none_is_said(tmp_path):
 def test_a_source_that_ends_badly_is_said_and_what_was_good_is_kept(tmp_path):
     path, samples = make(tmp_path / "a.flac", 5.0)
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(FileError, match="beyond frame"):
+    with pytest.raises(FileError, match="its last block is cut"):
         transcode(path, tmp_path / "b.wav")
     kept = read(tmp_path / "b.wav")
     assert len(kept) > 2 * RATE

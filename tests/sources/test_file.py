@@ -383,29 +383,85 @@ def test_a_file_that_turns_bad_in_its_middle_ends_the_source_with_the_reason(tmp
     whole = decoded(path)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
-    del data[middle:]
+    data[middle : middle + 5000] = bytes(5000)
     path.write_bytes(data)
     samples, report = play(AudioSource.file(path, pace="freewheel"))
-    assert 0.45 * len(whole) < len(samples) < 0.5 * len(whole)
-    np.testing.assert_array_equal(samples, whole[: len(samples)])
+    assert 0.45 * len(whole) < len(samples) < 0.51 * len(whole)
+    good = len(samples) - 4096  # the decoder notices after a block of its own making
+    np.testing.assert_array_equal(samples[:good], whole[:good])
     source = report.sources["file"]
     assert f"beyond frame {len(samples)} of {len(whole)}" in source.error
     assert "the host says" in source.error
     assert source.lost == 0
 
 
+def flac_with_total(path, total):
+    """Have a FLAC file claim another length."""
+    data = bytearray(path.read_bytes())
+    fields = int.from_bytes(data[18:26], "big") >> 36 << 36 | total
+    data[18:26] = fields.to_bytes(8, "big")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("total", [0, 1, 30_000, 62_407, 120_000, 2**36 - 1])
+@pytest.mark.parametrize("behind", [b"", bytes(3000), b"TAG".ljust(128), b"not audio " * 30])
+def test_a_whole_flac_is_read_to_its_end_whatever_its_header_says(tmp_path, total, behind):
+    path = make(tmp_path / "a.flac")
+    whole = decoded(path)
+    flac_with_total(path, total)
+    path.write_bytes(path.read_bytes() + behind)
+    samples, report = play(AudioSource.file(path, pace="freewheel"))
+    np.testing.assert_array_equal(samples, whole)
+    assert report.complete, report  # its last block is a short one, as only a last one is
+
+
+@pytest.mark.parametrize("total", [0, 5000, 62_407, 2**36 - 1])
+def test_a_flac_that_is_cut_is_read_to_its_last_whole_block_and_never_called_complete(
+    tmp_path, total
+):
+    path = make(tmp_path / "a.flac")
+    whole = decoded(path)
+    flac_with_total(path, total)
+    size = path.stat().st_size
+    for cut in (size - 1, size // 2, size // 3):
+        os.truncate(path, cut)
+        samples, report = play(AudioSource.file(path, pace="freewheel"))
+        assert len(samples) == len(whole) * cut // size // 4096 * 4096
+        np.testing.assert_array_equal(samples, whole[: len(samples)])
+        assert "block is cut" in report.sources["file"].error
+        assert not report.complete
+        assert stream_audio.repair(path, output=tmp_path / f"{cut}.flac").frames == len(samples)
+
+
+def test_a_flac_that_may_have_been_cut_between_blocks_is_not_called_complete(tmp_path):
+    """Nobody can tell: its length is not said, and its last block is a full one."""
+    path = make(tmp_path / "a.flac", (2 * 4096 - 7) / 48_000)
+    whole = decoded(path)
+    assert len(whole) == 2 * 4096
+    for total, said in ((0, "does not say how long"), (4096, "speaks of 4096 frames only")):
+        flac_with_total(path, total)
+        samples, report = play(AudioSource.file(path, pace="freewheel"))
+        np.testing.assert_array_equal(samples, whole)
+        assert report.sources["file"].error == ""
+        assert said in report.sources["file"].unclear
+        assert not report.complete
+        assert "unclear: " in str(report)
+
+
 def test_an_error_keeps_no_memoryview_alive(tmp_path):
     """CPython 3.11 crashes when the garbage collector breaks a cycle with one in a traceback."""
-    from stream_audio.sources.file import SoundReader
+    from stream_audio.files.sound_reader import SoundReader
 
     path = make(tmp_path / "a.flac", 10.0)
-    os.truncate(path, path.stat().st_size // 2)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(5000) + data[len(data) // 2 + 5000 :])
     reader = SoundReader(str(path))
     samples = np.zeros((16_384, 2), np.float32)
 
     def read_to_the_end():
         while reader.read(samples):
             pass
+        reader.check_end()
 
     with pytest.raises(FileError) as caught:
         read_to_the_end()
@@ -462,7 +518,7 @@ def test_a_truncated_wav_is_played_as_far_as_it_goes(tmp_path):
 
 def test_a_read_that_fails_ends_the_source(tmp_path, monkeypatch):
     """A disk that breaks, for example."""
-    from stream_audio.sources.file import SoundReader
+    from stream_audio.files.sound_reader import SoundReader
 
     def broken(self, samples):
         raise MemoryError("no memory for a block")

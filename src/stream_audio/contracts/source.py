@@ -28,8 +28,14 @@ class OpenSource(Protocol):
     def start(self) -> None:
         """Let the callbacks begin."""
 
-    def stop(self) -> None:
-        """End the callbacks; none comes after it returned without an error."""
+    def stop(self) -> str | None:
+        """End the callbacks; none comes after it returned without an error.
+
+        Returns
+        -------
+        str, optional
+            Why it is unclear whether all of its audio came, as only a file's can be.
+        """
 
     def is_active(self) -> bool:
         """Whether the device says that it runs, as far as is known; must not block."""

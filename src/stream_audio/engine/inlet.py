@@ -54,6 +54,7 @@ class Inlet:
         self.account = account
         self.pauses = Pauses(account)
         self.error = ""
+        self.unclear = ""
         self.stalled = False
         self.finished = False
         self.gather_seconds = 0.0
@@ -186,7 +187,7 @@ class Inlet:
             return
         self._stopped = True
         try:
-            self.source.stop()
+            self.unclear = self.source.stop() or ""
         except StreamAudioError as error:
             # The device is gone or hangs; what it delivered is still good.
             _log.warning("source %s: %s", self.name, error)
@@ -234,6 +235,7 @@ class Inlet:
             ring_highest=progress.ring_highest,
             longest_callback=progress.longest_callback_ns * 1e-9,
             error=self.error,
+            unclear=self.unclear,
             drift_ppm=drift_ppm,
             drift_error_ppm=drift_error_ppm,
             latency=self.source.latency,

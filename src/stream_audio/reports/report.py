@@ -85,6 +85,9 @@ class SourceReport:
     unexplained_frames : int
         Frames by which the source is behind its clock without a gap that says so, because they
         could not be told from jitter; negative: frames came after they had been given up.
+    unclear : str
+        Why nobody can tell whether a file that was played holds all of its audio: its header
+        contradicts what was found. All that could be decoded was read. Empty if it is clear.
     """
 
     captured: int
@@ -106,6 +109,7 @@ class SourceReport:
     latency: float | None = None
     time_quality: TimeQuality = "callback"
     unexplained_frames: int = 0
+    unclear: str = ""
 
     @property
     def seconds(self) -> float:
@@ -177,9 +181,12 @@ class SessionReport:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing: no frame lost or dropped, no source or sink failed."""
+        """Whether nothing is missing: no frame lost or dropped, no source or sink failed.
+
+        False, too, where a source's ``unclear`` says why nobody can tell.
+        """
         return not (
-            any(source.lost or source.error for source in self.sources.values())
+            any(source.lost or source.error or source.unclear for source in self.sources.values())
             or any(sink.dropped or sink.error for sink in self.sinks.values())
         )
 
@@ -211,6 +218,8 @@ class SessionReport:
             )
             if source.error:
                 lines.append(f"  ended early: {source.error}")
+            if source.unclear:
+                lines.append(f"  unclear: {source.unclear}")
             lines += [f"  {_gap_line(gap, source.sample_rate)}" for gap in source.gaps]
         for name, sink in self.sinks.items():
             lines.append(
@@ -227,7 +236,7 @@ class SessionReport:
         elif self.complete:
             lines.append("every frame is accounted for, and none is missing")
         else:
-            lines.append("every frame is accounted for; what is missing stands above")
+            lines.append("every frame is accounted for; what is missing or unclear stands above")
         return "\n".join(lines)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,12 +12,10 @@ import numpy as np
 from stream_audio._checks import one_of
 from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
-from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource
 from stream_audio.errors import ConfigTypeError, FileError
-from stream_audio.files.mending import FileBytes, MendedFile
-from stream_audio.files.repair import examine
+from stream_audio.files.sound_reader import SoundReader
 from stream_audio.waiting.clock import Clock
 
 REAL_TIME_PERIOD = 0.01
@@ -28,10 +25,7 @@ FREEWHEEL_PERIOD = 4096
 """Frames."""
 
 READ_FRAMES = 16_384
-"""About as many are decoded at once. libsndfile seeks at each read, which costs a FLAC block."""
-
-_UNKNOWN = 2**62
-"""Frames, or more, that libsndfile speaks of when a FLAC file does not say how many it has."""
+"""About as many are decoded at once."""
 
 STOP_TIMEOUT = 5.0
 """Seconds that a read may take when the session stops; a network's file system may hang."""
@@ -56,7 +50,7 @@ class FileSource:
         """Open the file and read its header."""
         sound = SoundReader(os.fspath(self.path))
         try:
-            if self.loop and sound.frames == 0:
+            if self.loop and sound.is_empty:
                 raise FileError(f"cannot loop {sound.path}: it has no frames")
             freewheel = self.pace == "freewheel"
             period = FREEWHEEL_PERIOD
@@ -67,107 +61,6 @@ class FileSource:
             sound.close()
             raise
         return OpenFile(sound, capture, opening.clock, period, freewheel=freewheel, loop=self.loop)
-
-
-class SoundReader:
-    """Reads a sound file block by block.
-
-    Parameters
-    ----------
-    path : str
-        A regular file.
-
-    Attributes
-    ----------
-    sample_rate, channels : int
-        As its header has them.
-    frames : int
-        As its header has them; in a FLAC file that does not say, as they are counted.
-
-    Raises
-    ------
-    FileError
-        From here and from :meth:`read`, with the words of the system or of libsndfile.
-    """
-
-    def __init__(self, path: str) -> None:
-        import soundfile
-
-        self.path = path
-        self._errors = soundfile.SoundFileError
-        # Opened here: libsndfile would say "System error" whatever the reason.
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-            text = getattr(error, "strerror", None) or str(error)
-            raise FileError(f"cannot open {path!r}", host_text=text) from error
-        try:
-            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-                raise FileError(f"cannot play {path}: it is not a regular file")
-            self._file = self._open(soundfile)
-        except BaseException:
-            os.close(self._descriptor)
-            raise
-        self.sample_rate: int = self._file.samplerate
-        self.channels: int = self._file.channels
-        self.frames: int = self._file.frames
-        self.position = 0
-
-    def _open(self, soundfile: Any) -> Any:
-        try:
-            file = soundfile.SoundFile(self._descriptor, closefd=False)
-            if file.frames >= _UNKNOWN:
-                file.close()
-                damaged = FileBytes(self._descriptor)
-                file = soundfile.SoundFile(MendedFile(damaged, examine(damaged)))
-        except self._errors as error:
-            raise FileError(
-                f"cannot read {self.path} as a sound file",
-                host_text=_words(error),
-                hint="A damaged WAV or FLAC may be mended: stream_audio.repair(path)",
-            ) from error
-        except FileError as error:
-            raise FileError(f"cannot read {self.path}: {error.message}") from error
-        if not (1 <= file.channels <= MAX_CHANNELS and 1000 <= file.samplerate <= MAX_SAMPLE_RATE):
-            text = f"{file.channels} channels at {file.samplerate} Hz"
-            file.close()
-            raise FileError(
-                f"cannot play {self.path}: it has {text}",
-                hint=f"1 to {MAX_CHANNELS} channels and 1000 to {MAX_SAMPLE_RATE} Hz will do",
-            )
-        return file
-
-    def read(self, samples: np.ndarray[Any, np.dtype[np.float32]]) -> int:
-        """Fill ``samples``, as far as the file goes; returns how many frames they are."""
-        try:
-            frames = int(self._file.buffer_read_into(samples, "float32"))
-        except self._errors as error:
-            raise FileError(
-                f"cannot read {self.path} beyond frame {self.position} of {self.frames}",
-                host_text=_words(error),
-            ) from error
-        self.position += frames
-        return frames
-
-    def rewind(self) -> None:
-        """Go back to the first frame."""
-        try:
-            self._file.seek(0)
-        except self._errors as error:
-            raise FileError(
-                f"cannot go back to the start of {self.path}", host_text=_words(error)
-            ) from error
-        self.position = 0
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-        os.close(self._descriptor)
-
-
-def _words(error: Exception) -> str:
-    """Libsndfile's own words, without soundfile's prefix."""
-    return str(getattr(error, "error_string", "") or error).rstrip(".")
 
 
 class OpenFile:
@@ -199,6 +92,7 @@ class OpenFile:
         self._clock = clock  # keeps the native clock alive
         self._period = min(period, capture.frames)
         self._loop = loop
+        self._unclear = ""
         self._error: FileError | None = None
         self._feeder: Any = ffi.NULL
         self._thread = threading.Thread(target=self._run, name="stream-audio-file", daemon=True)
@@ -242,16 +136,18 @@ class OpenFile:
                     break
                 if sound.position == 0:
                     raise FileError(f"cannot loop {sound.path}: it has no frames")
+                sound.check_end()
                 sound.rewind()
-        if sound.position < sound.frames:
-            raise FileError(
-                f"{sound.path} ends after {sound.position} frames, "
-                f"but its header speaks of {sound.frames}",
-                hint="A damaged WAV or FLAC may be mended: stream_audio.repair(path)",
-            )
+        self._unclear = sound.check_end()
 
-    def stop(self) -> None:
-        """Stop reading; raises what kept the file from being read to its end."""
+    def stop(self) -> str:
+        """Stop reading; raises what kept the file from being read to its end.
+
+        Returns
+        -------
+        str
+            Why it is unclear whether that was the end of its audio; empty if it is clear.
+        """
         if self._thread.ident is not None:
             lib.sa_feeder_stop(self._feeder)
             self._thread.join(STOP_TIMEOUT)
@@ -259,6 +155,7 @@ class OpenFile:
                 raise FileError(f"a read of {self._sound.path} does not come back")
         if self._error is not None:
             raise self._error
+        return self._unclear
 
     def is_active(self) -> bool:
         """Return True: a file does not go away; its end ends the capture."""

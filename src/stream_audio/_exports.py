@@ -7,7 +7,8 @@ from stream_audio.backlog.policy import Backlog
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import Sink, SinkInfo, SourceInfo
-from stream_audio.devices.list import InputDevice, default_input_device, list_input_devices
+from stream_audio.devices.input_device import InputDevice
+from stream_audio.devices.list import default_input_device, list_input_devices
 from stream_audio.errors import (
     AmbiguousDeviceError,
     BackendError,

@@ -372,6 +372,10 @@ def test_devices_for_machines():
         "low_latency": 0.009,
         "high_latency": 0.035,
         "is_default": True,
+        "id": "",
+        "channel_map": [],
+        "is_monitor": False,
+        "latency": None,
     }
     assert second["name"] == "system"
 

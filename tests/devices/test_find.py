@@ -1,27 +1,41 @@
-"""A device by its name: the one that is meant, or an error that says what there is."""
+"""A device that is meant, in whatever words: the one, or an error that says what there is."""
+
+import re
+from types import SimpleNamespace
 
 import pytest
 
-from stream_audio import AmbiguousDeviceError, DeviceNotFoundError, StreamAudioError
-from stream_audio._native.portaudio import NativeDevice
-from stream_audio.devices.find import find_input, full_name
+from stream_audio import (
+    AmbiguousDeviceError,
+    AudioSource,
+    ConfigError,
+    ConfigTypeError,
+    DeviceNotFoundError,
+    HostUnresponsiveError,
+    InputDevice,
+    StreamAudioError,
+)
+from stream_audio.devices import find
+from stream_audio.devices.candidate import Candidate, Way, merge
+from stream_audio.devices.find import full_name
 
 JACK = "JACK Audio Connection Kit"
 
 
-def device(name, host_api="ALSA", channels=2):
-    return NativeDevice(
-        index=0,
-        name=name,
-        host_api=host_api,
-        host_api_type=8,
-        max_input_channels=channels,
-        is_default_input=False,
-        is_host_api_default_input=False,
-        default_sample_rate=48_000.0,
-        low_latency=0.01,
-        high_latency=0.1,
+def device(name, host_api="ALSA", identity=None, source=None, way=Way.HARDWARE, default=False):
+    identity = identity or f"{host_api}:{name}"
+    shown = InputDevice(name, host_api, 2, 48_000, 0.01, 0.1, default, id=identity)
+    return Candidate(shown, source or identity, way, native=object())
+
+
+def listing(devices, others=(), failures=()):
+    return SimpleNamespace(
+        candidates=list(devices), every=[*devices, *others], failures=list(failures)
     )
+
+
+def find_input(wanted, devices, **more):
+    return find.find_input(wanted, listing(devices, **more))
 
 
 DEVICES = [
@@ -31,9 +45,8 @@ DEVICES = [
     device("system"),
     device("system", JACK),
     device("Kamera Über"),
-    device("HDMI Out", channels=0),
 ]
-USB, LOWER, USB_2, ALSA_SYSTEM, JACK_SYSTEM, UMLAUT, OUTPUT = DEVICES
+USB, LOWER, USB_2, ALSA_SYSTEM, JACK_SYSTEM, UMLAUT = DEVICES
 
 
 @pytest.mark.parametrize(
@@ -124,20 +137,122 @@ def test_near_names_on_two_host_apis_are_both_offered(host_apis):
 def test_a_name_like_no_other_is_answered_with_all_there_are():
     with pytest.raises(DeviceNotFoundError) as caught:
         find_input("xylophone", DEVICES)
-    assert caught.value.hint == "There are: " + "; ".join(
-        full_name(one) for one in DEVICES if one is not OUTPUT
-    )
+    assert caught.value.hint == "There are: " + "; ".join(full_name(one) for one in DEVICES)
 
 
-def test_an_output_is_not_found_nor_offered():
-    with pytest.raises(DeviceNotFoundError) as caught:
-        find_input("HDMI Out", DEVICES)
-    assert "HDMI Out," not in caught.value.hint
-
-
-@pytest.mark.parametrize("devices", [[], [OUTPUT]])
-def test_no_input_device_at_all(devices):
+def test_no_input_device_at_all():
     with pytest.raises(DeviceNotFoundError, match="there is no input device") as caught:
-        find_input("mic", devices)
+        find_input("mic", [])
     assert "Connect a microphone" in caught.value.hint
     assert isinstance(caught.value, StreamAudioError)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        pytest.param("ALSA:USB Mic", USB, id="id"),
+        pytest.param(JACK_SYSTEM.device, JACK_SYSTEM, id="an InputDevice"),
+        pytest.param(
+            InputDevice("system", JACK, 9, 44_100, 0, 0, True), JACK_SYSTEM, id="made by hand"
+        ),
+        pytest.param(re.compile(r"^USB Mic$"), USB, id="pattern"),
+        pytest.param(re.compile(r"system, J"), JACK_SYSTEM, id="pattern of the full name"),
+        pytest.param(re.compile(r"^ALSA:sys"), ALSA_SYSTEM, id="pattern of the id"),
+        pytest.param(lambda each: each.host_api == JACK, JACK_SYSTEM, id="function"),
+    ],
+)
+def test_other_words_for_a_device(wanted, expected):
+    AudioSource.device(wanted)
+    assert find_input(wanted, DEVICES) is expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "candidates"),
+    [
+        (re.compile("USB"), "USB Mic, ALSA; USB Mic 2, ALSA"),
+        (lambda each: each.name == "system", f"system, ALSA; system, {JACK}"),
+    ],
+)
+def test_what_fits_several_lists_the_candidates(wanted, candidates):
+    with pytest.raises(AmbiguousDeviceError, match="2 input devices fit") as caught:
+        find_input(wanted, DEVICES)
+    assert caught.value.hint == f"Give one of these: {candidates}"
+
+
+def test_two_devices_of_one_name_are_told_apart_by_their_ids():
+    twins = [device("Mic", identity=f"alsa:hw:CARD={card},DEV=0") for card in ("A", "B")]
+    with pytest.raises(AmbiguousDeviceError) as caught:
+        find_input("Mic", twins)
+    assert caught.value.hint == "Give one of these: alsa:hw:CARD=A,DEV=0; alsa:hw:CARD=B,DEV=0"
+    assert find_input(twins[1].id, twins) is twins[1]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        USB.device.__class__("gone", "ALSA", 2, 48_000, 0, 0, False, id="ALSA:gone"),
+        re.compile("nothing like it"),
+        lambda each: False,
+    ],
+)
+def test_what_fits_none_says_what_there_is(wanted):
+    with pytest.raises(DeviceNotFoundError, match="no input device") as caught:
+        find_input(wanted, DEVICES)
+    assert "USB Mic, ALSA" in caught.value.hint
+
+
+@pytest.mark.parametrize("number", [0, 3, -1, True])
+def test_a_number_is_refused_with_the_way_round(number):
+    with pytest.raises(ConfigTypeError, match="not known by a number") as caught:
+        AudioSource.device(number)
+    assert f"list_input_devices()[{number!r}]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (None, ConfigTypeError),
+        (1.5, ConfigTypeError),
+        (b"mic", ConfigTypeError),
+        (re.compile(b"mic"), ConfigTypeError),
+        ("  ", ConfigError),
+    ],
+)
+def test_what_can_mean_no_device_is_refused_at_once(wrong, error):
+    with pytest.raises(error):
+        AudioSource.device(wrong)
+
+
+def test_a_host_that_did_not_answer_is_named_where_its_device_is_not_found():
+    hangs = HostUnresponsiveError("JACK does not answer")
+    with pytest.raises(DeviceNotFoundError) as caught:
+        find_input("studio", DEVICES, failures=[hangs])
+    assert "JACK does not answer" in str(caught.value)
+
+
+def test_each_source_is_listed_once_by_the_best_way_to_it():
+    server = device("Built-in", "PulseAudio", "pulse:pci", "alsa:0,0", Way.SERVER)
+    card = device("HDA: ALC (hw:0,0)", "ALSA", "alsa:hw:CARD=PCH,DEV=0", "alsa:0,0", default=True)
+    other = device("USB (hw:1,0)", "ALSA", "alsa:hw:CARD=USB,DEV=0", "alsa:1,0")
+    best, others = merge([[card, other], [server]])
+    assert [(each.name, each.device.is_default) for each in best] == [
+        ("Built-in", True),
+        ("USB (hw:1,0)", False),
+    ]
+    assert [(each.name, each.device.is_default) for each in others] == [(card.name, False)]
+
+
+def test_another_way_to_a_source_is_found_by_its_whole_name_only():
+    server = device("Built-in", "PulseAudio", source="alsa:0,0", way=Way.SERVER)
+    card = device("HDA: ALC (hw:0,0)", source="alsa:0,0")
+    assert find_input("HDA: ALC (hw:0,0)", [server], others=[card]) is card
+    assert find_input(card.id, [server], others=[card]) is card
+    assert find_input(card.device, [server], others=[card]) is card
+    with pytest.raises(DeviceNotFoundError):
+        find_input("ALC", [server], others=[card])
+
+
+def test_the_first_default_is_the_one():
+    lists = [[device("a")], [device("b", default=True)], [device("c", default=True)]]
+    best, _ = merge(lists)
+    assert [each.name for each in best if each.device.is_default] == ["b"]

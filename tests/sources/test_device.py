@@ -4,7 +4,8 @@ import pytest
 
 from stream_audio import AudioFormat, AudioSource, ConfigError, ConfigTypeError, FormatPreset
 from stream_audio._native.portaudio import JACK, NativeDevice
-from stream_audio.sources.device import channels_to_open, is_monitor
+from stream_audio.devices.portaudio import is_monitor
+from stream_audio.sources.device import channels_to_open
 
 NATIVE, MONO = FormatPreset.NATIVE.value, FormatPreset.TRANSCRIPTION.value
 

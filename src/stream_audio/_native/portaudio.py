@@ -63,6 +63,11 @@ class NativeDevice:
     low_output_latency: float = 0.0
     high_output_latency: float = 0.0
 
+    @property
+    def id(self) -> str:
+        """What no other device of the list has."""
+        return f"{self.host_api}:{self.index}"
+
 
 _take_host_message = keeping_the_gil(
     "sa_host_messages_take", ctypes.c_bool, ctypes.c_void_p, ctypes.c_size_t

@@ -101,9 +101,7 @@ def devices(
     with _errors_as_messages():
         found = stream_audio.list_input_devices()
     if as_json:
-        keys = ("name", "host_api", "channels", "sample_rate", "low_latency", "high_latency")
-        rows = [{key: getattr(device, key) for key in (*keys, "is_default")} for device in found]
-        print(json.dumps(rows))
+        print(json.dumps([asdict(device) for device in found]))
         return
     if not found:
         _out.print("There is no input device.")

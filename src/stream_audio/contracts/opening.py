@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stream_audio._native.capture import Capture
-from stream_audio._native.portaudio import Generation
 from stream_audio.audio.format import AudioFormat
+from stream_audio.devices.list import Listing
 from stream_audio.errors import StreamAudioError
 from stream_audio.waiting.clock import Clock
 
@@ -18,7 +18,7 @@ MAX_DEFAULT_RING_BYTES = 256 * 1024 * 1024
 class Opening:
     """What a session gives its sources when they open, shared by all of them.
 
-    PortAudio is loaded when the first source asks for it, and once for all sources of a start.
+    Devices are listed when the first source asks for them, and once for all sources of a start.
     """
 
     def __init__(self, clock: Clock, ring_duration: float | None) -> None:
@@ -26,13 +26,13 @@ class Opening:
         self.formats: tuple[AudioFormat, ...] = ()
         """Those that sinks want of the source that is being opened."""
         self.ring_duration = ring_duration
-        self._generation: Generation | None = None
+        self._listing: Listing | None = None
 
-    def generation(self) -> Generation:
-        """Return the PortAudio generation of this start."""
-        if self._generation is None:
-            self._generation = Generation()
-        return self._generation
+    def listing(self) -> Listing:
+        """Return the devices as they are at this start."""
+        if self._listing is None:
+            self._listing = Listing()
+        return self._listing
 
     def capture(self, sample_rate: int, channels: int, period: int) -> Capture:
         """Make the rings of one source."""
@@ -52,7 +52,7 @@ class Opening:
             ) from error
 
     def close(self) -> None:
-        """Let go of PortAudio; streams that were opened keep it."""
-        if self._generation is not None:
-            self._generation.release()
-            self._generation = None
+        """Let go of the listing; streams that were opened keep what they need of it."""
+        if self._listing is not None:
+            self._listing.release()
+            self._listing = None

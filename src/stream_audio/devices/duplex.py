@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from stream_audio._checks import real_number, whole_number
 from stream_audio._native.portaudio import Generation, NativeDevice, Stream
 from stream_audio._native.round_trip import RoundTrip
-from stream_audio.devices.find import find_input, find_output, full_name
-from stream_audio.devices.list import default_input, no_input_device, no_output_device, outputs
+from stream_audio.devices.find import find_input, find_named, full_name
+from stream_audio.devices.input_device import no_output_device
+from stream_audio.devices.list import Listing
+from stream_audio.devices.portaudio import PortAudioInput, outputs
 from stream_audio.errors import DeviceError
 
 LOOK_SECONDS = 0.05
@@ -95,9 +97,9 @@ def play_and_listen(
     """
     real_number("seconds", seconds, 0.001, 3600)
     whole_number("period", period, 0, 65_536)
-    generation = Generation()
+    listing = Listing()
     try:
-        source, target = _devices(generation.devices, input, output)
+        generation, source, target = _devices(listing, input, output)
         rate = sample_rate or round(source.default_sample_rate)
         trip = RoundTrip(
             signal,
@@ -123,7 +125,7 @@ def play_and_listen(
             if not stream.close():
                 _given_up.append(trip)
     finally:
-        generation.release()
+        listing.release()
     progress = trip.progress()
     return Heard(
         samples=trip.heard(),
@@ -139,15 +141,19 @@ def play_and_listen(
 
 
 def _devices(
-    devices: list[NativeDevice], input: str | None, output: str | None
-) -> tuple[NativeDevice, NativeDevice]:
-    source = default_input(devices) if input is None else find_input(input, devices)
-    if source is None:
-        raise no_input_device()
+    listing: Listing, input: str | None, output: str | None
+) -> tuple[Generation, NativeDevice, NativeDevice]:
+    found: PortAudioInput = (
+        listing.default if input is None else find_input(input, listing)
+    ).native
+    generation, source = found.generation, found.device
+    playing = outputs(generation.devices)
+    if not playing:
+        raise no_output_device()
     if output is not None:
-        target = find_output(output, devices)
+        target = find_named(output, playing, "output")
     else:
-        of_same_host = [d for d in outputs(devices) if d.host_api == source.host_api]
+        of_same_host = [device for device in playing if device.host_api == source.host_api]
         same = [device for device in of_same_host if device.name == source.name]
         default = [device for device in of_same_host if device.is_default_output]
         if not of_same_host:
@@ -158,7 +164,7 @@ def _devices(
             f"{full_name(source)} and {full_name(target)} cannot form one stream",
             hint="Choose an input and an output of the same host API",
         )
-    return source, target
+    return generation, source, target
 
 
 def _run(

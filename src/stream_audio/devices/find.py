@@ -1,92 +1,166 @@
-"""One device by its name."""
+"""One device: by its name or id, a pattern, or whatever a function says of it."""
 
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
-from stream_audio._native.portaudio import Generation, NativeDevice
-from stream_audio.devices.list import (
-    InputDevice,
-    default_input,
-    inputs,
-    no_input_device,
-    no_output_device,
-    outputs,
-    public,
-)
-from stream_audio.errors import AmbiguousDeviceError, DeviceNotFoundError
+from stream_audio._checks import name_text
+from stream_audio.devices.candidate import Candidate
+from stream_audio.devices.input_device import InputDevice, no_input_device
+from stream_audio.devices.list import Listing
+from stream_audio.errors import AmbiguousDeviceError, ConfigTypeError, DeviceNotFoundError
+
+Wanted = str | InputDevice | re.Pattern[str] | Callable[[InputDevice], object]
+"""What a user may say to mean one device."""
 
 
-def input_device(name: str | None) -> InputDevice:
-    """Return the device that ``AudioSource.device(name)`` would open now; ``None``: the default.
+class Named(Protocol):
+    """What is found by its name."""
+
+    @property
+    def name(self) -> str:
+        """What its host calls it."""
+
+    @property
+    def host_api(self) -> str:
+        """Which host that is."""
+
+    @property
+    def id(self) -> str:
+        """What no other has."""
+
+
+D = TypeVar("D", bound=Named)
+
+
+def device_wanted(value: object) -> Wanted:
+    """Return ``value`` if it can mean a device, or raise."""
+    if isinstance(value, int):
+        raise ConfigTypeError(
+            f"a device is not known by a number such as {value!r}: the next listing may have "
+            "another one in that place",
+            hint=f"Give its name or id, or the object: list_input_devices()[{value!r}]",
+        )
+    if isinstance(value, str):
+        return name_text("name", value)
+    if isinstance(value, re.Pattern) and isinstance(value.pattern, bytes):
+        raise ConfigTypeError("a pattern for the names of devices is of str, not of bytes")
+    if isinstance(value, InputDevice | re.Pattern) or callable(value):
+        return value
+    raise ConfigTypeError(
+        "a device is given by its name or id, as an InputDevice, by a re.Pattern or a function "
+        f"that takes an InputDevice, not as {value!r}"
+    )
+
+
+def input_device(wanted: Wanted | None) -> InputDevice:
+    """Return the device that ``AudioSource.device(wanted)`` would open now; ``None``: the default.
 
     Raises
     ------
-    DeviceNotFoundError, AmbiguousDeviceError, BackendError
-        As for :func:`find_input`; or PortAudio is missing.
+    DeviceNotFoundError, AmbiguousDeviceError, BackendError, HostUnresponsiveError
+        As for :func:`find_input`; or no host could be asked.
     """
-    generation = Generation()
+    listing = Listing()
     try:
-        default = default_input(generation.devices)
-        device = default if name is None else find_input(name, generation.devices)
-        if device is None:
-            raise no_input_device()
-        return public(device, is_default=device is default)
+        found = listing.default if wanted is None else find_input(wanted, listing)
+        return found.device
     finally:
-        generation.release()
+        listing.release()
 
 
-def find_input(name: str, devices: list[NativeDevice]) -> NativeDevice:
-    """Return the one input device that ``name`` means.
+def find_input(wanted: Wanted, listing: Listing) -> Candidate:
+    """Return the one input device that is wanted.
 
-    Tried in turn: the whole name; the name with its host API, as in
-    ``"system, JACK Audio Connection Kit"``; both without regard to case; a part of it.
+    A name is tried in turn as the id; as the whole name; as the name with its host API, as in
+    ``"system, JACK Audio Connection Kit"``; as both without regard to case; as a part of them.
+    An id or whole name also finds a way to a source that is listed by a better one.
 
     Raises
     ------
     DeviceNotFoundError
-        None fits; the error lists near matches.
+        None fits; the error lists near matches, and names a host that did not answer.
     AmbiguousDeviceError
         Several fit; the error lists them.
     """
-    recording = inputs(devices)
-    if not recording:
+    if not listing.every:
         raise no_input_device()
-    return _find(name, recording, "input")
+    try:
+        if isinstance(wanted, str):
+            return find_named(wanted, listing.candidates, "input", others=listing.every)
+        return _find_other(wanted, listing)
+    except DeviceNotFoundError as error:
+        unheard = "; ".join(failure.message for failure in listing.failures)
+        if not unheard:
+            raise
+        raise DeviceNotFoundError(error.message, host_text=unheard, hint=error.hint) from None
 
 
-def find_output(name: str, devices: list[NativeDevice]) -> NativeDevice:
-    """Return the one output device that ``name`` means; as for :func:`find_input`."""
-    playing = outputs(devices)
-    if not playing:
-        raise no_output_device()
-    return _find(name, playing, "output")
+def _find_other(
+    wanted: InputDevice | re.Pattern[str] | Callable[[InputDevice], object], listing: Listing
+) -> Candidate:
+    if isinstance(wanted, InputDevice):
+        if wanted.id:
+            found = [each for each in listing.every if each.id == wanted.id]
+        else:
+            found = [each for each in listing.every if full_name(each) == full_name(wanted)]
+        return _only(found, full_name(wanted), listing.candidates, "input")
+    if isinstance(wanted, re.Pattern):
+        for text in (lambda each: each.name, full_name, lambda each: each.id):
+            found = [each for each in listing.candidates if wanted.search(text(each))]
+            if found:
+                break
+        return _only(found, wanted.pattern, listing.candidates, "input")
+    found = [each for each in listing.candidates if wanted(each.device)]
+    words = getattr(wanted, "__name__", "") or repr(wanted)
+    return _only(found, words, listing.candidates, "input")
 
 
-def _find(name: str, devices: list[NativeDevice], kind: str) -> NativeDevice:
-    wanted = name.casefold()
-    tests = (
+def find_named(name: str, devices: Sequence[D], kind: str, *, others: Iterable[D] = ()) -> D:
+    """Return the one device that ``name`` means; of ``others`` only by its whole name or id."""
+    exactly: tuple[Callable[[D], bool], ...] = (
+        lambda device: device.id == name,
         lambda device: device.name == name,
         lambda device: full_name(device) == name,
-        lambda device: device.name.casefold() == wanted,
-        lambda device: full_name(device).casefold() == wanted,
-        lambda device: wanted in full_name(device).casefold(),
     )
-    for fits in tests:
-        found = [device for device in devices if fits(device)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = "; ".join(full_name(device) for device in found)
-            raise AmbiguousDeviceError(
-                f"{len(found)} {kind} devices fit {name!r}", hint=f"Give one of these: {names}"
-            )
-    raise DeviceNotFoundError(
-        f"no {kind} device is called {name!r}", hint=_near_names(wanted, devices)
+    folded = name.casefold()
+    nearly: tuple[Callable[[D], bool], ...] = (
+        lambda device: device.name.casefold() == folded,
+        lambda device: full_name(device).casefold() == folded,
+        lambda device: folded in full_name(device).casefold(),
+    )
+    for within, tests in ((devices, exactly), (tuple(others), exactly), (devices, nearly)):
+        for fits in tests:
+            found = [device for device in within if fits(device)]
+            if found:
+                return _only(found, name, devices, kind)
+    raise _none_found(name, devices, kind)
+
+
+def _only(found: Sequence[D], wanted: str, devices: Sequence[D], kind: str) -> D:
+    if not found:
+        raise _none_found(wanted, devices, kind)
+    if len(found) > 1:
+        names = [full_name(device) for device in found]
+        if len(set(names)) < len(names):
+            names = [device.id for device in found]
+        raise AmbiguousDeviceError(
+            f"{len(found)} {kind} devices fit {wanted!r}",
+            hint=f"Give one of these: {'; '.join(names)}",
+        )
+    return found[0]
+
+
+def _none_found(wanted: str, devices: Sequence[Named], kind: str) -> DeviceNotFoundError:
+    return DeviceNotFoundError(
+        f"no {kind} device is called {wanted!r}", hint=_near_names(wanted.casefold(), devices)
     )
 
 
-def _near_names(wanted: str, devices: list[NativeDevice]) -> str:
+def _near_names(wanted: str, devices: Sequence[Named]) -> str:
     names_of: dict[str, list[str]] = {}
     for device in devices:
         for name in (device.name.casefold(), full_name(device).casefold()):
@@ -98,6 +172,6 @@ def _near_names(wanted: str, devices: list[NativeDevice]) -> str:
     return f"There are: {'; '.join(full_name(device) for device in devices)}"
 
 
-def full_name(device: NativeDevice) -> str:
+def full_name(device: Named) -> str:
     """Return the name with its host API, which is unique more often."""
     return f"{device.name}, {device.host_api}"

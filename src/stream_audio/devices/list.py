@@ -1,60 +1,98 @@
-"""The input devices of this machine."""
+"""The input devices of this machine, as each host lists them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
 
-from stream_audio._native.portaudio import Generation, NativeDevice
-from stream_audio.errors import DeviceNotFoundError
+from stream_audio._native.portaudio import Generation
+from stream_audio.devices.candidate import Candidate, merge
+from stream_audio.devices.input_device import InputDevice, no_input_device
+from stream_audio.devices.portaudio import portaudio_inputs
+from stream_audio.errors import StreamAudioError
+
+_log = logging.getLogger("stream_audio")
 
 
-@dataclass(frozen=True)
-class InputDevice:
-    """A device that can be recorded from.
+class Listing:
+    """What every host lists now. Keeps PortAudio's list valid until :meth:`release`.
+
+    A host that does not answer, or is broken, hides nothing of the others: the log names it.
 
     Attributes
     ----------
-    name : str
-        As the host API calls it.
-    host_api : str
-        ``"ALSA"``, ``"JACK Audio Connection Kit"``, ``"Core Audio"``, …
-    channels : int
-        The most it records.
-    sample_rate : int
-        Its default, in Hz.
-    low_latency, high_latency : float
-        Input latencies that the host suggests for interactive and for robust use, in seconds.
-    is_default : bool
-        Whether :func:`default_input_device` would choose it.
+    candidates : list of Candidate
+        Each source once, by the best way to it.
+    every : list of Candidate
+        These, and the other ways to the same sources.
+    failures : list of StreamAudioError
+        Hosts that could not be asked.
+
+    Raises
+    ------
+    StreamAudioError
+        No host could be asked.
     """
 
-    name: str
-    host_api: str
-    channels: int
-    sample_rate: int
-    low_latency: float
-    high_latency: float
-    is_default: bool
+    def __init__(self) -> None:
+        self.failures: list[StreamAudioError] = []
+        self.generation: Generation | None = None
+        # Of several defaults that of the first of these is the system's.
+        self.candidates, others = merge([self._portaudio()])
+        self.every = [*self.candidates, *others]
+        if self.failures and not self.candidates:
+            self.release()
+            raise self.failures[0]
+        for failure in self.failures:
+            _log.warning("%s", failure)
+
+    def _portaudio(self) -> Sequence[Candidate]:
+        try:
+            self.generation = Generation()
+        except StreamAudioError as error:
+            self.failures.append(error)
+            return ()
+        return portaudio_inputs(self.generation)
+
+    @property
+    def default(self) -> Candidate:
+        """The system's default input.
+
+        Raises
+        ------
+        DeviceNotFoundError
+            There is no input device.
+        """
+        for candidate in self.candidates:
+            if candidate.device.is_default:
+                return candidate
+        raise no_input_device()
+
+    def release(self) -> None:
+        """Let go of PortAudio; streams that were opened keep it."""
+        if self.generation is not None:
+            self.generation.release()
+            self.generation = None
 
 
 def list_input_devices() -> list[InputDevice]:
-    """Return the input devices as they are now, in the order of the host.
+    """Return the input devices as they are now: each source once, the best way to it first.
 
-    Each call makes a new list; running sessions are not touched.
+    Each call makes a new list; running sessions are not touched. A host that does not answer is
+    named in a warning of the log, and the devices of the others are listed.
 
     Raises
     ------
     BackendError
-        PortAudio is not installed, or it finds no audio backend.
+        PortAudio is not installed, or it finds no audio backend, and no other host has devices.
+    HostUnresponsiveError
+        A host does not answer, and no other one has devices.
     """
-    generation = Generation()
+    listing = Listing()
     try:
-        default = default_input(generation.devices)
-        return [
-            public(device, is_default=device is default) for device in inputs(generation.devices)
-        ]
+        return [candidate.device for candidate in listing.candidates]
     finally:
-        generation.release()
+        listing.release()
 
 
 def default_input_device() -> InputDevice:
@@ -64,60 +102,11 @@ def default_input_device() -> InputDevice:
     ------
     DeviceNotFoundError
         There is no input device.
-    BackendError
-        PortAudio is not installed, or it finds no audio backend.
+    BackendError, HostUnresponsiveError
+        As for :func:`list_input_devices`.
     """
-    for device in list_input_devices():
-        if device.is_default:
-            return device
-    raise no_input_device()
-
-
-def no_input_device() -> DeviceNotFoundError:
-    """Return the error for a machine without any input device."""
-    return DeviceNotFoundError(
-        "there is no input device",
-        hint="Connect a microphone, start a sound server, or use AudioSource.virtual()",
-    )
-
-
-def no_output_device() -> DeviceNotFoundError:
-    """Return the error for a machine without any output device."""
-    return DeviceNotFoundError(
-        "there is no output device", hint="Connect one, or start a sound server"
-    )
-
-
-def outputs(devices: list[NativeDevice]) -> list[NativeDevice]:
-    """Those that play."""
-    return [device for device in devices if device.max_output_channels > 0]
-
-
-def inputs(devices: list[NativeDevice]) -> list[NativeDevice]:
-    """Those that record."""
-    return [device for device in devices if device.max_input_channels > 0]
-
-
-def default_input(devices: list[NativeDevice]) -> NativeDevice | None:
-    """Return the system's default; else the first that is its host API's; else ``None``."""
-    recording = inputs(devices)
-    for device in recording:
-        if device.is_default_input:
-            return device
-    for device in recording:
-        if device.is_host_api_default_input:
-            return device
-    return recording[0] if recording else None
-
-
-def public(device: NativeDevice, *, is_default: bool) -> InputDevice:
-    """Return what users see of a device."""
-    return InputDevice(
-        name=device.name,
-        host_api=device.host_api,
-        channels=device.max_input_channels,
-        sample_rate=round(device.default_sample_rate),
-        low_latency=device.low_latency,
-        high_latency=device.high_latency,
-        is_default=is_default,
-    )
+    listing = Listing()
+    try:
+        return listing.default.device
+    finally:
+        listing.release()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from stream_audio.audio.format import channels_wanted
 from stream_audio.contracts.source import Source
+from stream_audio.devices.find import device_wanted
+from stream_audio.devices.input_device import InputDevice
 from stream_audio.errors import ConfigTypeError
 from stream_audio.sources.device import DeviceSource
 from stream_audio.sources.file import FileSource
@@ -49,20 +52,23 @@ class AudioSource:
 
     @staticmethod
     def device(
-        name: str,
+        name: str | InputDevice | re.Pattern[str] | Callable[[InputDevice], object],
         *,
         sample_rate: int | None = None,
         channels: int | Sequence[int] | None = None,
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
     ) -> Source:
-        """Record from the device of that name.
+        """Record from the device that is meant, and never from another one.
 
         Parameters
         ----------
-        name : str
-            A name of :func:`~stream_audio.list_input_devices`, or a part that only one has; with
-            the host API after a comma where several APIs have a device of that name.
+        name : str, InputDevice, re.Pattern or callable
+            A string is an id or a name of :func:`~stream_audio.list_input_devices`, or a part
+            that only one has; with the host API after a comma where several APIs have a device
+            of that name. A pattern is searched for in the names, then in the names with the host
+            API, then in the ids. A function is called with each :class:`~stream_audio.InputDevice`
+            and says whether it is meant. Exactly one device must fit when the session starts.
         sample_rate : int, optional
             Hz that the device is opened with; ``None``: its default. What a sink gets is the
             matter of its format.
@@ -75,7 +81,7 @@ class AudioSource:
         latency : "low", "high" or float
             What the host is asked for; a number is in seconds.
         """
-        return DeviceSource(name, sample_rate, _channels(channels), period, latency)
+        return DeviceSource(device_wanted(name), sample_rate, _channels(channels), period, latency)
 
     @staticmethod
     def file(

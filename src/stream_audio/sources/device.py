@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from stream_audio._checks import name_text, one_of, real_number, whole_number
+from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._native.capture import Capture
 from stream_audio._native.portaudio import JACK, NativeDevice, Stream
 from stream_audio.audio.format import MAX_SAMPLE_RATE, AudioFormat
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource
-from stream_audio.devices.find import find_input
-from stream_audio.devices.list import default_input, no_input_device
+from stream_audio.devices.find import Wanted, find_input
+from stream_audio.devices.portaudio import PortAudioInput, is_monitor
 from stream_audio.errors import DeviceFormatError, StreamAudioError
 
 MAX_PERIOD = 65_536
@@ -25,15 +24,13 @@ MAX_PERIOD = 65_536
 class DeviceSource:
     """See :meth:`AudioSource.device`; without a name, the default input device."""
 
-    name: str | None
+    name: Wanted | None
     sample_rate: int | None
     channels: int | tuple[int, ...] | None
     period: int | None
     latency: Literal["low", "high"] | float
 
     def __post_init__(self) -> None:
-        if self.name is not None:
-            name_text("name", self.name)
         if self.sample_rate is not None:
             whole_number("sample_rate", self.sample_rate, 1000, MAX_SAMPLE_RATE)
         if self.period is not None:
@@ -45,13 +42,12 @@ class DeviceSource:
 
     def open(self, opening: Opening) -> OpenSource:
         """Find the device in a fresh list and open it."""
-        generation = opening.generation()
-        if self.name is None:
-            device = default_input(generation.devices)
-            if device is None:
-                raise no_input_device()
-        else:
-            device = find_input(self.name, generation.devices)
+        listing = opening.listing()
+        found = listing.default if self.name is None else find_input(self.name, listing)
+        return self._open_portaudio(found.native, opening)
+
+    def _open_portaudio(self, found: PortAudioInput, opening: Opening) -> OpenSource:
+        generation, device = found.generation, found.device
         rate = self.sample_rate or round(device.default_sample_rate)
         channels, own = channels_to_open(self.channels, device.max_input_channels, opening.formats)
         if channels > device.max_input_channels:
@@ -108,18 +104,6 @@ def channels_to_open(
     own = min(most, max([2, *(each for each in wanted if isinstance(each, int))]))
     listed = [max(each) + 1 for each in wanted if isinstance(each, tuple)]
     return max([own, *listed]), tuple(range(own))
-
-
-def is_monitor(device: NativeDevice) -> bool:
-    """Whether a device records what programs play, so that silence says nothing about it."""
-    if device.host_api_type == JACK:
-        return device.name != "system"  # the sound card's ports; others are those of a program
-    names = [device.name]
-    if device.name in ("pulse", "default"):
-        names.append(os.environ.get("PULSE_SOURCE", ""))
-    return any(
-        name.endswith(".monitor") or name.lower().startswith("monitor of ") for name in names
-    )
 
 
 class OpenDevice:

@@ -20,7 +20,7 @@ BATCHES = 200
 PACED = 400
 COUNTED = 10_000
 
-SOURCES = ("capture", "clock", "realtime", "ring")
+SOURCES = ("capture", "clock", "platform_posix", "realtime", "ring")
 MOST_OVER_COPY = 150.0
 MOST_P999 = 10_000.0
 

@@ -22,6 +22,7 @@ COLUMNS = {
     "stream": "two cores, streaming",
 }
 OURS = "sa_ring"
+SOURCES = ("ring", "clock", "platform_posix")
 COPY = "memcpy"
 MOST_OVER_COPY = 1.5
 
@@ -29,7 +30,8 @@ MOST_OVER_COPY = 1.5
 def main() -> None:
     wanted = compiled.options(__doc__, rounds=15)
     bystanders = machine.Bystanders()
-    sources = [compiled.HERE / "ring.c", compiled.HERE / "queues.cpp", compiled.CSRC / "ring.c"]
+    sources = [compiled.HERE / name for name in ("ring.c", "queues.cpp")]
+    sources += [compiled.CSRC / f"{name}.c" for name in SOURCES]
     with tempfile.TemporaryDirectory(prefix="stream-audio-") as folder:
         program = compiled.build(Path(folder), "ring", sources, ["-ljack"])
         runs = {

@@ -1,5 +1,7 @@
 #include "capture.h"
 
+#include "platform.h"
+
 sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_t channels,
                               uint64_t ring_frames, uint64_t packet_slots) {
     sa_capture *capture = sa_map_for_audio(sizeof *capture);

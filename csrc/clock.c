@@ -3,9 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
+#include "platform.h"
 
 /* One mutex for a virtual clock and all its sleepers; a real sleeper has one of its own. */
 typedef struct {
@@ -40,58 +38,7 @@ int64_t sa_clock_suspended(const sa_clock *clock) {
     if (clock->is_virtual) {
         return atomic_load_explicit(&clock->virtual_suspended_ns, memory_order_relaxed);
     }
-#ifdef CLOCK_BOOTTIME
-    /* Three readings without a break between them, or the break would count as suspended. */
-    static const int64_t at_once_ns = 1000 * 1000;
-    int64_t before;
-    int64_t after;
-    struct timespec boot;
-    do {
-        before = sa_clock_now(clock);
-        clock_gettime(CLOCK_BOOTTIME, &boot);
-        after = sa_clock_now(clock);
-    } while (after - before > at_once_ns);
-    return (int64_t)boot.tv_sec * 1000000000 + boot.tv_nsec - before;
-#else
-    return 0;
-#endif
-}
-
-static void monotonic_cond_init(pthread_cond_t *cond) {
-#ifdef __APPLE__
-    pthread_cond_init(cond, NULL);
-#else
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-#endif
-}
-
-/* Waits on a condition until an absolute monotonic time; false at that time. */
-static bool monotonic_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ns) {
-    if (until_ns == SA_NEVER) {
-        pthread_cond_wait(cond, mutex);
-        return true;
-    }
-#ifdef __APPLE__
-    int64_t left = until_ns - sa_clock_now(&real_clock);
-    if (left <= 0) {
-        return false;
-    }
-    struct timespec span = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-    return pthread_cond_timedwait_relative_np(cond, mutex, &span) == 0;
-#else
-    struct timespec at = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
-    return pthread_cond_timedwait(cond, mutex, &at) == 0;
-#endif
-}
-
-void sa_ask_for_precise_timers(void) {
-#ifdef __linux__
-    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-#endif
+    return sa_time_asleep();
 }
 
 /* ---- virtual time; every function below this line holds the clock's mutex ---- */
@@ -160,7 +107,7 @@ sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns) {
     atomic_init(&clock->holders, 1);
     clock->limit_ns = limit_ns;
     pthread_mutex_init(&clock->mutex, NULL);
-    monotonic_cond_init(&clock->idle);
+    sa_cond_init(&clock->idle);
     return &clock->head;
 }
 
@@ -184,7 +131,7 @@ bool sa_virtual_clock_run_until(sa_clock *head, int64_t limit_ns, int64_t timeou
     advance_if_idle(clock);
     bool arrived = true;
     while (clock->running > 0 || sa_clock_now(head) < limit_ns) {
-        if (!monotonic_cond_wait(&clock->idle, &clock->mutex, give_up)) {
+        if (!sa_cond_wait_until(&clock->idle, &clock->mutex, give_up)) {
             arrived = clock->running == 0 && sa_clock_now(head) >= limit_ns;
             break;
         }
@@ -203,7 +150,7 @@ sa_sleeper *sa_sleeper_create(sa_clock *clock) {
         return NULL;
     }
     sleeper->clock = clock;
-    monotonic_cond_init(&sleeper->wake);
+    sa_cond_init(&sleeper->wake);
     pthread_mutex_init(&sleeper->own_mutex, NULL);
     sleeper->mutex = &sleeper->own_mutex;
     if (clock->is_virtual) {
@@ -262,7 +209,7 @@ bool sa_sleeper_sleep(sa_sleeper *sleeper, int64_t deadline_ns) {
         woken = virtual_sleep((virtual_clock *)sleeper->clock, sleeper, deadline_ns);
     } else {
         while (!sleeper->woken &&
-               monotonic_cond_wait(&sleeper->wake, sleeper->mutex, deadline_ns)) {
+               sa_cond_wait_until(&sleeper->wake, sleeper->mutex, deadline_ns)) {
         }
         woken = sleeper->woken;
         sleeper->woken = false;

@@ -41,8 +41,8 @@ static inline int64_t sa_clock_now(const sa_clock *clock) {
 /* The process's real clock; never destroyed. */
 sa_clock *sa_clock_real(void);
 
-/* For how many ns the machine was suspended so far, while sa_clock_now stood still. Linux tells;
- * elsewhere it is 0 (on macOS sa_clock_now itself runs on). */
+/* For how many ns the machine was suspended so far, while sa_clock_now stood still, as far as the
+ * system tells (sa_time_asleep). */
 int64_t sa_clock_suspended(const sa_clock *clock);
 
 /* A virtual clock that starts at `start_ns` and may run freely up to `limit_ns`. */
@@ -58,11 +58,6 @@ bool sa_virtual_clock_run_until(sa_clock *clock, int64_t limit_ns, int64_t timeo
 
 /* Suspends the virtual machine for so long, in no time. */
 void sa_virtual_clock_suspend(sa_clock *clock, int64_t span_ns);
-
-/* The kernel may end a thread's sleeps late by its timer slack, 50 us by default: asks for the
- * least, for the calling thread and from now on. Called by threads of ours, not by those of users.
- */
-void sa_ask_for_precise_timers(void);
 
 sa_sleeper *sa_sleeper_create(sa_clock *clock);
 void sa_sleeper_destroy(sa_sleeper *sleeper);

@@ -133,7 +133,8 @@ static void draw_line(sa_drift *drift) {
     double variance = squares / (double)freedom;
     double by_quarters = 0;
     for (int i = 0; i < QUARTERS; i++) {
-        by_quarters += quarters[i] * quarters[i] / (double)count * QUARTERS / (QUARTERS - 2);
+        by_quarters +=
+            quarters[i] * quarters[i] / (double)count * (double)QUARTERS / (QUARTERS - 2);
     }
     /* A device that is fast gains on our clock: its lateness falls. */
     double ratio = 1 / (1 + drift->slope * 1e-9);

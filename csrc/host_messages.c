@@ -1,10 +1,11 @@
 #include "host_messages.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "platform.h"
 
 enum { LINES = 64 };
 
@@ -58,11 +59,10 @@ static void from_alsa(const char *file, int number, const char *function, int er
 }
 
 static void listen_to_jack(void *library) {
-    typedef void (*listener)(const char *);
     static const char *const setters[] = {"jack_set_error_function", "jack_set_info_function"};
     for (size_t i = 0; i < sizeof setters / sizeof *setters; i++) {
-        void (*set)(listener) = (void (*)(listener))dlsym(library, setters[i]);
-        if (set) {
+        void (*set)(void (*)(const char *));
+        if (sa_library_symbol(library, setters[i], &set)) {
             set(from_jack);
         }
     }
@@ -70,22 +70,23 @@ static void listen_to_jack(void *library) {
 
 static void listen_to_alsa(void *library) {
     typedef void (*listener)(const char *, int, const char *, int, const char *, va_list);
-    listener (*set_local)(listener) =
-        (listener(*)(listener))dlsym(library, "snd_lib_error_set_local");
-    if (set_local) {
+    listener (*set_local)(listener);
+    if (sa_library_symbol(library, "snd_lib_error_set_local", &set_local)) {
         set_local(from_alsa);
     }
 }
 
-static void with_loaded(const char *library, void (*act)(void *)) {
-    void *handle = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
-    if (handle) {
-        act(handle);
-        dlclose(handle); /* gives back RTLD_NOLOAD's reference; the library stays loaded */
+/* Loaded if it is there: PortAudio may open it only when it starts, which is too late to listen.
+ */
+static void with_library(const char *name, void (*act)(void *)) {
+    void *library = sa_library_open(name, NULL, 0);
+    if (library) {
+        act(library);
+        sa_library_close(library); /* that reference; the library stays loaded */
     }
 }
 
 void sa_host_messages_capture(void) {
-    with_loaded("libjack.so.0", listen_to_jack);
-    with_loaded("libasound.so.2", listen_to_alsa);
+    with_library("libjack.so.0", listen_to_jack);
+    with_library("libasound.so.2", listen_to_alsa);
 }

@@ -8,8 +8,8 @@
 
 enum { SA_HOST_MESSAGE_BYTES = 256 };
 
-/* Takes over the messages of the JACK and ALSA libraries, as far as they are loaded: JACK's for
- * the process (it knows no other way), ALSA's for the calling thread alone. */
+/* Takes over the messages of the JACK and ALSA libraries, loading them if they are there: JACK's
+ * for the process (it knows no other way), ALSA's for the calling thread alone. */
 void sa_host_messages_capture(void);
 
 /* Copies the oldest line out (NUL-terminated) and forgets it; false if there is none. */

@@ -1,21 +1,23 @@
 #include "jack_server.h"
 
-#include <dlfcn.h>
+#include <string.h>
+
+#include "platform.h"
 
 /* The longest period that is taken for life: 8192 frames at 44.1 kHz last 186 ms. */
-static const long STANDSTILL_NS = 300 * 1000 * 1000;
-static const long LOOK_NS = 1000 * 1000;
+static const int64_t STANDSTILL_NS = 300 * 1000 * 1000;
+static const int64_t LOOK_NS = 1000 * 1000;
 
 sa_host_clock sa_jack_frame_clock(void) {
     sa_host_clock clock = {0};
-    void *library = dlopen("libjack.so.0", RTLD_NOW | RTLD_NOLOAD);
+    const char *(*version)(void);
+    void *library = sa_library_loaded("libjack.so.0");
     if (library) {
-        const char *(*version)(void) =
-            (const char *(*)(void))dlsym(library, "jack_get_version_string");
-        if (version && strncmp(version(), "1.9.", 4) == 0) {
-            clock.read = (sa_read_host_clock)dlsym(library, "jack_last_frame_time");
+        if (sa_library_symbol(library, "jack_get_version_string", &version) &&
+            strncmp(version(), "1.9.", 4) == 0) {
+            sa_library_symbol(library, "jack_last_frame_time", &clock.read);
         }
-        dlclose(library); /* gives back RTLD_NOLOAD's reference; the library stays loaded */
+        sa_library_close(library); /* that reference; the library stays loaded */
     }
     return clock;
 }
@@ -26,9 +28,8 @@ bool sa_jack_server_runs(void) {
         return true;
     }
     uint32_t first = clock.read(clock.client);
-    struct timespec look = {.tv_nsec = LOOK_NS};
-    for (long waited = 0; waited < STANDSTILL_NS; waited += LOOK_NS) {
-        nanosleep(&look, NULL);
+    for (int64_t waited = 0; waited < STANDSTILL_NS; waited += LOOK_NS) {
+        sa_sleep(LOOK_NS);
         if (clock.read(clock.client) != first) {
             return true;
         }

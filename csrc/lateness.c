@@ -21,19 +21,20 @@ static const double NEAR = 0.5;
 /* The mean that is the jitter goes over this time. A packet weighs as much as the time before it,
  * up to so many periods: a burst that makes a stall good does not pass for jitter. */
 static const double JITTER_TIME_NS = 5e9;
-enum { MOST_WEIGHT_PERIODS = 4 };
+static const double MOST_WEIGHT_PERIODS = 4;
 
 /* Packets have one size if so many more had it than had others. */
 enum { REGULAR = 16, MOST_REGULAR = 64 };
 
 /* A decision in time takes this many packets at least, and no longer than this, while they still
  * fall, that is while the lateness is being made good. */
-enum { LEAST_PACKETS = 4 };
+static const double LEAST_PACKETS = 4;
 static const double LONGEST_HOLD_NS = 2e9;
 
 /* The window of hindsight; over how many the mean of their lowest packets goes, and how many that
  * takes at least. */
-enum { WINDOW_JITTERS = 64, WINDOW_PERIODS = 64, SCATTER_WINDOWS = 16, FEW_WINDOWS = 8 };
+static const double WINDOW_JITTERS = 64, WINDOW_PERIODS = 64;
+enum { SCATTER_WINDOWS = 16, FEW_WINDOWS = 8 };
 static const double LONGEST_WINDOW_NS = 2e9;
 
 /* So long a host may take to find its pace. */

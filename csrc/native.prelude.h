@@ -5,6 +5,7 @@
 #include "feeder.h"
 #include "host_messages.h"
 #include "levels.h"
+#include "platform.h"
 #include "portaudio_generation.h"
 #include "portaudio_stream.h"
 #include "reader.h"

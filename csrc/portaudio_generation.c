@@ -1,7 +1,5 @@
 #include "portaudio_generation.h"
 
-#include <dlfcn.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@
 #include "clock.h"
 #include "host_messages.h"
 #include "jack_server.h"
+#include "platform.h"
 
 /* One call under way. Shared by the caller and the control thread; the last one frees it. */
 typedef struct {
@@ -134,24 +133,10 @@ static void condemn_the_dead(void) {
     pthread_mutex_unlock(&living_mutex);
 }
 
-static struct timespec deadline_in(int64_t timeout_ns) {
-    int64_t at = sa_clock_now(sa_clock_real()) + timeout_ns;
-    return (struct timespec){.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
-}
-
 static bool wait_for(sa_generation *generation, control_request *request, int64_t timeout_ns) {
-    struct timespec deadline = deadline_in(timeout_ns);
+    int64_t deadline = sa_clock_now(sa_clock_real()) + timeout_ns;
     while (!request->done) {
-#ifdef __APPLE__
-        int64_t left =
-            (deadline.tv_sec * 1000000000 + deadline.tv_nsec) - sa_clock_now(sa_clock_real());
-        struct timespec span = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-        if (left <= 0 || pthread_cond_timedwait_relative_np(
-                             &generation->changed, &generation->mutex, &span) == ETIMEDOUT) {
-#else
-        if (pthread_cond_timedwait(&generation->changed, &generation->mutex, &deadline) ==
-            ETIMEDOUT) {
-#endif
+        if (!sa_cond_wait_until(&generation->changed, &generation->mutex, deadline)) {
             return request->done;
         }
     }
@@ -224,13 +209,13 @@ typedef struct {
 /* PortAudio lists ALSA's devices from the configuration that is in memory; a generation that was
  * given up leaves an old one there. */
 static void refresh_alsa_configuration(void) {
-    void *alsa = dlopen("libasound.so.2", RTLD_NOW | RTLD_NOLOAD);
+    int (*update)(void);
+    void *alsa = sa_library_loaded("libasound.so.2");
     if (alsa) {
-        int (*update)(void) = (int (*)(void))dlsym(alsa, "snd_config_update");
-        if (update) {
+        if (sa_library_symbol(alsa, "snd_config_update", &update)) {
             update(); /* what is wrong with it shows when PortAudio opens devices */
         }
-        dlclose(alsa); /* gives back RTLD_NOLOAD's reference; the library stays loaded */
+        sa_library_close(alsa); /* that reference; the library stays loaded */
     }
 }
 
@@ -287,18 +272,6 @@ static void terminate(const sa_portaudio *library, void *request, sa_call_error 
     }
 }
 
-static void monotonic_cond_init(pthread_cond_t *cond) {
-#ifdef __APPLE__
-    pthread_cond_init(cond, NULL);
-#else
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-#endif
-}
-
 /* Ends the control thread and frees everything; PortAudio has been terminated, or never ran. */
 static void dismantle(sa_generation *generation) {
     pthread_mutex_lock(&generation->mutex);
@@ -330,7 +303,7 @@ sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
     }
     pthread_mutex_init(&generation->calls, NULL);
     pthread_mutex_init(&generation->mutex, NULL);
-    monotonic_cond_init(&generation->changed);
+    sa_cond_init(&generation->changed);
     if (pthread_create(&generation->thread, NULL, control, generation) != 0) {
         error->status = SA_CALL_NO_MEMORY;
         sa_portaudio_unload(&generation->library);

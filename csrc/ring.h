@@ -47,11 +47,6 @@ typedef struct {
     size_t frame_bytes;
 } sa_ring;
 
-/* Zeroed pages that never fault on an audio thread: touched before use, and kept out of forked
- * children, for whose sake they would become copy-on-write. NULL: not enough memory. */
-void *sa_map_for_audio(size_t bytes);
-void sa_unmap_for_audio(void *memory, size_t bytes);
-
 /* Maps and touches the memory. Returns false (errno set) if there is not enough of it. */
 bool sa_ring_create(sa_ring *ring, uint64_t capacity, size_t frame_bytes);
 void sa_ring_destroy(sa_ring *ring);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "platform.h"
 #include "realtime.h"
 
 /* A freewheeling device that finds the ring full looks again after this long. */

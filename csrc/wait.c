@@ -1,8 +1,8 @@
 #include "wait.h"
 
 #include <sched.h>
-#include <unistd.h>
 
+#include "platform.h"
 #include "thread_role.h"
 
 /* A sleep ends late, and packets come a little early as often as late; so it is to end this long
@@ -144,15 +144,6 @@ static void give_up_roles(sa_reader *const *readers, size_t count) {
     }
 }
 
-static void ring(const int *bells, size_t count) {
-    const uint64_t once = 1;
-    for (size_t i = 0; i < count; i++) {
-        /* It fails only where it has been rung 2**64 - 2 times already. */
-        ssize_t written = write(bells[i], &once, sizeof once);
-        (void)written;
-    }
-}
-
 /* Sleeps; true if woken. */
 static bool sleep_until(sa_sleeper *sleeper, const sa_clock *clock, int64_t until) {
     int64_t now = sa_clock_now(clock);
@@ -177,7 +168,9 @@ static int64_t next_look(sa_reader *const *readers, size_t count, int64_t now, i
 
 int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                          int64_t deadline_ns, const int *bells, size_t bell_count) {
-    ring(bells, bell_count);
+    for (size_t i = 0; i < bell_count; i++) {
+        sa_bell_ring(bells[i]);
+    }
     const sa_clock *clock = sa_sleeper_clock(sleeper);
     int64_t due = SA_NEVER; /* the caller was busy: nobody knows when it was to be back */
     int64_t may_watch_ns = clock->is_virtual ? 0 : WATCH_NS;

@@ -21,15 +21,24 @@ CSRC = HERE.parents[1] / "csrc"
 
 CAPTURE = (
     *("adc", "capture", "clock", "drift", "gaps", "lateness", "levels"),
-    *("overwritten", "reader", "realtime", "ring", "standstill", "timeline", "wait"),
+    *(
+        "overwritten",
+        "platform_posix",
+        "reader",
+        "realtime",
+        "ring",
+        "standstill",
+        "timeline",
+        "wait",
+    ),
 )
 PROGRAMS = {  # and what of the core each needs
-    "ring_hammer": ("ring",),
+    "ring_hammer": ("clock", "platform_posix", "ring"),
     "any_host": CAPTURE,
     "any_packets": CAPTURE,
     "capture_hammer": CAPTURE,
     "fork_in_the_middle": CAPTURE,
-    "virtual_clock": ("clock",),
+    "virtual_clock": ("clock", "platform_posix"),
     "thread_roles": CAPTURE,
 }
 DEFINES = {"thread_roles": ["-DSA_CHECK_THREADS"]}
@@ -196,7 +205,7 @@ def test_the_hammer_finds_a_missing_release_or_acquire(ordered, tmp_path):
         ),
         pytest.param(
             "fork_in_the_middle",
-            "ring.c",
+            "platform_posix.c",
             "madvise(memory, bytes, MADV_DONTFORK);",
             "",
             id="children share the pages",

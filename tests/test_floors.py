@@ -70,8 +70,8 @@ def test_arrows_go_down_only(room):
 
 
 @pytest.mark.parametrize(("room", "claimed"), [(room, uses) for _, room, uses in TABLE])
-def test_what_the_table_claims_is_what_is_imported(room, claimed):
-    assert claimed == ARROWS[room], " ".join(f"`{each}`" for each in sorted(ARROWS[room]))
+def test_imports_bear_out_what_the_table_claims(room, claimed):
+    assert claimed <= ARROWS[room]
 
 
 def test_few_modules_lie_flat():

@@ -1,5 +1,6 @@
 """What importing does, and does not; what the package shows of itself."""
 
+import ast
 import inspect
 import re
 import subprocess
@@ -40,6 +41,7 @@ from stream_audio import (
     StreamAudioError,
     StreamConfig,
     StreamEvent,
+    _exports,
 )
 from stream_audio.testing import Fault, VirtualClock
 from stream_audio.waiting.clock import MonotonicClock
@@ -97,6 +99,22 @@ def test_the_first_use_of_a_name_touches_no_audio_library(statement):
     assert [line for line in maps.splitlines() if any(name in line for name in LIBRARIES)] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "needless"),
+    [
+        ("ConfigError", ("numpy", "stream_audio._native", "pathlib")),
+        ("AudioSource", ("stream_audio.engine", "stream_audio.files", "pathlib")),
+        ("AudioChunk", ("stream_audio.engine", "stream_audio.sinks", "pathlib")),
+        ("list_input_devices", ("stream_audio.engine", "stream_audio.sinks")),
+        ("FileSink", ("stream_audio.engine", "stream_audio.sources", "tempfile")),
+        ("StreamAudio", ("stream_audio.files", "stream_audio.sources", "tempfile", "json")),
+    ],
+)
+def test_a_name_brings_nothing_that_it_has_no_use_for(name, needless):
+    loaded = fresh(f"import sys, stream_audio; stream_audio.{name}; print(*sys.modules)").split()
+    assert [each for each in needless if each in loaded] == []
+
+
 def test_a_name_that_does_not_exist_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         stream_audio.nothing  # noqa: B018
@@ -135,8 +153,23 @@ def public_names(module):
     ]
 
 
+def test_type_checkers_and_python_find_each_name_in_the_same_place():
+    """They read an import, it reads a table; both stand in the same file."""
+    tree = ast.parse(inspect.getsource(_exports))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    for_checkers = {
+        each.asname: node.module.removeprefix("stream_audio.")
+        for node in imports
+        for each in node.names
+        if node.module != "typing"
+    }
+    assert for_checkers == _exports._WHERE
+
+
 @pytest.mark.parametrize("module", [stream_audio, stream_audio.testing])
 def test_all_is_complete_and_sorted(module):
+    for name in module.__all__:
+        assert getattr(module, name) is not None  # loaded by now
     assert module.__all__ == sorted(module.__all__)
     assert sorted(public_names(module)) == module.__all__
 

@@ -18,20 +18,17 @@ if _TYPE_CHECKING:
 __version__ = "0.1.0"
 
 if not _TYPE_CHECKING:  # a checker would take any name for granted
+    from stream_audio._exports import _WHERE
+
+    __all__ = sorted(_WHERE)
 
     def __getattr__(name: str) -> object:
-        """Load the library at the first use of one of its names (PEP 562).
-
-        So a program that can record, but need not, starts without paying for numpy and for us.
-        """
-        if name == "__all__" or not name.startswith("_"):
-            face = _import_module("stream_audio._exports")
-            globals().update({public: getattr(face, public) for public in face.__all__})
-            globals()["__all__"] = face.__all__
-            if name in globals():
-                return globals()[name]
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        """Load a public name at its first use (PEP 562), with what it needs and no more."""
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        made = getattr(_import_module(f"stream_audio.{_WHERE[name]}"), name)
+        globals()[name] = made
+        return made
 
     def __dir__() -> list[str]:
-        __getattr__("__all__")
-        return sorted(globals())
+        return sorted({*globals(), *_WHERE})

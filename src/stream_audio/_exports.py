@@ -1,139 +1,158 @@
-"""The public names, gathered from where they are made."""
+"""Which public name is made where.
 
-from stream_audio.audio.chunk import AudioChunk
-from stream_audio.audio.format import AudioFormat, FormatPreset
-from stream_audio.audio.gap import Gap, GapCause
-from stream_audio.backlog.policy import Backlog
-from stream_audio.builder import StreamAudio, StreamAudioBuilder
-from stream_audio.config import StreamConfig
-from stream_audio.contracts.sink import Sink, SinkInfo, SourceInfo
-from stream_audio.devices.input_device import InputDevice
-from stream_audio.devices.list import default_input_device, list_input_devices
-from stream_audio.errors import (
-    AmbiguousDeviceError,
-    BackendError,
-    ConfigError,
-    ConfigTypeError,
-    DeviceError,
-    DeviceFormatError,
-    DeviceNotFoundError,
-    FileError,
-    FileSinkError,
-    ForkedProcessError,
-    HostUnresponsiveError,
-    SessionStateError,
-    SinkError,
-    StreamAudioError,
-)
-from stream_audio.files.formats import SoundFormat, formats
-from stream_audio.files.repair import RepairReport, repair
-from stream_audio.reports.events import (
-    Clipping,
-    DigitalSilence,
-    DiskLow,
-    FallbackUsed,
-    FileClosed,
-    FileMoved,
-    GapDetected,
-    SessionStarted,
-    SessionStopped,
-    SilenceEnded,
-    SinkFailed,
-    SinkStalled,
-    SourceEnded,
-    SourceLost,
-    SourceStalled,
-    SpillFailed,
-    StreamEvent,
-    TriggerEnded,
-    TriggerStarted,
-)
-from stream_audio.reports.histogram import Histogram
-from stream_audio.reports.report import Pause, SessionReport, SinkReport, SourceReport
-from stream_audio.reports.stats import MemoryUse, SessionStats, SinkStats, SourceStats
-from stream_audio.session import Session
-from stream_audio.shortcuts import listen, open, record
-from stream_audio.sink_handle import SinkHandle
-from stream_audio.sinks.callback import CallbackSink
-from stream_audio.sinks.channel import ChannelSink
-from stream_audio.sinks.energy_gate import EnergyGate
-from stream_audio.sinks.file import FileSink
-from stream_audio.sinks.trigger import TriggerSink
-from stream_audio.sources.audio_source import AudioSource
-from stream_audio.transcoding import transcode
+A name is loaded when it is first used (``__init__.py``), and with it only what it needs. So a name
+stands here twice: for Python in the table, for type checkers in an import. A test compares them.
+"""
 
-__all__ = [
-    "AmbiguousDeviceError",
-    "AudioChunk",
-    "AudioFormat",
-    "AudioSource",
-    "BackendError",
-    "Backlog",
-    "CallbackSink",
-    "ChannelSink",
-    "Clipping",
-    "ConfigError",
-    "ConfigTypeError",
-    "DeviceError",
-    "DeviceFormatError",
-    "DeviceNotFoundError",
-    "DigitalSilence",
-    "DiskLow",
-    "EnergyGate",
-    "FallbackUsed",
-    "FileClosed",
-    "FileError",
-    "FileMoved",
-    "FileSink",
-    "FileSinkError",
-    "ForkedProcessError",
-    "FormatPreset",
-    "Gap",
-    "GapCause",
-    "GapDetected",
-    "Histogram",
-    "HostUnresponsiveError",
-    "InputDevice",
-    "MemoryUse",
-    "Pause",
-    "RepairReport",
-    "Session",
-    "SessionReport",
-    "SessionStarted",
-    "SessionStateError",
-    "SessionStats",
-    "SessionStopped",
-    "SilenceEnded",
-    "Sink",
-    "SinkError",
-    "SinkFailed",
-    "SinkHandle",
-    "SinkInfo",
-    "SinkReport",
-    "SinkStalled",
-    "SinkStats",
-    "SoundFormat",
-    "SourceEnded",
-    "SourceInfo",
-    "SourceLost",
-    "SourceReport",
-    "SourceStalled",
-    "SourceStats",
-    "SpillFailed",
-    "StreamAudio",
-    "StreamAudioBuilder",
-    "StreamAudioError",
-    "StreamConfig",
-    "StreamEvent",
-    "TriggerEnded",
-    "TriggerSink",
-    "TriggerStarted",
-    "default_input_device",
-    "formats",
-    "list_input_devices",
-    "listen",
-    "open",
-    "record",
-    "repair",
-    "transcode",
-]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream_audio.audio.chunk import AudioChunk as AudioChunk
+    from stream_audio.audio.format import AudioFormat as AudioFormat
+    from stream_audio.audio.format import FormatPreset as FormatPreset
+    from stream_audio.audio.gap import Gap as Gap
+    from stream_audio.audio.gap import GapCause as GapCause
+    from stream_audio.backlog.policy import Backlog as Backlog
+    from stream_audio.builder import StreamAudio as StreamAudio
+    from stream_audio.builder import StreamAudioBuilder as StreamAudioBuilder
+    from stream_audio.config import StreamConfig as StreamConfig
+    from stream_audio.contracts.sink import Sink as Sink
+    from stream_audio.contracts.sink import SinkInfo as SinkInfo
+    from stream_audio.contracts.sink import SourceInfo as SourceInfo
+    from stream_audio.devices.input_device import InputDevice as InputDevice
+    from stream_audio.devices.list import default_input_device as default_input_device
+    from stream_audio.devices.list import list_input_devices as list_input_devices
+    from stream_audio.errors import AmbiguousDeviceError as AmbiguousDeviceError
+    from stream_audio.errors import BackendError as BackendError
+    from stream_audio.errors import ConfigError as ConfigError
+    from stream_audio.errors import ConfigTypeError as ConfigTypeError
+    from stream_audio.errors import DeviceError as DeviceError
+    from stream_audio.errors import DeviceFormatError as DeviceFormatError
+    from stream_audio.errors import DeviceNotFoundError as DeviceNotFoundError
+    from stream_audio.errors import FileError as FileError
+    from stream_audio.errors import FileSinkError as FileSinkError
+    from stream_audio.errors import ForkedProcessError as ForkedProcessError
+    from stream_audio.errors import HostUnresponsiveError as HostUnresponsiveError
+    from stream_audio.errors import SessionStateError as SessionStateError
+    from stream_audio.errors import SinkError as SinkError
+    from stream_audio.errors import StreamAudioError as StreamAudioError
+    from stream_audio.files.formats import SoundFormat as SoundFormat
+    from stream_audio.files.formats import formats as formats
+    from stream_audio.files.repair import RepairReport as RepairReport
+    from stream_audio.files.repair import repair as repair
+    from stream_audio.reports.events import Clipping as Clipping
+    from stream_audio.reports.events import DigitalSilence as DigitalSilence
+    from stream_audio.reports.events import DiskLow as DiskLow
+    from stream_audio.reports.events import FallbackUsed as FallbackUsed
+    from stream_audio.reports.events import FileClosed as FileClosed
+    from stream_audio.reports.events import FileMoved as FileMoved
+    from stream_audio.reports.events import GapDetected as GapDetected
+    from stream_audio.reports.events import SessionStarted as SessionStarted
+    from stream_audio.reports.events import SessionStopped as SessionStopped
+    from stream_audio.reports.events import SilenceEnded as SilenceEnded
+    from stream_audio.reports.events import SinkFailed as SinkFailed
+    from stream_audio.reports.events import SinkStalled as SinkStalled
+    from stream_audio.reports.events import SourceEnded as SourceEnded
+    from stream_audio.reports.events import SourceLost as SourceLost
+    from stream_audio.reports.events import SourceStalled as SourceStalled
+    from stream_audio.reports.events import SpillFailed as SpillFailed
+    from stream_audio.reports.events import StreamEvent as StreamEvent
+    from stream_audio.reports.events import TriggerEnded as TriggerEnded
+    from stream_audio.reports.events import TriggerStarted as TriggerStarted
+    from stream_audio.reports.histogram import Histogram as Histogram
+    from stream_audio.reports.report import Pause as Pause
+    from stream_audio.reports.report import SessionReport as SessionReport
+    from stream_audio.reports.report import SinkReport as SinkReport
+    from stream_audio.reports.report import SourceReport as SourceReport
+    from stream_audio.reports.stats import MemoryUse as MemoryUse
+    from stream_audio.reports.stats import SessionStats as SessionStats
+    from stream_audio.reports.stats import SinkStats as SinkStats
+    from stream_audio.reports.stats import SourceStats as SourceStats
+    from stream_audio.session import Session as Session
+    from stream_audio.shortcuts import listen as listen
+    from stream_audio.shortcuts import open as open
+    from stream_audio.shortcuts import record as record
+    from stream_audio.sink_handle import SinkHandle as SinkHandle
+    from stream_audio.sinks.callback import CallbackSink as CallbackSink
+    from stream_audio.sinks.channel import ChannelSink as ChannelSink
+    from stream_audio.sinks.energy_gate import EnergyGate as EnergyGate
+    from stream_audio.sinks.file import FileSink as FileSink
+    from stream_audio.sinks.trigger import TriggerSink as TriggerSink
+    from stream_audio.sources.audio_source import AudioSource as AudioSource
+    from stream_audio.transcoding import transcode as transcode
+
+_WHERE = {
+    "AmbiguousDeviceError": "errors",
+    "AudioChunk": "audio.chunk",
+    "AudioFormat": "audio.format",
+    "AudioSource": "sources.audio_source",
+    "BackendError": "errors",
+    "Backlog": "backlog.policy",
+    "CallbackSink": "sinks.callback",
+    "ChannelSink": "sinks.channel",
+    "Clipping": "reports.events",
+    "ConfigError": "errors",
+    "ConfigTypeError": "errors",
+    "DeviceError": "errors",
+    "DeviceFormatError": "errors",
+    "DeviceNotFoundError": "errors",
+    "DigitalSilence": "reports.events",
+    "DiskLow": "reports.events",
+    "EnergyGate": "sinks.energy_gate",
+    "FallbackUsed": "reports.events",
+    "FileClosed": "reports.events",
+    "FileError": "errors",
+    "FileMoved": "reports.events",
+    "FileSink": "sinks.file",
+    "FileSinkError": "errors",
+    "ForkedProcessError": "errors",
+    "FormatPreset": "audio.format",
+    "Gap": "audio.gap",
+    "GapCause": "audio.gap",
+    "GapDetected": "reports.events",
+    "Histogram": "reports.histogram",
+    "HostUnresponsiveError": "errors",
+    "InputDevice": "devices.input_device",
+    "MemoryUse": "reports.stats",
+    "Pause": "reports.report",
+    "RepairReport": "files.repair",
+    "Session": "session",
+    "SessionReport": "reports.report",
+    "SessionStarted": "reports.events",
+    "SessionStateError": "errors",
+    "SessionStats": "reports.stats",
+    "SessionStopped": "reports.events",
+    "SilenceEnded": "reports.events",
+    "Sink": "contracts.sink",
+    "SinkError": "errors",
+    "SinkFailed": "reports.events",
+    "SinkHandle": "sink_handle",
+    "SinkInfo": "contracts.sink",
+    "SinkReport": "reports.report",
+    "SinkStalled": "reports.events",
+    "SinkStats": "reports.stats",
+    "SoundFormat": "files.formats",
+    "SourceEnded": "reports.events",
+    "SourceInfo": "contracts.sink",
+    "SourceLost": "reports.events",
+    "SourceReport": "reports.report",
+    "SourceStalled": "reports.events",
+    "SourceStats": "reports.stats",
+    "SpillFailed": "reports.events",
+    "StreamAudio": "builder",
+    "StreamAudioBuilder": "builder",
+    "StreamAudioError": "errors",
+    "StreamConfig": "config",
+    "StreamEvent": "reports.events",
+    "TriggerEnded": "reports.events",
+    "TriggerSink": "sinks.trigger",
+    "TriggerStarted": "reports.events",
+    "default_input_device": "devices.list",
+    "formats": "files.formats",
+    "list_input_devices": "devices.list",
+    "listen": "shortcuts",
+    "open": "shortcuts",
+    "record": "shortcuts",
+    "repair": "files.repair",
+    "transcode": "transcoding",
+}

@@ -7,7 +7,10 @@ All three are part of ``str(error)``.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class StreamAudioError(Exception):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from stream_audio._checks import name_text, one_of, real_number
+from stream_audio._record import Record
 from stream_audio.audio.format import (
     SAMPLE_TYPES,
     AudioFormat,
@@ -19,8 +19,7 @@ from stream_audio.contracts.sink import LONGEST_GATHER, OnFailure
 from stream_audio.errors import ConfigError, ConfigTypeError
 
 
-@dataclass(frozen=True)
-class SinkSpec:
+class SinkSpec(Record):
     """A sink and how it is to be served."""
 
     name: str

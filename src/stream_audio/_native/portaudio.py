@@ -6,7 +6,6 @@ import ctypes
 import logging
 import os
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 from stream_audio._native import (
@@ -19,6 +18,7 @@ from stream_audio._native import (
 )
 from stream_audio._native.capture import Capture
 from stream_audio._native.round_trip import RoundTrip
+from stream_audio._record import Record
 from stream_audio.errors import (
     BackendError,
     DeviceError,
@@ -44,8 +44,7 @@ JACK = 12
 """paJACK, a PaHostApiTypeId."""
 
 
-@dataclass(frozen=True)
-class NativeDevice:
+class NativeDevice(Record):
     """A device of a generation's list."""
 
     index: int

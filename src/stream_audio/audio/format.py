@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, Literal
 
 import numpy as np
 
 from stream_audio._checks import one_of, whole_number
+from stream_audio._record import Record
 from stream_audio.errors import ConfigError, ConfigTypeError
 
 MAX_CHANNELS = 64
@@ -44,8 +44,7 @@ def _sample_type(value: Any) -> str:
     return one_of("dtype", value, SAMPLE_TYPES)
 
 
-@dataclass(frozen=True, repr=False)
-class AudioFormat:
+class AudioFormat(Record):
     """What the chunks of a sink are to be like; what is left out is the source's own.
 
     Parameters
@@ -97,9 +96,9 @@ class AudioFormat:
 
     def __repr__(self) -> str:
         said = [
-            f"{field.name}={getattr(self, field.name)!r}"
-            for field in fields(self)
-            if getattr(self, field.name) != field.default
+            f"{name}={getattr(self, name)!r}"
+            for name, default in self._fields.items()
+            if getattr(self, name) != default
         ]
         return f"AudioFormat({', '.join(said)})"
 

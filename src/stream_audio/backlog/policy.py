@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal, NamedTuple
 
 from stream_audio._checks import one_of, real_number, whole_number
+from stream_audio._record import Record
 from stream_audio.errors import ConfigError, ConfigTypeError
 
 WhenFull = Literal["spill", "drop_oldest", "drop_newest", "block"]
@@ -41,8 +41,7 @@ class Amount(NamedTuple):
         return max(1, round(self.value * bytes_per_second if self.in_seconds else self.value))
 
 
-@dataclass(frozen=True)
-class Backlog:
+class Backlog(Record):
     """How much may wait for a sink, and what happens beyond that.
 
     Given to ``add_sink(sink, backlog=…)``, to ``ChannelSink(backlog=…)``, or for all sinks of a

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from stream_audio.errors import ConfigError
@@ -31,6 +30,8 @@ def spill_directory(wanted: str | os.PathLike[str] | None) -> str:
         if problem:
             raise ConfigError(f"cannot spill to {directory!r}: {problem}", hint=_HINT)
         return directory
+    import tempfile
+
     candidates = [tempfile.gettempdir(), "/var/tmp", os.path.expanduser("~")]
     problems = []
     for directory in dict.fromkeys(candidates):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import pickle
-import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,8 @@ class TemporaryStorage:
 
     def __init__(self, directory: str) -> None:
         self._descriptor = -1
+        import tempfile  # most sessions spill nothing, and it takes long to load
+
         with tempfile.TemporaryFile(prefix="stream-audio-", dir=directory) as file:
             self._descriptor = os.dup(file.fileno())
 

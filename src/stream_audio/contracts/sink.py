@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import SampleType
 from stream_audio.reports.events import StreamEvent
@@ -18,8 +19,7 @@ LONGEST_GATHER = 0.8
 """Seconds for which a sink may let chunks gather; so often sources are looked after anyway."""
 
 
-@dataclass(frozen=True)
-class SourceInfo:
+class SourceInfo(Record):
     """A source as a sink sees it.
 
     Attributes

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from stream_audio._native.samples import levels, mix, pick
+from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap
 from stream_audio.convert.channel_matrix import Matrix, picked
@@ -36,8 +37,7 @@ class ChannelMixer(Stateless):
         return replace(chunk, data=data, gaps=gaps, _peaks=peaks, _squares=squares)
 
 
-@dataclass(frozen=True)
-class MixChannels:
+class MixChannels(Record):
     """The settings of a :class:`ChannelMixer`."""
 
     rows: Matrix

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from stream_audio._record import Record
 from stream_audio.audio.format import AudioFormat, SampleType
 from stream_audio.contracts.source import OpenSource
 from stream_audio.convert.channel_matrix import identity, matrix
@@ -13,8 +12,7 @@ from stream_audio.convert.sample_encoder import EncodeSamples
 from stream_audio.convert.stage import Settings
 
 
-@dataclass(frozen=True)
-class Conversion:
+class Conversion(Record):
     """A format as it was worked out for one source.
 
     Attributes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native.samples import to_int16, to_int16_dithered, to_int32
+from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk, encoded_chunk
 from stream_audio.audio.gap import Gap
 from stream_audio.convert.stage import Stateless
@@ -48,8 +48,7 @@ class SampleEncoder(Stateless):
         return encoded_chunk(chunk, data, gaps, clipped)
 
 
-@dataclass(frozen=True)
-class EncodeSamples:
+class EncodeSamples(Record):
     """The settings of a :class:`SampleEncoder`."""
 
     dtype: IntegerType

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from itertools import chain
 from typing import Any
 
+from stream_audio._record import Record
 from stream_audio.devices.input_device import InputDevice
 
 
@@ -22,8 +23,7 @@ class Way(IntEnum):
     """What stands before a device and may convert: ALSA's plug-ins."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Record):
     """An input device, and what is needed to open it.
 
     Attributes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
@@ -165,6 +164,9 @@ def _near_names(wanted: str, devices: Sequence[Named]) -> str:
     for device in devices:
         for name in (device.name.casefold(), full_name(device).casefold()):
             names_of.setdefault(name, []).append(full_name(device))
+
+    import difflib
+
     matches = difflib.get_close_matches(wanted, names_of, 3, 0.5)
     near = dict.fromkeys(name for match in matches for name in names_of[match])
     if near:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from stream_audio._record import Record
 from stream_audio.errors import DeviceNotFoundError
 
 
-@dataclass(frozen=True)
-class InputDevice:
+class InputDevice(Record):
     """A device that can be recorded from.
 
     Attributes

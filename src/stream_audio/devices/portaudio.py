@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from stream_audio._native.portaudio import JACK, Generation, NativeDevice
+from stream_audio._record import Record
 from stream_audio.devices.candidate import Candidate, Way
 from stream_audio.devices.input_device import InputDevice
 
@@ -18,8 +18,7 @@ _HARDWARE = re.compile(r"\(hw:(\d+),(\d+)\)$")
 """How PortAudio ends the name of a card's device."""
 
 
-@dataclass(frozen=True)
-class PortAudioInput:
+class PortAudioInput(Record):
     """A device, with the generation in whose list it stands."""
 
     generation: Generation

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from stream_audio._record import Record
 from stream_audio.backlog.policy import Backlog, WhenFull
 from stream_audio.backlog.queues import BlockingQueue, ChunkQueue, DropNewestQueue
 from stream_audio.backlog.spill_thread import SpillThread
@@ -19,8 +19,7 @@ from stream_audio.reports.events import SpillFailed, StreamEvent
 from stream_audio.reports.ledger import SinkAccount
 
 
-@dataclass(frozen=True)
-class Inflow:
+class Inflow(Record):
     """What the sources of one sink bring, all together.
 
     Attributes

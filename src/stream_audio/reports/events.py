@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from stream_audio._record import Record
 from stream_audio.audio.gap import Gap
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-@dataclass(frozen=True)
-class StreamEvent:
+
+class StreamEvent(Record):
     """The base of all events.
 
     Attributes
@@ -21,12 +24,10 @@ class StreamEvent:
     time: float
 
 
-@dataclass(frozen=True)
 class SessionStarted(StreamEvent):
     """Every source runs and every sink is ready."""
 
 
-@dataclass(frozen=True)
 class SessionStopped(StreamEvent):
     """Everything is delivered, dropped or counted. The last event.
 
@@ -39,7 +40,6 @@ class SessionStopped(StreamEvent):
     balanced: bool
 
 
-@dataclass(frozen=True)
 class GapDetected(StreamEvent):
     """Frames are missing.
 
@@ -79,7 +79,6 @@ class GapDetected(StreamEvent):
         return replace(self, count=count, further_frames=self.further_frames + later.frames)
 
 
-@dataclass(frozen=True)
 class SpillFailed(StreamEvent):
     """What waits for a slow sink cannot go to disk any more; the oldest is dropped instead.
 
@@ -97,7 +96,6 @@ class SpillFailed(StreamEvent):
     error: BaseException
 
 
-@dataclass(frozen=True)
 class SourceEnded(StreamEvent):
     """A source delivered its last frame.
 
@@ -110,7 +108,6 @@ class SourceEnded(StreamEvent):
     source: str
 
 
-@dataclass(frozen=True)
 class SourceStalled(StreamEvent):
     """A source that still claims to run has not delivered for a while.
 
@@ -126,7 +123,6 @@ class SourceStalled(StreamEvent):
     seconds: float
 
 
-@dataclass(frozen=True)
 class SourceLost(StreamEvent):
     """A device or its server is gone; the source has ended.
 
@@ -142,7 +138,6 @@ class SourceLost(StreamEvent):
     reason: str
 
 
-@dataclass(frozen=True)
 class DigitalSilence(StreamEvent):
     """A source has delivered nothing but exact zeros for three seconds.
 
@@ -164,7 +159,6 @@ class DigitalSilence(StreamEvent):
     hint: str
 
 
-@dataclass(frozen=True)
 class SilenceEnded(StreamEvent):
     """A source that was reported silent delivers other samples than zeros again.
 
@@ -180,7 +174,6 @@ class SilenceEnded(StreamEvent):
     seconds: float
 
 
-@dataclass(frozen=True)
 class Clipping(StreamEvent):
     """A source delivers samples at full scale: its level is too high. Once a second at most.
 
@@ -196,7 +189,6 @@ class Clipping(StreamEvent):
     channels: tuple[int, ...]
 
 
-@dataclass(frozen=True)
 class SinkFailed(StreamEvent):
     """A sink could not take a chunk after all tries.
 
@@ -215,7 +207,6 @@ class SinkFailed(StreamEvent):
     detached: bool
 
 
-@dataclass(frozen=True)
 class SinkStalled(StreamEvent):
     """A full sink has taken nothing for a while, and its sources wait for it (``"block"``).
 
@@ -233,7 +224,6 @@ class SinkStalled(StreamEvent):
     seconds: float
 
 
-@dataclass(frozen=True)
 class TriggerStarted(StreamEvent):
     """A :class:`TriggerSink` begins to hand on.
 
@@ -258,7 +248,6 @@ class TriggerStarted(StreamEvent):
     wall_time: float
 
 
-@dataclass(frozen=True)
 class TriggerEnded(StreamEvent):
     """What :class:`TriggerStarted` began is complete.
 
@@ -280,7 +269,6 @@ class TriggerEnded(StreamEvent):
     frame: int
 
 
-@dataclass(frozen=True)
 class FileClosed(StreamEvent):
     """A file sink completed a file: its only one, or a part of a recording.
 
@@ -303,7 +291,6 @@ class FileClosed(StreamEvent):
     gaps: tuple[Gap, ...]
 
 
-@dataclass(frozen=True)
 class FileMoved(StreamEvent):
     """The file that a sink is writing got another name; the sink goes on writing it there.
 
@@ -322,7 +309,6 @@ class FileMoved(StreamEvent):
     new_path: Path | None
 
 
-@dataclass(frozen=True)
 class DiskLow(StreamEvent):
     """A file sink's disk has room for ten minutes or less; sent again when half of it is left.
 
@@ -344,7 +330,6 @@ class DiskLow(StreamEvent):
     minutes: float
 
 
-@dataclass(frozen=True)
 class FallbackUsed(StreamEvent):
     """A file sink could not go on with its file, and goes on in its fallback; nothing is missing.
 

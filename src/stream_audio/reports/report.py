@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
+from stream_audio._record import Record
 from stream_audio.audio.gap import Gap
 
 TimeQuality = Literal["adc", "callback"]
 
 
-@dataclass(frozen=True)
-class Pause:
+class Pause(Record):
     """Frames that a source captured while it was paused.
 
     Attributes
@@ -34,8 +34,7 @@ class Pause:
         return self.frame + self.frames
 
 
-@dataclass(frozen=True)
-class SourceReport:
+class SourceReport(Record):
     """One source's frames, in the device's frames.
 
     ``captured + lost + paused + synthetic == position``
@@ -117,8 +116,7 @@ class SourceReport:
         return self.captured / self.sample_rate
 
 
-@dataclass(frozen=True)
-class SinkReport:
+class SinkReport(Record):
     """One sink's frames.
 
     ``offered == delivered + dropped + pending``, and ``pending == 0`` once stopped.
@@ -153,8 +151,7 @@ class SinkReport:
     clipped: int = 0
 
 
-@dataclass(frozen=True)
-class SessionReport:
+class SessionReport(Record):
     """Where every frame of a session went.
 
     Attributes

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
 from typing import Any
 
+from stream_audio._record import Record
 from stream_audio.reports.histogram import Histogram
 
 
-@dataclass(frozen=True)
-class SourceStats:
+class SourceStats(Record):
     """How one source stands.
 
     Attributes
@@ -50,8 +48,7 @@ class SourceStats:
     rms: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class SinkStats:
+class SinkStats(Record):
     """How one sink stands.
 
     Attributes
@@ -85,8 +82,7 @@ class SinkStats:
     retries: int
 
 
-@dataclass(frozen=True)
-class SessionStats:
+class SessionStats(Record):
     """How a session stands.
 
     Attributes
@@ -113,11 +109,12 @@ class SessionStats:
 
     def to_json(self) -> str:
         """Return :meth:`to_dict` as one line of JSON."""
+        import json
+
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
-@dataclass(frozen=True)
-class MemoryUse:
+class MemoryUse(Record):
     """The memory of a session's audio, in bytes; all of it is bounded.
 
     Attributes

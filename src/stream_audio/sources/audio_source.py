@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stream_audio.audio.format import channels_wanted
 from stream_audio.contracts.source import Source
 from stream_audio.devices.find import device_wanted
 from stream_audio.devices.input_device import InputDevice
 from stream_audio.errors import ConfigTypeError
-from stream_audio.sources.device import DeviceSource
-from stream_audio.sources.file import FileSource
-from stream_audio.sources.virtual import Fault, VirtualSource
+
+if TYPE_CHECKING:
+    from stream_audio.sources.virtual import Fault
 
 
 def _listed(faults: Iterable[Fault]) -> tuple[Fault, ...]:
@@ -48,6 +48,8 @@ class AudioSource:
         sample_rate, channels, period, latency
             As for :meth:`device`.
         """
+        from stream_audio.sources.device import DeviceSource
+
         return DeviceSource(None, sample_rate, _channels(channels), period, latency)
 
     @staticmethod
@@ -81,6 +83,8 @@ class AudioSource:
         latency : "low", "high" or float
             What the host is asked for; a number is in seconds.
         """
+        from stream_audio.sources.device import DeviceSource
+
         return DeviceSource(device_wanted(name), sample_rate, _channels(channels), period, latency)
 
     @staticmethod
@@ -111,6 +115,8 @@ class AudioSource:
         FileError
             At the start: it is missing, unreadable, or no sound file.
         """
+        from stream_audio.sources.file import FileSource
+
         return FileSource(path, pace, loop)
 
     @staticmethod
@@ -166,6 +172,8 @@ class AudioSource:
         seed : int
             Of noise and jitter.
         """
+        from stream_audio.sources.virtual import VirtualSource
+
         return VirtualSource(
             signal=signal,
             sample_rate=sample_rate,

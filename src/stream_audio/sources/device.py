@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._native.capture import Capture
 from stream_audio._native.portaudio import JACK, NativeDevice, Stream
+from stream_audio._record import Record
 from stream_audio.audio.format import MAX_SAMPLE_RATE, AudioFormat
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource
@@ -20,8 +20,7 @@ from stream_audio.errors import DeviceFormatError, StreamAudioError
 MAX_PERIOD = 65_536
 
 
-@dataclass(frozen=True)
-class DeviceSource:
+class DeviceSource(Record):
     """See :meth:`AudioSource.device`; without a name, the default input device."""
 
     name: Wanted | None

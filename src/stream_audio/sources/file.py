@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from stream_audio._checks import one_of
 from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
+from stream_audio._record import Record
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource
 from stream_audio.errors import ConfigTypeError, FileError
@@ -31,8 +31,7 @@ STOP_TIMEOUT = 5.0
 """Seconds that a read may take when the session stops; a network's file system may hang."""
 
 
-@dataclass(frozen=True)
-class FileSource:
+class FileSource(Record):
     """See :meth:`AudioSource.file`."""
 
     path: str | os.PathLike[str]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._native import ffi, in_loading_process, lib
 from stream_audio._native.capture import Capture
+from stream_audio._record import Record
 from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource
@@ -21,8 +21,7 @@ SIGNALS = ("sine", "noise", "silence", "counter")  # in the order of sa_signal
 _STALL, _LOSE, _LOSE_FLAGGED, _DIE, _HANG, _ADC_OFF, _ADC_ZERO, _ADC_BACKWARDS = range(8)
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(Record):
     """Something that goes wrong with a virtual device, once, at a frame.
 
     Made by one of the class methods. ``at`` is a frame of the device's own count; the fault
@@ -70,8 +69,7 @@ class Fault:
         return cls(at, _ADC_OFF, deadline_ns(real_number("error", error, -1e6, 1e6)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class VirtualSource:
+class VirtualSource(Record, kw_only=True):
     """See :meth:`AudioSource.virtual`."""
 
     signal: str

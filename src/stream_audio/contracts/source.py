@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from stream_audio._native.capture import Capture
-from stream_audio.contracts.opening import Opening
+if TYPE_CHECKING:
+    from stream_audio._native.capture import Capture
+    from stream_audio.contracts.opening import Opening
 
 
 class OpenSource(Protocol):

@@ -6,14 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from stream_audio._checks import name_text
 from stream_audio.devices.candidate import Candidate
 from stream_audio.devices.input_device import InputDevice, no_input_device
 from stream_audio.devices.list import Listing
-from stream_audio.errors import AmbiguousDeviceError, ConfigTypeError, DeviceNotFoundError
-
-Wanted = str | InputDevice | re.Pattern[str] | Callable[[InputDevice], object]
-"""What a user may say to mean one device."""
+from stream_audio.devices.wanted import Wanted
+from stream_audio.errors import AmbiguousDeviceError, DeviceNotFoundError
 
 
 class Named(Protocol):
@@ -33,26 +30,6 @@ class Named(Protocol):
 
 
 D = TypeVar("D", bound=Named)
-
-
-def device_wanted(value: object) -> Wanted:
-    """Return ``value`` if it can mean a device, or raise."""
-    if isinstance(value, int):
-        raise ConfigTypeError(
-            f"a device is not known by a number such as {value!r}: the next listing may have "
-            "another one in that place",
-            hint=f"Give its name or id, or the object: list_input_devices()[{value!r}]",
-        )
-    if isinstance(value, str):
-        return name_text("name", value)
-    if isinstance(value, re.Pattern) and isinstance(value.pattern, bytes):
-        raise ConfigTypeError("a pattern for the names of devices is of str, not of bytes")
-    if isinstance(value, InputDevice | re.Pattern) or callable(value):
-        return value
-    raise ConfigTypeError(
-        "a device is given by its name or id, as an InputDevice, by a re.Pattern or a function "
-        f"that takes an InputDevice, not as {value!r}"
-    )
 
 
 def input_device(wanted: Wanted | None) -> InputDevice:

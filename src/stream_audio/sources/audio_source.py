@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from stream_audio.audio.format import channels_wanted
 from stream_audio.contracts.source import Source
-from stream_audio.devices.find import device_wanted
 from stream_audio.devices.input_device import InputDevice
+from stream_audio.devices.wanted import device_wanted
 from stream_audio.errors import ConfigTypeError
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from stream_audio._record import Record
 from stream_audio.audio.format import MAX_SAMPLE_RATE, AudioFormat
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource
-from stream_audio.devices.find import Wanted, find_input
+from stream_audio.devices.find import find_input
 from stream_audio.devices.portaudio import PortAudioInput, is_monitor
+from stream_audio.devices.wanted import Wanted
 from stream_audio.errors import DeviceFormatError, StreamAudioError
 
 MAX_PERIOD = 65_536

@@ -247,6 +247,61 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert result.returncode == 0, result.stderr
 
 
+DESCRIBED = {
+    "a virtual source": "s.AudioSource.virtual()",
+    "a device": "s.AudioSource.device('usb', channels=[1])",
+    "the default device": "s.AudioSource.default_device()",
+    "a file": "s.AudioSource.file(sys.argv[2])",
+    "sinks": "s.FileSink('b.wav'), s.ChannelSink(), s.TriggerSink(s.FileSink('c.wav'))",
+    "a session": "s.StreamAudio.builder().add_source('m', s.AudioSource.virtual())",
+    "formats": "s.formats(), s.FormatPreset.STUDIO, s.StreamConfig()",
+    "the list of devices": "list_devices()",
+    "a session that has ended": "record()",
+}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_what_is_only_described_before_a_fork_leaves_the_child_able(method, tmp_path):
+    """At the top of a module, as programs have it; once for all, and each child does it again."""
+    lines = "\n".join(DESCRIBED.values())
+    script = tmp_path / "program.py"
+    script.write_text(f"""
+import multiprocessing, sys
+import stream_audio as s
+
+def record():
+    samples = s.record(seconds=0.1, source=s.AudioSource.virtual())
+    assert samples.shape[0] == 4800
+
+def list_devices():
+    try:
+        s.list_input_devices()
+    except s.BackendError:
+        pass  # there is no PortAudio
+
+{lines}
+
+def work():
+    record()
+    list_devices()
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context({method!r}).Process(target=work)
+    child.start()
+    child.join({GIVE_UP})
+    sys.exit(child.exitcode)
+""")
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 48_000)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(script), "", str(tmp_path / "a.wav")],
+        capture_output=True,
+        text=True,
+        timeout=2 * GIVE_UP,
+        cwd=tmp_path,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_multiprocessing(method, tmp_path):
     script = tmp_path / "program.py"

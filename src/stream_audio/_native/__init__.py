@@ -18,8 +18,10 @@ from stream_audio.errors import ForkedProcessError
 ffi: Any = _core.ffi
 lib: Any = _core.lib
 
-_loaded_in = os.getpid()
 INTEGER = ffi.typeof("intptr_t")
+
+_process = os.getpid()  # the one that may use the library
+_in_use: set[object] = set()  # each with threads or a ring that a forked child lacks
 
 
 def keeping_the_gil(name: str, result: Any, *arguments: Any) -> Any:
@@ -32,15 +34,41 @@ def address(pointer: Any) -> int:
     return int(ffi.cast(INTEGER, pointer))
 
 
-def in_loading_process() -> bool:
-    """Whether this is the process that loaded the library, and not a fork of it."""
-    return os.getpid() == _loaded_in
+def note_use(user: object) -> None:
+    """Say that ``user`` has what a forked child would not have: threads, or a ring."""
+    check_process()
+    _in_use.add(user)
+
+
+def note_end_of_use(user: object) -> None:
+    """Undo :func:`note_use`; does nothing twice."""
+    _in_use.discard(user)
+
+
+def in_own_process() -> bool:
+    """Whether this is a process that may use the library, and not the child of one that does."""
+    return os.getpid() == _process
 
 
 def check_process() -> None:
-    """Raise in a forked child: its audio threads do not exist and its rings are not mapped."""
-    if not in_loading_process():
+    """Raise in a forked child whose parent was using the library.
+
+    Its audio threads do not exist there, and its rings are not mapped.
+    """
+    if not in_own_process():
         raise ForkedProcessError(
-            "stream_audio cannot be used in a forked child process",
-            hint='Start processes with multiprocessing\'s "spawn" or "forkserver" method',
+            "stream_audio cannot be used in a forked child process of one that was recording",
+            hint='Start processes with multiprocessing\'s "spawn" or "forkserver" method, or '
+            "fork before anything is recorded",
         )
+
+
+def _begin_anew() -> None:
+    """In a forked child: descriptions, lists and sessions that have ended are no hindrance."""
+    global _process
+    if not _in_use:
+        _process = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from stream_audio._native import (
     address,
-    check_process,
     ffi,
-    in_loading_process,
+    in_own_process,
     keeping_the_gil,
     lib,
+    note_end_of_use,
+    note_use,
 )
 
 COLUMNS: int = lib.SA_CHUNK_COLUMNS
@@ -64,11 +65,12 @@ class Capture:
     def __init__(
         self, clock: Any, sample_rate: float, channels: int, ring_frames: int, period: int
     ) -> None:
-        check_process()
         # Packets of the expected size fill the frame ring first; smaller ones have some room too.
         packets = max(ring_frames // max(period, 1) * 2, int(sample_rate) // SMALLEST_PERIOD, 64)
+        note_use(self)
         self.native = lib.sa_capture_create(clock, sample_rate, channels, ring_frames, packets)
         if self.native == ffi.NULL:
+            note_end_of_use(self)
             raise MemoryError(f"no memory for a ring of {ring_frames} frames")
         self.frames = ring_frames
         self.bytes = ring_frames * channels * 4 + packets * int(ffi.sizeof("sa_packet"))
@@ -86,9 +88,10 @@ class Capture:
 
     def close(self) -> None:
         """Free the rings. No callback may come, and no reader may read, any more."""
-        if self.native != ffi.NULL and in_loading_process():
+        if self.native != ffi.NULL and in_own_process():
             lib.sa_capture_destroy(self.native)
         self.native = ffi.NULL
+        note_end_of_use(self)
 
 
 class Block:
@@ -248,7 +251,7 @@ class Reader:
 
     def close(self) -> None:
         """Free the reader; not the capture."""
-        if self.native != ffi.NULL and in_loading_process():
+        if self.native != ffi.NULL and in_own_process():
             lib.sa_reader_destroy(self.native)
         self.native = ffi.NULL
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from stream_audio._native import (
     address,
-    check_process,
     ffi,
-    in_loading_process,
+    in_own_process,
     keeping_the_gil,
     lib,
+    note_end_of_use,
+    note_use,
 )
 from stream_audio._native.capture import Capture
 from stream_audio._native.round_trip import RoundTrip
@@ -100,7 +101,7 @@ class Generation:
     """
 
     def __init__(self) -> None:
-        check_process()
+        note_use(self)
         path = os.environ.get(LIBRARY_VARIABLE)
         error = ffi.new("sa_call_error *")
         self._native = lib.sa_generation_open(
@@ -108,6 +109,8 @@ class Generation:
         )
         messages = log_host_messages()
         if self._native == ffi.NULL:
+            if error.status != lib.SA_CALL_CONDEMNED:  # a thread of its own still hangs there
+                note_end_of_use(self)
             raise _opening_failed(error, messages)
         self._holders = 1
         self._lock = threading.Lock()
@@ -126,11 +129,12 @@ class Generation:
         """Let go of it; the last one closes it, unless it is condemned."""
         with self._lock:
             self._holders -= 1
-            if self._holders > 0 or not in_loading_process():
+            if self._holders > 0 or not in_own_process():
                 return
         if self.condemned:
             return
         lib.sa_generation_close(self._native)
+        note_end_of_use(self)
         log_host_messages()
 
     @property

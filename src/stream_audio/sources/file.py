@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from stream_audio._checks import one_of
-from stream_audio._native import ffi, in_loading_process, lib
+from stream_audio._native import ffi, in_own_process, lib
 from stream_audio._native.capture import Capture
 from stream_audio._record import Record
 from stream_audio.contracts.opening import Opening
@@ -165,7 +165,7 @@ class OpenFile:
 
     def close(self) -> None:
         """Close the file and free the capture, unless a read hangs that might still use them."""
-        if self._thread.is_alive() or not in_loading_process():
+        if self._thread.is_alive() or not in_own_process():
             return
         self._sound.close()
         if self._feeder != ffi.NULL:

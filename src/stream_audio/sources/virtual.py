@@ -6,7 +6,7 @@ import os
 from typing import Any, Literal
 
 from stream_audio._checks import one_of, real_number, whole_number
-from stream_audio._native import ffi, in_loading_process, lib
+from stream_audio._native import ffi, in_own_process, lib
 from stream_audio._native.capture import Capture
 from stream_audio._record import Record
 from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
@@ -179,6 +179,6 @@ class OpenVirtual:
 
     def close(self) -> None:
         """Free the device and the capture."""
-        if in_loading_process():
+        if in_own_process():
             lib.sa_virtual_device_destroy(self._native)
             self.capture.close()

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Protocol, runtime_checkable
 
-from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio._native import check_process, ffi, in_own_process, lib
 from stream_audio.waiting.signals import LockSignal
 
 NANOSECONDS = 1_000_000_000
@@ -88,7 +88,7 @@ class Sleeper:
             raise MemoryError("no memory for a sleeper")
         self.native = ffi.gc(
             native,
-            lambda sleeper: lib.sa_sleeper_destroy(sleeper) if in_loading_process() else None,
+            lambda sleeper: lib.sa_sleeper_destroy(sleeper) if in_own_process() else None,
         )
 
     def set(self) -> None:  # noqa: D102 - see Signal

@@ -139,6 +139,29 @@ def test_a_dropped_session_stops_itself_and_warns_once(tmp_path):
     assert assert_counts(path, report.sources["mic"].captured) > 0
 
 
+@pytest.mark.parametrize("state", ["at once", "after a chunk", "paused", "its sinks are behind"])
+def test_a_dropped_session_is_in_the_log_too(state, caplog):
+    """Python shows no ResourceWarning unless it is asked to."""
+    channel, slow = ChannelSink(), CallbackSink(lambda chunk: released.wait(GIVE_UP))
+    released = threading.Event()
+    source = counter(4800) if state == "its sinks are behind" else counter()
+    held = [builder(source).add_sink(channel).add_sink(slow).start()]
+    if state != "at once":
+        first_chunk(channel)
+    if state == "paused":
+        held[0].pause()
+    if state == "its sinks are behind":
+        while first_chunk(channel).end != 4800:
+            pass
+    router = held[0]._router
+    recorded_warnings(held.clear)
+    (told,) = [each for each in caplog.records if "was dropped while it ran" in each.message]
+    assert told.levelname == "WARNING"
+    assert "mic → " in told.message
+    released.set()
+    assert router.done.wait(GIVE_UP)
+
+
 def test_a_session_that_has_ended_is_dropped_in_silence():
     held = [builder(counter(480)).add_sink(ChannelSink()).start()]
     assert held[0].wait(GIVE_UP)
@@ -196,6 +219,68 @@ def test_an_interpreter_that_exits_with_a_running_session(how, code, tmp_path):
     running, balanced, captured = result.stdout.split()
     assert (running, balanced) == ("False", "True")
     assert assert_counts(path, int(captured)) >= 14_400
+
+
+READERS = {
+    "iteration": "for chunk in channel: frames += chunk.frames",
+    "get": "while (chunk := channel.get()) is not None: frames += chunk.frames",
+    "wait": """
+    while channel.wait():
+        if (chunk := channel.get()) is None:
+            break
+        frames += chunk.frames""",
+    "blocks": "for chunk in channel.chunks(480): frames += chunk.frames",
+    "an event loop": """
+    async def read():
+        return sum([chunk.frames async for chunk in channel])
+    frames = asyncio.run(read())""",
+    "a queue": "while (chunk := target.get()) is not None: frames += chunk.frames",
+    "the session": "session.wait(); frames = session.report().sources['mic'].captured",
+}
+
+NOT_A_DAEMON = """
+import asyncio, queue, sys, threading
+import stream_audio as s
+
+target = queue.Queue()
+channel = s.ChannelSink({target})
+builder = s.StreamAudio.builder().add_source("mic", s.AudioSource.virtual("counter", channels=1))
+builder.format(s.FormatPreset.NATIVE).add_sink(channel, name="channel")
+{more}
+session = builder.start()
+
+def read():
+    frames = 0
+    {reading}
+    report = session.report()
+    session.wait()
+    print(session.report().balanced, session.report().sources["mic"].captured - frames)
+
+threading.Thread(target=read).start()
+channel_has_begun = threading.Event()
+while session.report().sources["mic"].captured < 4800:
+    channel_has_begun.wait(0.01)
+"""
+
+
+@pytest.mark.parametrize(
+    ("reading", "beside"),
+    [*((each, "alone") for each in READERS), ("iteration", "beside a file")],
+)
+def test_a_reader_that_is_no_daemon_does_not_keep_the_process(reading, beside, tmp_path):
+    """The interpreter waits for such a thread first, and it would wait for the session."""
+    path = tmp_path / "a.wav"
+    more = "" if beside == "alone" else f"builder.add_sink(s.FileSink({str(path)!r}))"
+    target = "target" if reading == "a queue" else ""
+    program = NOT_A_DAEMON.format(reading=READERS[reading], target=target, more=more)
+    done = run_program(program, timeout=10)
+    assert (done.returncode, done.stderr) == (0, "")
+    balanced, missing = done.stdout.split()
+    assert balanced == "True"
+    # The rest that is too short for a block is left out.
+    assert 0 <= int(missing) < (480 if reading == "blocks" else 1)
+    if more:
+        assert soundfile.info(path).frames > 4000
 
 
 def test_an_interpreter_that_exits_with_a_stuck_sink():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import time
 import warnings
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from stream_audio._checks import one_of, real_number
-from stream_audio._native import check_process, in_loading_process
+from stream_audio._native import check_process, in_own_process
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.backlog.policy import Backlog
@@ -29,6 +30,8 @@ from stream_audio.sink_spec import sink_spec, source_ids
 from stream_audio.sinks.loop_sink import called_by_one_of, refuse_to_wait_for
 from stream_audio.waiting.in_thread import in_thread
 
+_log = logging.getLogger("stream_audio")
+
 STOP_TIMEOUT = 10.0
 EXIT_TIMEOUT = 10.0
 EVENT_TIMEOUT = 1.0
@@ -41,7 +44,9 @@ class Session:
 
     Use it in a ``with`` block (``async with`` in ``async`` code), which stops it at the end, also
     on an exception or Ctrl-C. It also ends by itself when every source has ended. One that is
-    dropped without being stopped stops itself, with a ``ResourceWarning``.
+    dropped without being stopped stops itself, with a warning in the log and a
+    ``ResourceWarning``. A program whose main thread has ended stops its sessions, though other
+    threads may still read.
 
     All methods may be called from any thread.
     """
@@ -337,7 +342,7 @@ class Session:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if in_loading_process():  # in a forked child there is nothing to stop
+        if in_own_process():  # in a forked child there is nothing to stop
             self._stop()
             if exception is None:
                 self._raise_sink_failure()
@@ -351,7 +356,7 @@ class Session:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if in_loading_process():
+        if in_own_process():
             await self._aclose()
             if exception is None:
                 self._raise_sink_failure()
@@ -371,20 +376,20 @@ def _no_such_source(source: str, ids: Iterable[str]) -> ConfigError:
 
 def _dropped(router: Router) -> None:
     """Stop a session that nobody holds any more; runs wherever the garbage collector does."""
-    if not router.done.is_set() and in_loading_process():
+    if not router.done.is_set() and in_own_process():
         router.request_stop()
-        warnings.warn(
-            "a stream_audio session was dropped while it ran; it is being stopped. "
-            "Call stop(), or use a with block",
-            ResourceWarning,
-            stacklevel=2,
+        message = (
+            f"the session {', '.join(router.inlets)} → {', '.join(router.deliveries)} was dropped "
+            "while it ran, and is being stopped. Keep it and call stop(), or use a with block"
         )
+        _log.warning("%s", message)  # Python shows no ResourceWarning unless asked to
+        warnings.warn(message, ResourceWarning, stacklevel=2)
 
 
 @atexit.register
 def _stop_all() -> None:
     """Let running sessions finish their files before the interpreter goes."""
-    if not in_loading_process():
+    if not in_own_process():
         return
     routers = [router for router in _running if not router.done.is_set()]
     for router in routers:

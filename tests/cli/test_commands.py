@@ -220,7 +220,14 @@ def test_missing_frames_have_an_exit_code_of_their_own(fault, words, tmp_path):
     result = record(path, "-d", 1.5, command=command)
     assert result.returncode == 3, result.stdout + result.stderr
     assert words in result.stdout
-    assert soundfile.info(path).frames > 9000
+    frames = soundfile.info(path).frames
+    assert frames > 9000
+    # What is told of frames adds up, and is what the file has.
+    lines = [line.split() for line in result.stdout.splitlines()]
+    told = {words[0]: int(words[1]) for words in lines if words[2:3] == ["frames"]}
+    assert told["captured"] == told["delivered"]
+    assert told["delivered"] + told.get("silence", 0) == frames
+    assert f"{frames} frames\n" in result.stdout
 
 
 SILENT = """
@@ -249,24 +256,35 @@ def test_a_muted_microphone_is_told_while_it_records(tmp_path):
 # ---- signals ----
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_recording_well(number, tmp_path):
-    path = tmp_path / "take.wav"
+def begun(path, command=COMMAND):
+    """A recording that has written some audio."""
     process = subprocess.Popen(
-        [*COMMAND, "record", str(path), "--fallback-virtual", "--json"],
+        [*command, "record", str(path), "--fallback-virtual", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
     )
+    until = time.monotonic() + GIVE_UP
+    # The header alone has less.
+    while not (path.exists() and path.stat().st_size > 10_000):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM]],
+    ids=str,
+)
+def test_a_signal_ends_the_recording_well(numbers, tmp_path):
+    path = tmp_path / "take.wav"
+    process = begun(path)
     try:
-        until = time.monotonic() + GIVE_UP
-        # The header alone has less: some audio has been written.
-        while not (path.exists() and path.stat().st_size > 10_000):
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < until
-            time.sleep(0.005)
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
         asked = time.monotonic()
         output, errors = process.communicate(timeout=GIVE_UP)
         assert time.monotonic() - asked < PROMPT
@@ -278,6 +296,126 @@ def test_a_signal_ends_the_recording_well(number, tmp_path):
     report = json.loads(output)
     assert report["balanced"]
     assert soundfile.info(path).frames == report["sources"]["input"]["captured"] > 0
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path):
+    """As under nohup, which is asked for so that the recording goes on."""
+    path = tmp_path / "take.wav"
+    process = begun(path, ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *COMMAND])
+    try:
+        process.send_signal(signal.SIGHUP)
+        size = path.stat().st_size
+        until = time.monotonic() + GIVE_UP
+        while path.stat().st_size < size + 300_000:  # more than was on its way
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=GIVE_UP)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, errors
+    assert json.loads(output)["complete"]
+
+
+def test_the_terminal_of_a_recording_may_go_first(tmp_path):
+    """As when the connection drops: nothing can be shown any more, and the file is whole."""
+    path = tmp_path / "take.wav"
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "record", str(path), "--fallback-virtual"],
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=environment() | {"TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    try:
+        while not (path.exists() and path.stat().st_size > 10_000):
+            os.read(ours, 4096)
+            assert process.poll() is None
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(GIVE_UP) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert soundfile.info(path).frames > 0
+
+
+# ---- what cannot be shown, or written ----
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_is_not_utf_8_gets_what_it_can_show(encoding):
+    result = subprocess.run(
+        [*with_devices(2), "devices"],
+        capture_output=True,
+        timeout=GIVE_UP,
+        env=environment() | {"PYTHONIOENCODING": encoding},
+    )
+    assert result.returncode == 0, result.stderr
+    assert b"9-35 ms" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [
+        (("devices",), "1"),
+        (("devices", "--json"), ""),
+        (("formats",), ""),
+        (("formats", "--json"), "1"),
+        (("--help",), ""),
+        (("latency", "--help"), ""),
+    ],
+)
+def test_a_full_output_is_one_line_of_error(arguments, unbuffered):
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [*with_devices(2), *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=GIVE_UP,
+            env=environment() | {"PYTHONUNBUFFERED": unbuffered},
+        )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: cannot write to the standard output: No space left on device\n"
+    )
+
+
+def test_a_report_that_cannot_be_written_leaves_the_recording(tmp_path):
+    path = tmp_path / "take.wav"
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [*COMMAND, "record", str(path), "--fallback-virtual", "-d", "0.1", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=GIVE_UP,
+            env=environment(),
+        )
+    assert result.returncode == 1
+    assert "cannot write to the standard output" in result.stderr.splitlines()[-1]
+    assert soundfile.info(path).frames == 4800
+
+
+def test_a_reader_that_has_had_enough_is_no_error():
+    """As `stream-audio formats | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        result = subprocess.run(
+            [*COMMAND, "formats", "--json"],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=GIVE_UP,
+            env=environment(),
+        )
+    assert result.stderr == ""
 
 
 # ---- progress ----

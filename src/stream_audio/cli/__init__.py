@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from stream_audio import _terminal
+
 
 def main() -> None:
     """Run the command line."""
@@ -13,7 +15,7 @@ def main() -> None:
         if error.name not in ("typer", "rich"):
             raise
         sys.exit("The command line needs two more packages: pip install 'stream-audio[cli]'")
-    app()
+    _terminal.run(app)
 
 
 __all__ = ["main"]

@@ -1,8 +1,8 @@
 """The commands.
 
-Exit codes: 0 all went well (also when Ctrl-C or SIGTERM ended the recording); 1 it failed; 2 the
-command was used wrongly, or with a value that cannot work; 3 the recording is there, but frames
-are missing from it.
+Exit codes: 0 all went well (also when Ctrl-C, SIGTERM or SIGHUP ended the recording); 1 it failed;
+2 the command was used wrongly, or with a value that cannot work; 3 the recording is there, but
+frames are missing from it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from stream_audio import (
 )
 from stream_audio.cli.meter import LevelMeter, make_progress
 from stream_audio.contracts.source import Source
-from stream_audio.reports.report import SessionReport
+from stream_audio.reports.report import SessionReport, SinkReport
 
 FAILED = 1
 USED_WRONGLY = 2
@@ -177,13 +177,10 @@ def record(
         made = [{"path": str(file.path.resolve()), "frames": file.frames} for file in files]
         print(json.dumps({"path": str(out.resolve()), "files": made, **report.to_dict()}))
     else:
-        paths = [file.path for file in files] or [out]
-        _print_report(paths, report, AudioFormat(rate, channels))
-    failed = any(sink.error for sink in report.sinks.values())
-    if failed or not report.balanced:
-        raise typer.Exit(FAILED)
-    if not report.complete:
-        raise typer.Exit(FRAMES_MISSING)
+        _print_report(files, out, report, AudioFormat(rate, channels))
+    code = _exit_code(report)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -258,20 +255,26 @@ def _source(device: str | None, *, fallback_virtual: bool) -> Source:
 
 @contextmanager
 def _stopping_on_signals() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event, so that the recording ends as it should."""
+    """Turn Ctrl-C, SIGTERM and SIGHUP into an event, so that the recording ends as it should."""
     told = threading.Event()
+    received = False
 
     def tell(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received = True
         told.set()
 
-    before: dict[int, Any] = {
-        number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(hang_up)
+    before: dict[int, Any] = {number: signal.signal(number, tell) for number in numbers}
     try:
         yield told
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not received:  # else the process is on its way out, and further ones change nothing
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _watch(
@@ -285,21 +288,41 @@ def _watch(
             progress.update(task, completed=meter.seconds)
 
 
-def _print_report(paths: list[Path], report: SessionReport, wanted: AudioFormat) -> None:
-    source = report.sources["input"]
-    sink = next(iter(report.sinks.values()))
+def _file_sink(report: SessionReport) -> SinkReport:
+    [sink] = [each for name, each in report.sinks.items() if name != METER]
+    return sink
+
+
+def _exit_code(report: SessionReport) -> int:
+    """Judge by the file: what became of the meter is nobody's loss."""
+    source, sink = report.sources["input"], _file_sink(report)
+    if sink.error or not report.balanced:
+        return FAILED
+    return FRAMES_MISSING if source.lost or source.error or sink.dropped else 0
+
+
+def _print_report(
+    files: list[FileClosed], out: Path, report: SessionReport, wanted: AudioFormat
+) -> None:
+    """Tell what the device delivered, and what of it is in the file: each adds up by itself."""
+    source, sink = report.sources["input"], _file_sink(report)
     rate = wanted.sample_rate or source.sample_rate
-    dropped = round(sink.dropped * source.sample_rate / rate)
+    other_rate = rate != source.sample_rate
+    frames = sum(file.frames for file in files)
+    silence = frames - sink.delivered
     rows = {
-        "captured": f"{source.captured} frames",
-        "delivered": f"{sink.delivered} frames"
-        + (f" at {rate} Hz" if rate != source.sample_rate else ""),
-        "lost": f"{source.lost + dropped} frames",
-        "length": f"{source.position / source.sample_rate:.3f} s at {rate} Hz, "
-        f"{wanted.channels or source.channels} channels",
-        "path": ", ".join(str(path.resolve()) for path in paths),
+        "captured": f"{source.captured} frames"
+        + (f" at {source.sample_rate} Hz" if other_rate else ""),
+        "lost": f"{source.lost} frames",
+        "delivered": f"{sink.delivered} frames" + (f" at {rate} Hz" if other_rate else ""),
+        "dropped": f"{sink.dropped} frames" if sink.dropped else "",
+        "silence": f"{silence} frames for what is missing" if silence > 0 else "",
+        "length": f"{frames / rate:.3f} s at {rate} Hz, "
+        f"{wanted.channels or source.channels} channels, {frames} frames",
+        "path": ", ".join(str(file.path.resolve()) for file in files) or str(out.resolve()),
     }
     for label, value in rows.items():
-        _out.print(f"{label:>10}  {value}", highlight=False, soft_wrap=True, markup=False)
-    if source.gaps or source.error or sink.error or not report.balanced:
+        if value:
+            _out.print(f"{label:>10}  {value}", highlight=False, soft_wrap=True, markup=False)
+    if _exit_code(report):
         _out.print(str(report), highlight=False, soft_wrap=True, markup=False)

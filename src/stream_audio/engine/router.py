@@ -523,6 +523,10 @@ class Router:
     def _look_around(self, now: float) -> None:
         """Look at what delivers or takes nothing."""
         self._next_look = now + self._look_interval
+        if not threading.main_thread().is_alive():
+            # The interpreter waits for the threads that are no daemons before it calls `atexit`;
+            # one of them may be waiting for us.
+            self.request_stop()
         log_host_messages()
         self._stalls.look_at_sources(self._running, now)
         self._stalls.look_at_sinks(self.deliveries.values(), now)

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = MODULE) -> int:
         With 0 after ``--help``, with 2 if it was used wrongly.
     """
     from stream_audio import StreamAudioError
+    from stream_audio._terminal import OutputError
     from stream_audio.latency import plot, report
     from stream_audio.latency.options import parse
     from stream_audio.latency.run import Script
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = MODULE) -> int:
         print(json.dumps(document) if options.json else report.text(document))
         if options.plot is not None:
             plot.save(document, options.plot)
+    except OutputError:
+        raise
     except (StreamAudioError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = MODULE) -> int:
 
 @contextmanager
 def _stopping_on_signals() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into an event; a second one interrupts for good."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into an event; a second one is as it was."""
     told = threading.Event()
     before: dict[int, Any] = {}
 
@@ -72,7 +75,11 @@ def _stopping_on_signals() -> Iterator[threading.Event]:
         told.set()
         signal.signal(number, before[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(hang_up)
+    for number in numbers:
         before[number] = signal.signal(number, tell)
     try:
         yield told

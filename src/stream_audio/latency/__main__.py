@@ -1,8 +1,7 @@
 """``python -m stream_audio.latency``."""
 
-import sys
-
+from stream_audio import _terminal
 from stream_audio.latency import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _terminal.run(main)

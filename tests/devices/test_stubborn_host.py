@@ -3,15 +3,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from support.processes import require_program
+from support.stubborn import build_library
 
 GIVE_UP = 60.0
-
-CSRC = Path(__file__).parents[2] / "csrc"
 
 PROGRAM = """
 import os
@@ -38,12 +35,7 @@ print("alive")
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    path = tmp_path_factory.mktemp("host") / "libstubborn.so"
-    source = Path(__file__).with_name("stubborn_host.c")
-    flags = ["-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", f"-I{CSRC}"]
-    command = [require_program("cc", "gcc"), *flags, str(source), "-o", str(path)]
-    subprocess.run(command, check=True, timeout=GIVE_UP)
-    return path
+    return build_library(tmp_path_factory.mktemp("host"))
 
 
 @pytest.mark.parametrize("stubborn", ["", "stop", "close", "stop close"])

@@ -6,9 +6,11 @@ import ctypes
 import logging
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from stream_audio._native import (
+    _core,
     address,
     ffi,
     in_own_process,
@@ -36,10 +38,14 @@ CALL_TIMEOUT = 5_000_000_000
 LIBRARY_VARIABLE = "STREAM_AUDIO_PORTAUDIO_LIBRARY"
 """Environment variable with the path of the PortAudio library to use."""
 
+PACKAGED_LIBRARY = Path(_core.__file__).with_name("libstream_audio_portaudio.so")
+"""Where a build with STREAM_AUDIO_PORTAUDIO=bundled, such as a wheel, has its own PortAudio."""
+
 # PaErrorCode in portaudio.h.
 _INVALID_CHANNEL_COUNT = -9998
 _INVALID_SAMPLE_RATE = -9997
 _DEVICE_UNAVAILABLE = -9985
+_HOST_API_NOT_FOUND = -9979
 
 JACK = 12
 """paJACK, a PaHostApiTypeId."""
@@ -84,6 +90,13 @@ def log_host_messages() -> list[str]:
     return messages
 
 
+def library_path() -> str | None:
+    """Return the PortAudio to open: the user's, the package's, or None for the system's."""
+    if path := os.environ.get(LIBRARY_VARIABLE):
+        return path
+    return str(PACKAGED_LIBRARY) if PACKAGED_LIBRARY.exists() else None
+
+
 def condemned_generations() -> int:
     """How many generations were given up in this process because their host hung."""
     return int(lib.sa_condemned_generations())
@@ -102,10 +115,10 @@ class Generation:
 
     def __init__(self) -> None:
         note_use(self)
-        path = os.environ.get(LIBRARY_VARIABLE)
+        path = library_path()
         error = ffi.new("sa_call_error *")
         self._native = lib.sa_generation_open(
-            path.encode() if path else ffi.NULL, CALL_TIMEOUT, error
+            os.fsencode(path) if path else ffi.NULL, CALL_TIMEOUT, error
         )
         messages = log_host_messages()
         if self._native == ffi.NULL:
@@ -317,6 +330,17 @@ def _opening_failed(error: Any, messages: list[str]) -> StreamAudioError:
             hint=(
                 "Install it: apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio "
                 "(Fedora), pacman -S portaudio (Arch), brew install portaudio (macOS)"
+            ),
+        )
+    if error.code == _HOST_API_NOT_FOUND:
+        # How PortAudio says that it found no libasound, be there JACK or not.
+        return BackendError(
+            "no audio backend: ALSA's library is not installed",
+            host_text=_host_text(error, messages),
+            hint=(
+                "Install it, and its plug-in that reaches PulseAudio and PipeWire: apt install "
+                "libasound2 libasound2-plugins (Debian, Ubuntu), dnf install alsa-lib "
+                "alsa-plugins-pulseaudio (Fedora), pacman -S alsa-lib alsa-plugins (Arch)"
             ),
         )
     if error.status == lib.SA_CALL_CONDEMNED:

@@ -5,6 +5,7 @@
 #   need_base             compiler, Python >= 3.11, PortAudio, and ALSA's plugins, from apt or Homebrew
 #   make_venv             .venv, made anew if it is broken or was moved; it belongs to these scripts
 #   need_apt PACKAGE...   further packages where there is apt; says what is missing elsewhere
+#   install_build_tools   what the build itself takes, in .venv rather than anew for each build
 #   install_project       the project, editable, with its command line
 #   install_group NAME    a dependency group of pyproject.toml
 #
@@ -191,15 +192,10 @@ make_venv() {
     export PATH
 }
 
-# The build's own requirements go into .venv too, so that a second build finds the tools of the
-# first and compiles only what changed.
-install_project() {
-    built_from=$(
-        find pyproject.toml CMakeLists.txt csrc vendor -type f -exec cksum {} + | sort
-        find src -name '*.py' | sort # an editable install remembers which modules there are
-    )
-    if ! stamped project "$built_from"; then
-        say "building the project into .venv"
+# In .venv, so that a second build finds the tools of the first and compiles only what changed.
+install_build_tools() {
+    wanted=$(cksum pyproject.toml)
+    if ! stamped build-tools "$wanted"; then
         {
             .venv/bin/python -c 'import tomllib
 with open("pyproject.toml", "rb") as file:
@@ -207,6 +203,18 @@ with open("pyproject.toml", "rb") as file:
             printf 'cmake\nninja\n'
         } >.venv/build-requirements.txt
         quietly venv_pip install -r .venv/build-requirements.txt || die "could not install the build tools"
+        stamp build-tools "$wanted"
+    fi
+}
+
+install_project() {
+    built_from=$(
+        find pyproject.toml CMakeLists.txt csrc vendor -type f -exec cksum {} + | sort
+        find src -name '*.py' | sort # an editable install remembers which modules there are
+    )
+    if ! stamped project "$built_from"; then
+        say "building the project into .venv"
+        install_build_tools
         quietly venv_pip install --no-build-isolation --editable '.[cli]' || die "could not build the project"
         stamp project "$built_from"
     fi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -171,6 +172,9 @@ class StreamAudioBuilder:
         SessionStateError
             This builder has started a session already, or a sink is in use in another one.
         """
+        return self._start(lambda: True)
+
+    def _start(self, wanted: Callable[[], bool]) -> Session:
         check_process()
         self._check()
         opening = Opening(self._config.clock, self._config.ring_duration)
@@ -182,8 +186,12 @@ class StreamAudioBuilder:
                 opening.close()
             start.start_sinks()
             start.run()
+            session = Session(start.router)
+            if not wanted():
+                raise SessionStateError("the start was cancelled")
             self._started = True
-            return Session(start.router)
+            start.router.begin()
+            return session
         except BaseException:
             start.undo()
             raise
@@ -200,7 +208,12 @@ class StreamAudioBuilder:
 
     async def __aenter__(self) -> Session:
         """Start, without holding the event loop up; a task that is cancelled undoes the start."""
-        self._entered = await in_thread(self.start, undo=Session.stop)
+        cancelled = threading.Event()
+        self._entered = await in_thread(
+            lambda: self._start(lambda: not cancelled.is_set()),
+            undo=Session.stop,
+            when_cancelled=cancelled.set,
+        )
         return self._entered
 
     async def __aexit__(self, *raised: Any) -> None:

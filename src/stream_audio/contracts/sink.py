@@ -66,6 +66,8 @@ class SinkInfo:
         ``epoch + chunk.time`` is when a chunk was captured, on the wall clock.
     now : callable
         ``now()`` is the session's clock in seconds, for the ``time`` of an event.
+    files_read : frozenset of (int, int)
+        Device and inode of each file that the session reads: a sink must not replace it.
     """
 
     name: str
@@ -73,6 +75,7 @@ class SinkInfo:
     send: Callable[[StreamEvent], None] = field(default=_tell_nobody, repr=False)
     epoch: float = field(default_factory=lambda: time.time() - time.monotonic())
     now: Callable[[], float] = field(default=time.monotonic, repr=False)
+    files_read: frozenset[tuple[int, int]] = frozenset()
 
 
 @runtime_checkable
@@ -87,6 +90,11 @@ class Sink(Protocol):
     ``start(info)``
         Called once before the first chunk, on the thread that starts the session, with a
         :class:`SinkInfo`. What it raises fails the start.
+    ``begun()``
+        Called once when all sources and sinks of the session have started, or when a sink that
+        was added to it is in its place; before the first ``write``, on the thread that writes. The
+        time for what cannot be undone: a start that fails never gets here. What it raises counts
+        as a failure of the sink.
     ``stop()``
         Called once after the last chunk, on the thread that wrote, also after a failure. Like
         ``write`` of a sink that is not blocking, it may return the gaps of what it dropped.

@@ -109,6 +109,20 @@ class Delivery(abc.ABC):
     def start(self) -> None:
         """Begin; the sink has been started."""
 
+    def begin(self) -> None:
+        """Say that the session has begun, before the first chunk; on the router's thread."""
+        self._tell("begun")
+
+    def _tell(self, what: str) -> None:
+        """Call an optional method of the sink, on the thread that writes to it."""
+        method = getattr(self.sink, what, None)
+        if method is None:
+            return
+        try:
+            method()
+        except BaseException as error:
+            self._fail(error)
+
     def discard(self, *, stop_sink: bool, wait: bool = True) -> None:
         """End what was begun for a session that never ran; ``stop_sink``: the sink was started."""
         self._discarded = True

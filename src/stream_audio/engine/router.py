@@ -117,6 +117,7 @@ class Router:
         self._to_ring: list[LoopWaker] = []
         self._stop_requested = False
         self._beginning = threading.Lock()
+        self._may_begin = threading.Event()
         self._begun = False
         self._cancelled = False
         self._finishing = False  # nothing will be captured any more
@@ -141,10 +142,14 @@ class Router:
     # ---- any thread ----
 
     def start(self) -> None:
-        """Start the thread; the sources run already."""
+        """Start the thread, which waits for :meth:`begin`; the sources run already."""
         switch_interval.hold(self.config.switch_interval)
         self._holds_interval = True
         self._thread.start()
+
+    def begin(self) -> None:
+        """Let the thread begin: nothing that could fail is left of the start."""
+        self._may_begin.set()
 
     def cancel(self) -> bool:
         """Keep the thread from doing anything, if it has not begun; False if it has."""
@@ -156,6 +161,8 @@ class Router:
             if self._holds_interval:
                 switch_interval.release(self.config.switch_interval)
                 self._holds_interval = False
+            self.done.set()
+            self._may_begin.set()
             return True
 
     def request_stop(self, timeout: float = 10.0) -> None:
@@ -273,6 +280,8 @@ class Router:
             for name in conversions:
                 self._routings[name].remove(delivery)
             raise
+        if self._begun:
+            delivery.begin()
         for chunk, route in sorted(replayed, key=lambda pair: pair[0].time):
             route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}
@@ -376,6 +385,7 @@ class Router:
     # ---- the router's thread ----
 
     def _run(self) -> None:
+        self._may_begin.wait()
         with self._beginning:
             if self._cancelled:
                 return
@@ -384,6 +394,8 @@ class Router:
         ask_for_precise_timers()
         try:
             self.send(SessionStarted(self.clock.now()))
+            for delivery in self.deliveries.values():
+                delivery.begin()
             with bells_rung_later() as self._to_ring:
                 try:
                     self._move_until(lambda: self._stop_requested)

@@ -92,10 +92,20 @@ class SinkSetup:
         """Start a sink that was claimed; it may take its time, and raise."""
         name = delivery.name
         begin = getattr(delivery.sink, "start", None)
+        self._begun.add(name)  # one that was interrupted is undone, too
         if begin is not None:
             sources = _as_seen(self.conversions[name])
-            begin(SinkInfo(name, sources, self._send, self._epoch, self._config.clock.now))
-        self._begun.add(name)
+            now = self._config.clock.now
+            try:
+                begin(SinkInfo(name, sources, self._send, self._epoch, now, self._files_read()))
+            except Exception:
+                self._begun.discard(name)
+                raise
+
+    def _files_read(self) -> frozenset[tuple[int, int]]:
+        """Return device and inode of the files that are sources."""
+        found = (getattr(inlet.source, "file_read", None) for inlet in self._inlets.values())
+        return frozenset(each for each in found if each is not None)
 
     def _make_delivery(self, spec: SinkSpec) -> Delivery:
         sink = blocking_form(spec.sink, self._loop)

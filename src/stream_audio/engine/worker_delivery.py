@@ -44,6 +44,7 @@ class WorkerDelivery(Delivery):
         self.backlog: ChunkQueue = backlog
         self._arrived = self._clock.signal()
         self._done = False
+        self._has_begun = threading.Event()  # the session; until the sink has been told
         self._wrote = False  # since the sink was last told that it has caught up
         self._when_done = when_done
         # Guards the step from "held" to "delivered" against being abandoned meanwhile.
@@ -71,6 +72,10 @@ class WorkerDelivery(Delivery):
             self.close()  # the worker stops the sink itself
             if wait:
                 self._thread.join()
+
+    def begin(self) -> None:  # noqa: D102 - see Delivery
+        self._has_begun.set()
+        self._arrived.set()
 
     def is_thread(self, thread: threading.Thread) -> bool:  # noqa: D102
         return thread is self._thread
@@ -139,11 +144,17 @@ class WorkerDelivery(Delivery):
         try:
             while not self.detached and not self._abandoned:
                 closing = self.closed  # asked before taking: what was put before is then seen
+                if self._has_begun.is_set():
+                    self._has_begun.clear()
+                    self._tell("begun")
+                    continue
                 if self._take_one():
                     continue
                 if closing or self._abandoned:
                     break
-                self._tell_that_caught_up()
+                if self._wrote:
+                    self._wrote = False
+                    self._tell("caught_up")
                 if not self.detached:
                     self._arrived.wait()
             if not self._abandoned:
@@ -174,13 +185,12 @@ class WorkerDelivery(Delivery):
                 self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
         return True
 
-    def _tell_that_caught_up(self) -> None:
-        caught_up = getattr(self.sink, "caught_up", None)
-        if caught_up is None or not self._wrote:
+    def _tell(self, what: str) -> None:
+        method = getattr(self.sink, what, None)
+        if method is None:
             return
-        self._wrote = False
         try:
-            caught_up()
+            method()
         except BaseException as error:
             with self._hand_over:
                 if self._abandoned:

@@ -12,6 +12,7 @@ import numpy as np
 from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.errors import FileError
 from stream_audio.files.examine import examine
+from stream_audio.files.in_use import identity
 from stream_audio.files.mending import Diagnosis, FileBytes, Kept, MendedFile, Stream
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
@@ -35,6 +36,8 @@ class SoundReader:
     ----------
     sample_rate, channels : int
         As its header has them.
+    identity : Identity
+        Device and inode of the file.
     position : int
         Frames that were read.
 
@@ -68,6 +71,7 @@ class SoundReader:
             raise
         self.sample_rate = self._decoder.sample_rate
         self.channels = self._decoder.channels
+        self.identity = identity(os.fstat(self._descriptor))
         self.position = 0
         self._number = 0  # of the stream that is being read
         self._error: FileError | None = None

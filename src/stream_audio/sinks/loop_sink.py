@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOOK_INTERVAL = 0.5
 """Seconds between looks whether the loop was closed under a call that waits for it."""
 
-_METHODS = ("start", "write", "caught_up", "stop", "discard")
+_METHODS = ("start", "begun", "write", "caught_up", "stop", "discard")
 
 _called: contextvars.ContextVar[LoopSink | None] = contextvars.ContextVar(
     "stream_audio_called_sink", default=None
@@ -78,6 +78,10 @@ class LoopSink:
     def start(self, info: SinkInfo) -> None:
         """Start the sink."""
         self._call("start", info)
+
+    def begun(self) -> None:
+        """Say that the session has begun."""
+        self._call("begun")
 
     def write(self, chunk: AudioChunk) -> None:
         """Write a chunk."""

@@ -173,6 +173,11 @@ class TriggerSink:
             self.inner = inner
         self._info = info
 
+    def begun(self) -> None:
+        """Tell the inner sink that the session has begun; called by the session."""
+        if self.inner is not None:
+            _call(self.inner, "begun")
+
     def write(self, chunk: AudioChunk) -> None:
         """Take a chunk; hand on what belongs to an event."""
         if chunk is not self._in_hand:  # else it is another try with the same one
@@ -263,6 +268,11 @@ class TriggerSink:
         if self._makes_sinks:
             inner = blocking_form(self._given(event), self._loop)
             _call(inner, "start", self._info)
+            try:
+                _call(inner, "begun")  # the session has, long since
+            except BaseException:
+                _call(inner, "discard" if hasattr(inner, "discard") else "stop")
+                raise
             self.inner = inner
         del self._triggered[0]
         self._number = event.number

@@ -84,6 +84,7 @@ class OpenFile:
         self.own_channels = tuple(range(sound.channels))
         self.freewheel = freewheel
         self.description = f"file {sound.path}"
+        self.file_read = sound.identity
         # The feeder says of each packet where in the file it is: nothing can be missing.
         capture.native.counted_by_host = True
         capture.native.source_waits = True

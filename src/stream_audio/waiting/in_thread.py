@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def in_thread(function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+async def in_thread(
+    function: Callable[[], T],
+    undo: Callable[[T], object] | None = None,
+    when_cancelled: Callable[[], object] | None = None,
+) -> T:
     """Run a function that blocks, on a thread of its own and on behalf of the running loop.
 
     A task that is cancelled meanwhile goes on waiting until the function has returned; what it
-    returned is undone, likewise on a thread. So nothing is left half done behind its back. The
+    returned is undone, likewise on a thread. So nothing is left half done behind its back.
+    ``when_cancelled`` is called at once, so that the function may give up. The
     thread is none of the loop's executor, whose threads may all be waiting for this session.
     """
     import asyncio  # there is a loop, so it is loaded
@@ -51,6 +56,8 @@ async def in_thread(function: Callable[[], T], undo: Callable[[T], object] | Non
             await asyncio.wait([done])
         except asyncio.CancelledError as error:
             cancelled = error
+            if when_cancelled is not None:
+                when_cancelled()
     if cancelled is None:
         return done.result()
     if done.exception() is None and undo is not None:

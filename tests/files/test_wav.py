@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio.files import wav
-from stream_audio.files.create import IfExists, create
+from stream_audio.files.create import create
 from stream_audio.files.wav import WavWriter
 from support.readers import by_ffmpeg, by_soundfile, by_sox
 
@@ -38,9 +38,8 @@ def noise(frames, channels=1, subtype="PCM_16", seed=0):
     return (integers / full_scale).astype(np.float32)
 
 
-def written(path, subtype="PCM_16", channels=1, *, overwrite=False, sample_rate=RATE, **encoding):
-    if_exists = IfExists.OVERWRITE if overwrite else IfExists.FAIL
-    file = create(path, if_exists=if_exists)
+def written(path, subtype="PCM_16", channels=1, *, sample_rate=RATE, **encoding):
+    file = create(path)
     return WavWriter(file.descriptor, sample_rate, channels, subtype, encoding)
 
 
@@ -238,15 +237,6 @@ def test_a_file_is_not_replaced_unasked(tmp_path):
     with pytest.raises(FileExistsError):
         written(path)
     assert path.read_text() == "precious"
-
-
-def test_a_longer_file_is_replaced_entirely(tmp_path):
-    path = tmp_path / "a.wav"
-    path.write_bytes(b"x" * 10_000)
-    writer = written(path, overwrite=True)
-    writer.write(noise(10))
-    writer.close()
-    assert chunks_of(path)[b"data"][1] == 20
 
 
 # ---- all or nothing ----

@@ -27,7 +27,7 @@ from stream_audio import (
     SinkInfo,
     SourceInfo,
 )
-from stream_audio.files import wav
+from stream_audio.files import part_ledger, wav
 from stream_audio.files.encoder import SAMPLE_BYTES
 
 RATE = 1000
@@ -337,6 +337,116 @@ def test_a_file_that_is_not_its_own_is_never_deleted(tmp_path):
     assert tmp_path / "a-0002.wav" not in session.files
 
 
+def test_a_ledger_that_it_did_not_write_is_not_deleted(tmp_path):
+    notes = tmp_path / "a-0001.wav.json"
+    notes.write_text("notes")
+    session = Session(tmp_path / "a.wav", rotate=1, keep=1)
+    session.record(3000)
+    assert names(tmp_path) == ["a-0001.wav.json", "a-0003.wav"]
+    assert notes.read_text() == "notes"
+
+
+@pytest.mark.parametrize("what", ["a-0001.wav", "a-0001.wav.json"])
+def test_what_somebody_changed_is_not_deleted(tmp_path, what):
+    session = Session(tmp_path / "a.wav", rotate=1, keep=2, ledger=True)
+    session.write(*(numbered(frame, 100) for frame in range(0, 1200, 100)))
+    with (tmp_path / what).open("ab") as file:
+        file.write(b"precious")
+    session.write(*(numbered(frame, 100) for frame in range(1200, 4500, 100)))
+    session.sink.stop()
+    left = {"a-0001.wav", "a-0001.wav.json"} if what == "a-0001.wav" else {what}
+    assert set(names(tmp_path)) == left | {
+        f"a-000{i}.wav{end}" for i in (4, 5) for end in ("", ".json")
+    }
+
+
+@pytest.mark.parametrize("keep", ["3 s", "0.05 min"])
+def test_files_are_kept_for_a_time(tmp_path, keep):
+    session = Session(tmp_path / "a.wav", rotate=1, keep=keep)
+    for frame in range(0, 9500, 100):
+        session.write(numbered(frame, 100))
+        sounds = len(names(tmp_path))
+        assert sounds <= 3 + 1 + 1 + 1  # of the last 3 s, the one being written, and the next
+    session.sink.stop()
+    assert names(tmp_path) == [f"a-{i:04}.wav" for i in range(6, 11)] or names(tmp_path) == [
+        f"a-{i:04}.wav" for i in range(7, 11)
+    ]
+
+
+def test_a_folder_by_date_goes_with_the_last_file_in_it(tmp_path):
+    epoch = datetime(2026, 7, 14, 23, 59, 57).timestamp()
+    template = tmp_path / "{start:%Y/%m-%d}" / "{start:%H%M%S}.wav"
+    session = Session(template, epoch=epoch, rotate=1, keep=2)
+    session.write(*(numbered(frame, 100) for frame in range(0, 2500, 100)))
+    assert (tmp_path / "2026" / "07-14" / "235958.wav").exists()
+    session.write(*(numbered(frame, 100) for frame in range(2500, 6500, 100)))
+    session.sink.stop()
+    assert names(tmp_path / "2026") == ["07-15"]
+    assert names(tmp_path / "2026" / "07-15") == ["000002.wav", "000003.wav"]
+
+
+def run_of(path, frames, *, start, **settings):
+    Session(path, epoch=NOON + start, rotate=1, **settings).record(frames)
+
+
+TEMPLATE = "{start:%H%M%S}.wav"
+
+
+def test_files_of_earlier_runs_count_if_asked(tmp_path):
+    for start in (0, 10):
+        run_of(tmp_path / TEMPLATE, 3000, start=start, ledger=True)
+    run_of(tmp_path / TEMPLATE, 2000, start=20, ledger=True, keep=3, keep_earlier=True)
+    kept = ["120012.wav", "120020.wav", "120021.wav"]
+    assert names(tmp_path) == sorted([*kept, *(f"{name}.json" for name in kept)])
+    run_of(tmp_path / TEMPLATE, 1000, start=30, ledger=True, keep="10s", keep_earlier=True)
+    kept = ["120020.wav", "120021.wav", "120030.wav"]
+    assert names(tmp_path) == sorted([*kept, *(f"{name}.json" for name in kept)])
+
+
+def test_files_of_earlier_runs_are_found_in_folders_by_date(tmp_path):
+    template = tmp_path / "{start:%Y}" / "{start:%m-%d}" / TEMPLATE
+    run_of(template, 2000, start=0, ledger=True)
+    run_of(template, 1000, start=86_400, ledger=True, keep=2, keep_earlier=True)
+    assert [path.name for path in sorted(tmp_path.rglob("*.wav"))] == ["120001.wav", "120000.wav"]
+
+
+def test_only_what_is_certainly_of_an_earlier_run_is_deleted(tmp_path):
+    """Never by its name alone."""
+    run_of(tmp_path / TEMPLATE, 9000, start=0, ledger=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    run_of(tmp_path / "{start:%H%M%S}-b.wav", 1000, start=0, ledger=True)  # another recording
+
+    (tmp_path / "120000.wav.json").unlink()  # none
+    with (tmp_path / "120001.wav").open("ab") as file:  # another size
+        file.write(b"x")
+    (tmp_path / "120002.wav.json").write_text("[]")
+    (tmp_path / "120003.wav.json").write_bytes(b"\xff" * 100)
+    moved = tmp_path / "120004.wav.json"
+    moved.rename(tmp_path / "120099.wav.json")  # of another name
+    told = json.loads((tmp_path / "120005.wav.json").read_text())
+    (tmp_path / "120005.wav.json").write_text(json.dumps(told | {"complete": False}))
+    told = json.loads((tmp_path / "120006.wav.json").read_text())
+    (tmp_path / "120006.wav.json").write_text(json.dumps(told | {"file": "../120006.wav"}))
+    (tmp_path / "120007.wav").replace(other / "120007.wav")
+    (tmp_path / "120007.wav").symlink_to(other / "120007.wav")
+    before = set(names(tmp_path))
+    run_of(tmp_path / TEMPLATE, 1000, start=60, ledger=True, keep=1, keep_earlier=True)
+    gone = {"120008.wav", "120008.wav.json"}
+    assert set(names(tmp_path)) == before - gone | {"120100.wav", "120100.wav.json"}
+    assert (other / "120007.wav").exists()
+
+
+def test_a_start_that_is_taken_back_deletes_nothing_of_earlier_runs(tmp_path):
+    run_of(tmp_path / TEMPLATE, 3000, start=0, ledger=True)
+    before = names(tmp_path)
+    session = Session(
+        tmp_path / TEMPLATE, epoch=NOON + 60, rotate=1, keep=1, keep_earlier=True, ledger=True
+    )
+    session.sink.discard()
+    assert names(tmp_path) == before
+
+
 # ---- gaps ----
 
 
@@ -367,6 +477,8 @@ def test_the_ledger_beside_the_file_tells_what_is_missing(tmp_path):
     session.sink.stop()
     found = ledger(path)
     assert datetime.fromisoformat(found.pop("start")).timestamp() == NOON
+    assert found.pop("bytes") == path.stat().st_size
+    assert len(found.pop("recording")) == 32
     assert found.pop("gaps") == [
         {"at": 100, "source": "mic", "frame": 100, "frames": 10, "cause": "ring_full"},
         {"at": 110, "source": "mic", "frame": 110, "frames": 20, "cause": "ring_full"},
@@ -423,6 +535,142 @@ def test_the_ledger_is_there_before_the_file_is_complete(tmp_path):
     found = ledger(path)
     assert (found["complete"], found["missing_frames"]) == (False, 10)
     session.sink.stop()
+
+
+def test_a_ledger_is_whole_whenever_it_is_read(tmp_path):
+    """Written over its end, the missing frames before it."""
+    session = Session(tmp_path / "a.wav", ledger=True)
+    frame = missing = 0
+    for i in range(200):
+        gap = i % 7
+        session.write(numbered(frame + gap, 300, *[gap] * bool(gap)))
+        frame += 300 + gap
+        missing += gap
+        found = ledger(tmp_path / "a.wav")
+        assert found["missing_frames"] == sum(each["frames"] for each in found["gaps"]) <= missing
+    session.sink.stop()
+    found = ledger(tmp_path / "a.wav")
+    assert (found["missing_frames"], found["frames"]) == (missing, frame)
+    assert [each["at"] for each in found["gaps"]] == [each["frame"] for each in found["gaps"]]
+
+
+def test_a_ledger_costs_what_it_adds(tmp_path, monkeypatch):
+    """Not all that it told before, again and again."""
+    written = []
+    original = os.pwrite
+    monkeypatch.setattr(
+        part_ledger,
+        "write_at",
+        lambda fd, data, at: written.append(original(fd, data, at)),
+    )
+    costs = []
+    for losses in (200, 400, 800):
+        session = Session(tmp_path / f"{losses}.wav", ledger=True)
+        session.write(*(numbered(2000 * i + 5, 1995, 5) for i in range(losses)))
+        session.sink.stop()
+        costs.append(sum(written))
+        written.clear()
+        assert len(ledger(tmp_path / f"{losses}.wav")["gaps"]) == losses
+    assert costs[2] < 2.1 * costs[1] < 4.4 * costs[0]
+    assert costs[2] < 2 * (tmp_path / "800.wav.json").stat().st_size + 800 * 200
+
+
+def test_a_ledger_that_could_not_be_written_stays_whole_and_is_made_good(tmp_path, monkeypatch):
+    session = Session(tmp_path / "a.wav", ledger=True)
+    session.write(numbered(0, 1500), numbered(1510, 1500, 10))
+    before = ledger(tmp_path / "a.wav")
+    original = os.pwrite
+
+    def torn(descriptor, data, at):
+        original(descriptor, bytes(data)[:60], at)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    size = (tmp_path / "a.wav.json").stat().st_size
+    tail = (tmp_path / "a.wav.json").read_bytes().index(b"\n ],")
+    calls = []
+
+    def failing(descriptor, data, at):
+        calls.append(at)
+        if len(calls) % 2:
+            torn(descriptor, data, at)
+        original(descriptor, data, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(part_ledger, "write_at", failing)
+        session.write(numbered(3040, 1500, 30), numbered(4540, 1500))
+    assert set(calls) == {tail}
+    assert (tmp_path / "a.wav.json").stat().st_size == size
+    assert ledger(tmp_path / "a.wav") == before
+    session.sink.stop()
+    assert ledger(tmp_path / "a.wav")["missing_frames"] == 40
+
+
+def test_a_ledger_replaces_nothing_unasked(tmp_path):
+    (tmp_path / "a.wav.json").write_text("mine")
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "a.wav-1.json").symlink_to(tmp_path / "victim")
+    (tmp_path / "a.wav.json.part").symlink_to(tmp_path / "victim")
+    Session(tmp_path / "a.wav", ledger=True).record(500)
+    assert (tmp_path / "a.wav.json").read_text() == "mine"
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert json.loads((tmp_path / "a.wav-2.json").read_text())["frames"] == 500
+
+
+def test_a_ledger_replaces_a_link_and_not_what_it_leads_to(tmp_path):
+    (tmp_path / "victim").write_text("precious")
+    for name in ("a.wav.json", "a.wav.json.part"):
+        (tmp_path / name).symlink_to(tmp_path / "victim")
+    session = Session(tmp_path / "a.wav", ledger=True, overwrite=True)
+    assert (tmp_path / "a.wav.json").is_symlink()  # until the session has begun
+    session.record(500)
+    assert ledger(tmp_path / "a.wav")["frames"] == 500
+    assert not (tmp_path / "a.wav.json").is_symlink()
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_ledger_and_its_file_are_replaced_when_the_session_has_begun(tmp_path):
+    for name in ("a.wav", "a.wav.json"):
+        (tmp_path / name).write_text("old")
+    for ends in ("discard", "stop"):
+        session = Session(tmp_path / "a.wav", ledger=True, overwrite=True)
+        assert [(tmp_path / name).read_text() for name in ("a.wav", "a.wav.json")] == ["old"] * 2
+        if ends == "discard":
+            session.sink.discard()
+            assert names(tmp_path) == ["a.wav", "a.wav.json"]
+            assert (tmp_path / "a.wav.json").read_text() == "old"
+    session.sink.begun()
+    assert ledger(tmp_path / "a.wav")["complete"] is False
+    session.record(300)
+    assert ledger(tmp_path / "a.wav")["frames"] == 300
+    assert not session.told(FileMoved)
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_ledger_whose_name_cannot_be_is_found_at_the_start(tmp_path, atomic):
+    path = tmp_path / ("a" * 248 + ".wav")
+    with pytest.raises(FileSinkError, match="long"):
+        Session(path, ledger=True, atomic=atomic)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_unique_name_has_a_ledger_of_that_name(tmp_path, atomic):
+    for name in ("a.wav", "a-1.wav.json"):
+        (tmp_path / name).write_text("mine")
+    Session(tmp_path / "a.wav", unique=True, ledger=True, atomic=atomic).record(200)
+    # That a name is free is certain at the end of an atomic one only.
+    sound, its_ledger = ("a-1.wav", "a-1.wav-1.json") if atomic else ("a-2.wav", "a-2.wav.json")
+    assert json.loads((tmp_path / its_ledger).read_text())["file"] == sound
+    assert soundfile.info(tmp_path / sound).frames == 200
+    assert (tmp_path / "a-1.wav.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("mode", [0o600, None])
+def test_a_ledger_has_the_permissions_of_its_file(tmp_path, mode):
+    (tmp_path / "a.wav").write_text("old")
+    (tmp_path / "a.wav").chmod(0o640)
+    Session(tmp_path / "a.wav", ledger=True, overwrite=True, mode=mode).record(200)
+    assert (tmp_path / "a.wav.json").stat().st_mode & 0o777 == (mode or 0o640)
 
 
 # ---- broadcast ----
@@ -691,8 +939,7 @@ def test_the_fallback_takes_over_from_a_removed_file(tmp_path):
 def test_a_moved_file_is_followed_and_told_once(tmp_path, atomic):
     session = Session(tmp_path / "a.wav", atomic=atomic, ledger=True)
     session.write(numbered(0, 500))
-    (written,) = tmp_path.glob("a.wav*")
-    written.rename(tmp_path / "b.wav")
+    (tmp_path / ("a.wav.part" if atomic else "a.wav")).rename(tmp_path / "b.wav")
     session.write(*(numbered(frame, 100) for frame in range(500, 5000, 100)))
     session.sink.stop()
     (told,) = session.told(FileMoved)
@@ -793,6 +1040,11 @@ def test_atomic_files_appear_when_they_are_complete(tmp_path):
         ({"overwrite": True, "unique": True}, "exclude"),
         ({"keep": 3}, "keep"),
         ({"keep": 0, "rotate": "1h"}, "keep"),
+        ({"keep": "7 parsecs", "rotate": "1h"}, "keep"),
+        ({"keep": "1 GB", "rotate": "1h"}, "keep"),
+        ({"keep": "0s", "rotate": "1h"}, "keep"),
+        ({"keep": 3, "rotate": "1h", "keep_earlier": True}, "ledger=True"),
+        ({"keep_earlier": True, "ledger": True}, "keep"),
         ({"align": True}, "align"),
         ({"rotate": "soon"}, "rotate"),
         ({"mode": 0o1777}, "mode"),
@@ -800,7 +1052,7 @@ def test_atomic_files_appear_when_they_are_complete(tmp_path):
         ({"fsync": 0}, "fsync"),
         ({"bext": {"author": "x"}}, "author"),
         ({"format": "XYZ"}, "format"),
-        ({"fallback": "{start}/b.wav"}, "folder"),
+        ({"fallback": "{strat}/b.wav"}, "field"),
         ({"fallback": "b.flac"}, "fallback"),
         ({"fallback": "missing"}, "fallback"),
         ({"gaps": "noise"}, "gaps"),

@@ -4,59 +4,141 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from stream_audio.errors import ConfigError
 
-_IN_FOLDER = re.compile(r"\{(start|index)[:}]")
-_FIELD = re.compile(r"\{(start|index)(?::([^{}]*))?\}")
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}:]*)(?::([^{}]*))?\}|[{}]")
+_DIRECTIVE = re.compile(r"%[-_0^#]?(.?)", re.DOTALL)
+_DIRECTIVES = frozenset("aAbBcCdDeFfgGhHIjmMpRSTuUVwWxXyYzZ%")
+"""What ``strftime`` knows here; it leaves others as they are, or out, without a word."""
+
+_FIELDS = {"start": "%Y%m%d-%H%M%S", "utc": "%Y%m%d-%H%M%SZ", "index": ""}
+"""The fields of a template, and the format of one that has none."""
+
+_EXAMPLE_TIME = datetime(2000, 1, 1)
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    format: str
+    text: str
+    position: int
 
 
 class Names:
     """Makes the name of each file from a path.
 
-    ``{start}`` and ``{index}`` in its last component stand for the local time of the first frame
-    and the number of the file, from 1; either may have a format, as in
-    ``{start:%Y%m%d-%H%M%S}-{index:04}.wav``. Other braces are left alone. Where neither stands,
-    the number follows the name (``a-0002.wav``); the first file is plain unless ``numbered``.
+    ``{start}``, ``{utc}`` and ``{index}`` stand for the local time of the first frame, the same
+    in UTC, and the number of the file, from 1; each may have a format, as in
+    ``{start:%Y%m%d-%H%M%S}-{index:04}.wav``. ``{{`` and ``}}`` stand for braces. Where no field
+    stands, the number follows the name (``a-0002.wav``); the first file is plain unless
+    ``numbered``.
+
+    Attributes
+    ----------
+    root : Path
+        The folder that must be there; those below it come from fields and are made.
+    template : str
+        What is below ``root``.
 
     Raises
     ------
     ConfigError
-        A format makes no file name, or stands in a folder's.
+        A field or a directive is unknown, or a format makes no name.
     """
 
     def __init__(self, path: Path, *, numbered: bool, first: int = 1) -> None:
-        self.path = path
+        self._given = os.fspath(path)
         self._numbered = numbered
         self._first = first
-        if _IN_FOLDER.search(str(path.parent)):
-            raise ConfigError(
-                f"{{start}} and {{index}} make the name of a file, not of a folder: {path}",
-                hint="Folders are not created; name one that is there",
-            )
-        self._is_template = _FIELD.search(path.name) is not None
-        self.name(first, datetime(2000, 1, 1))
+        self._parts = list(_parse(self._given))
+        until = next((each for each in self._parts if isinstance(each, _Field)), None)
+        self._is_template = until is not None
+        fixed = self._given if until is None else self._given[: until.position]
+        folder, _, _ = fixed.rpartition(os.sep)
+        at_root = fixed.startswith(os.sep) and not folder
+        self.template = self._given[len(folder) + len(os.sep) if folder or at_root else 0 :]
+        self.root = Path(_unescaped(folder) or (os.sep if at_root else "."))
+        self.name(first, _EXAMPLE_TIME)
+
+    @property
+    def depth(self) -> int:
+        """How many folders deep below ``root`` the files are."""
+        return len(self.name(self._first, _EXAMPLE_TIME).relative_to(self.root).parts) - 1
 
     def name(self, index: int, start: datetime) -> Path:
-        """Return the name of a file."""
-        if self._is_template:
-            name = _FIELD.sub(lambda field: self._fill(field, index, start), self.path.name)
-            return self.path.with_name(name)
-        if index == self._first and not self._numbered:
-            return self.path
-        return self.path.with_name(f"{self.path.stem}-{index:04}{self.path.suffix}")
+        """Return the name of a file; a time without a zone is local."""
+        path = Path("".join(self._fill(part, index, start) for part in self._parts))
+        if self._is_template or (index == self._first and not self._numbered):
+            return path
+        return path.with_name(f"{path.stem}-{index:04}{path.suffix}")
 
-    def _fill(self, field: re.Match[str], index: int, start: datetime) -> str:
-        value, text = field.groups()
+    def _fill(self, part: str | _Field, index: int, start: datetime) -> str:
+        if isinstance(part, str):
+            return part
         try:
-            if value == "index":
-                filled = format(index, text or "")
+            if part.name == "index":
+                filled = format(index, part.format)
             else:
-                filled = format(start, text or "%Y%m%d-%H%M%S")
+                zone = UTC if part.name == "utc" else None
+                filled = format(start.astimezone(zone), part.format)
         except ValueError as error:
-            raise ConfigError(f"{field[0]} in {self.path.name!r}: {error}") from error
-        if os.sep in filled or not filled:
-            raise ConfigError(f"{field[0]} in {self.path.name!r} makes no name: {filled!r}")
+            raise ConfigError(f"{part.text} in {self._given!r}: {error}") from error
+        if not filled or (part.name == "index" and os.sep in filled):
+            raise ConfigError(f"{part.text} in {self._given!r} makes no name: {filled!r}")
         return filled
+
+
+def _parse(given: str) -> list[str | _Field]:
+    """Return the parts of a template; raises ConfigError."""
+    parts: list[str | _Field] = []
+    position = 0
+    for token in _TOKEN.finditer(given):
+        parts.append(given[position : token.start()])
+        position = token.end()
+        text = token[0]
+        if text in ("{{", "}}"):
+            parts.append(text[0])
+            continue
+        name = token[1]
+        if name not in _FIELDS:
+            what = "a lone brace" if len(text) == 1 else f"an unknown field {text}"
+            raise ConfigError(
+                f"{what} in {given!r}",
+                hint="There are {start}, {utc} and {index}; for a brace write {{ or }}",
+            )
+        form = token[2] or _FIELDS[name]
+        if name != "index":
+            for directive in _DIRECTIVE.finditer(form):
+                if directive[1] not in _DIRECTIVES or not directive[1]:
+                    raise ConfigError(
+                        f"{text} in {given!r}: there is no {directive[0]}",
+                        hint="Dates are written as strftime does: {start:%Y-%m-%d %H.%M.%S}",
+                    )
+        parts.append(_Field(name, form, text, token.start()))
+    parts.append(given[position:])
+    return parts
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("{{", "{").replace("}}", "}")
+
+
+def in_folder(folder: Path, path: Path) -> Path:
+    """Return the template of ``path`` as it is below another folder."""
+    escaped = os.fspath(folder).replace("{", "{{").replace("}", "}}")
+    return Path(escaped) / Names(path, numbered=False).template
+
+
+def last_part(path: Path) -> str:
+    """Return the name of a file as it was given, a field of which may speak of folders."""
+    given = os.fspath(path)
+    begin = 0
+    for separator in re.finditer(r"\{[^{}]*\}|" + re.escape(os.sep), given):
+        if separator[0] == os.sep:
+            begin = separator.end()
+    return given[begin:] or path.name

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from stream_audio.audio.gap import Gap
 from stream_audio.files.create import NewFile
+from stream_audio.files.part_ledger import PartLedger, PlacedGap
 from stream_audio.files.writer import SoundFileWriter
 
 
-@dataclass(frozen=True)
-class PlacedGap:
-    """What is missing, and where in the file.
-
-    Attributes
-    ----------
-    gap : Gap
-        The loss, or the part of it that falls into this file.
-    at : int
-        Frame of the file at which its silence begins, or before which it was left out.
-    """
-
-    gap: Gap
-    at: int
-
-
 class Part:
-    """One file that is being written.
+    """One file that is being written, and its ledger.
 
     Attributes
     ----------
@@ -43,13 +23,23 @@ class Part:
         seconds.
     start_time, start_frame : float, int
         When its first frame was captured, and that frame's position on the source's timeline.
+    gaps : list of PlacedGap
+        What is missing from it.
+    moved, removed : bool
+        What somebody did to it meanwhile.
     """
 
     def __init__(
-        self, file: NewFile, writer: SoundFileWriter, index: int, planned_start: float
+        self,
+        file: NewFile,
+        writer: SoundFileWriter,
+        ledger: PartLedger | None,
+        index: int,
+        planned_start: float,
     ) -> None:
         self.file = file
         self.writer = writer
+        self.ledger = ledger
         self.index = index
         self.planned_start = planned_start
         self.start_time = planned_start
@@ -68,28 +58,44 @@ class Part:
         """Frames in the file, if it is still there."""
         return 0 if self.removed else self.writer.frames
 
+    @property
+    def has_its_name(self) -> bool:
+        """Whether it stands where it is to stand in the end."""
+        return self.file.written_as == self.file.path
+
+    @property
+    def ledger_is_behind(self) -> bool:
+        """Whether there is a ledger that does not tell all yet."""
+        return self.ledger is not None and self.ledger.is_behind(self.gaps)
+
+    def take_name(self) -> None:
+        """Take the place of what has its name, if it is to do so before it is complete."""
+        self.file.take_name()
+        if self.ledger is not None:
+            self.ledger.take_name()
+
     def close(self) -> None:
         """Complete the file and give it its name, even if it could not be completed entirely."""
         try:
             self.writer.close()
         finally:
-            if not self.removed:
+            if self.removed:
+                self.file.release()
+            else:
                 self.file.publish()
 
     def discard(self) -> None:
-        """Take back a file that holds nothing."""
+        """Take back what was begun."""
         with contextlib.suppress(OSError):  # it may be gone, or its disk full
             self.file.remove()
         with contextlib.suppress(OSError):
             self.writer.close()
-
-    @property
-    def ledger_path(self) -> Path:
-        """Where its ledger is."""
-        return _beside(self.file.path)
+        if self.ledger is not None:
+            with contextlib.suppress(OSError):
+                self.ledger.discard()
 
     def write_ledger(self, about: dict[str, Any], *, complete: bool) -> None:
-        """Write what is missing beside the file, in one step, so that a reader finds all or none.
+        """Bring the ledger up to date.
 
         Parameters
         ----------
@@ -98,39 +104,45 @@ class Part:
         complete : bool
             Whether the file is.
         """
-        ledger = about | {
-            "file": self.file.path.name,
-            "index": self.index,
-            "complete": complete,
-            "start": _iso(self.start_time),
-            "start_frame": self.start_frame,
-            "frames": self.frames,
-            "missing_frames": sum(placed.gap.frames for placed in self.gaps),
-            "gaps": [
-                {
-                    "at": placed.at,
-                    "source": placed.gap.source,
-                    "frame": placed.gap.frame,
-                    "frames": placed.gap.frames,
-                    "cause": str(placed.gap.cause),
-                }
-                for placed in self.gaps
-            ],
-        }
-        path = self.ledger_path
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(json.dumps(ledger, indent=1) + "\n")
-        os.replace(temporary, path)
+        if self.ledger is None:
+            return
+        self.ledger.write(
+            {
+                **about,
+                "index": self.index,
+                "start": _iso(self.start_time),
+                "start_frame": self.start_frame,
+            },
+            self.gaps,
+            {
+                "file": self.file.path.name,
+                "complete": complete,
+                "frames": self.frames,
+                "bytes": self.writer.size if self.file.size is None else self.file.size,
+            },
+        )
+
+    def close_ledger(self, about: dict[str, Any]) -> None:
+        """Complete the ledger, once the file is."""
+        if self.ledger is not None:
+            try:
+                self.write_ledger(about, complete=True)
+            finally:
+                self.ledger.close(self.file.path)
 
 
-def remove_old(file: NewFile) -> None:
-    """Delete a complete file of this recording, and its ledger."""
-    file.remove()
-    _beside(file.path).unlink(missing_ok=True)
+class CompletePart:
+    """A file of this recording that is complete; see :class:`keeping.OldPart`."""
 
+    def __init__(self, part: Part, end: float) -> None:
+        self.end = end
+        self._file = part.file
+        self._ledger = part.ledger
 
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
+    def delete(self) -> None:
+        """Delete the file and its ledger, unless somebody changed the file."""
+        if self._file.remove() and self._ledger is not None:
+            self._ledger.file.remove()
 
 
 def _iso(time: float) -> str:

@@ -79,6 +79,18 @@ def parse_rotation(rotate: object, align: bool) -> Rotation | None:
     return Rotation(seconds=rotation.seconds, align=True)
 
 
+def seconds_said(name: str, text: str) -> float:
+    """Return a time such as ``"7d"`` in seconds; raises ConfigError."""
+    found = _AMOUNT.fullmatch(text)
+    unit = _UNITS.get(found[2].lower()) if found else None
+    if found is None or unit not in _SECONDS:
+        raise ConfigError(
+            f"{name}={text!r} is no time",
+            hint=f'Write a number and one of {", ".join(_SECONDS)}, as in "7d"',
+        )
+    return float(found[1]) * _SECONDS[unit]
+
+
 def _parse(rotate: object) -> Rotation | None:
     if rotate is None:
         return None

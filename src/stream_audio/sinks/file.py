@@ -16,8 +16,10 @@ from stream_audio.contracts.sink import LONGEST_GATHER, SinkInfo
 from stream_audio.errors import ConfigError, ConfigTypeError, FileSinkError, SinkError
 from stream_audio.files.containers import check_encoding, find_container
 from stream_audio.files.create import IfExists
-from stream_audio.files.names import Names
-from stream_audio.files.recording import GapPolicy, Plan, Recording
+from stream_audio.files.keeping import parse_keep
+from stream_audio.files.names import Names, last_part
+from stream_audio.files.plan import GapPolicy, Plan
+from stream_audio.files.recording import Recording
 from stream_audio.files.rotation import parse_rotation
 from stream_audio.files.writer import Encoding
 
@@ -52,6 +54,7 @@ _HINTS = {
     errno.EROFS: "Choose a folder that you may write to",
     errno.EISDIR: _NAME_A_FILE,
     errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.EBUSY: "Name another file",
     errno.ENOSPC: "Free some space; what was recorded so far is complete",
     errno.EDQUOT: "Free some space; what was recorded so far is complete",
 }
@@ -73,9 +76,10 @@ class FileSink:
     Parameters
     ----------
     path : str or os.PathLike
-        Created when the session starts. ``{start}`` and ``{index}`` in the file's name stand for
-        the local time of its first frame and its number, from 1, and may have a format:
-        ``"{start:%Y%m%d-%H%M%S}-{index:04}.wav"``.
+        Created when the session starts. ``{start}``, ``{utc}`` and ``{index}`` stand for the local
+        time of the file's first frame, that time in UTC, and its number, from 1, and may have a
+        format: ``"{start:%Y%m%d-%H%M%S}-{index:04}.wav"``. Folders that come of them are made:
+        ``"takes/{start:%Y-%m-%d}/{index}.wav"``. ``{{`` stands for a brace.
     format : str, optional
         The container by its libsndfile name; ``None``: by the path's ending.
     subtype : str, optional
@@ -86,8 +90,11 @@ class FileSink:
         so on.
     align : bool
         Begin files at whole multiples of ``rotate`` of the local time of day.
-    keep : int, optional
-        Keep the last so many files of this recording and delete older ones.
+    keep : int or str, optional
+        Keep the last so many files of this recording, or those of the last ``"7d"``, and delete
+        older ones.
+    keep_earlier : bool
+        Whether files of earlier runs count for ``keep``, too. They are known by their ledgers.
     gaps : "silence", "skip" or "split"
         What lost frames become: silence, nothing, or the end of one file and the start of another.
     ledger : bool
@@ -95,14 +102,15 @@ class FileSink:
     fallback : str or os.PathLike, optional
         A file, or a folder, in which to go on after an error.
     overwrite : bool
-        Whether an existing file is replaced; otherwise it is an error. (A later file of a
-        recording whose name is taken gets another one in any case.)
+        Whether an existing file is replaced, once all sources and sinks have started; otherwise
+        it is an error. (A later file of a recording whose name is taken then gets another one.)
     unique : bool
         Take another name (``NAME-1.wav``) if that one is taken.
     atomic : bool
         Call the file ``NAME.wav.part`` until it is complete.
     mode : int, optional
-        Permissions, for example ``0o600``; ``None``: as the umask has it.
+        Permissions, for example ``0o600``, of the ledger too; ``None``: those of the file that is
+        replaced, or as the umask has it.
     gather : float
         Seconds, 0 to 0.8, that audio may wait in memory to be written in one go, unless another
         sink of the source wants it sooner. Less costs more CPU time, and a kill loses less. By
@@ -132,7 +140,8 @@ class FileSink:
         subtype: str | None = None,
         rotate: str | float | timedelta | None = None,
         align: bool = False,
-        keep: int | None = None,
+        keep: int | str | None = None,
+        keep_earlier: bool = False,
         gaps: GapPolicy = "silence",
         ledger: bool = False,
         fallback: str | os.PathLike[str] | None = None,
@@ -151,8 +160,6 @@ class FileSink:
         self.gather = _gather(gather, encoding)
         if "fsync" in encoding:  # what has gathered is not on the disk either
             encoding["fsync"] -= self.gather
-        if keep is not None:
-            whole_number("keep", keep, 1, 2**40)
         self._plan = Plan(
             path=self._path,
             fallback=None if fallback is None else _as_path(fallback),
@@ -165,7 +172,7 @@ class FileSink:
             mode=None if mode is None else whole_number("mode", mode, 0, 0o777),
             temporary=bool(atomic),
             rotation=parse_rotation(rotate, align),
-            keep=keep,
+            keep=parse_keep(keep, keep_earlier, ledger=ledger),
             gaps=one_of("gaps", gaps, ("silence", "skip", "split")),  # type: ignore[arg-type]
             ledger=bool(ledger),
         )
@@ -195,7 +202,7 @@ class FileSink:
     @property
     def name(self) -> str:
         """The file's name as it was given, for events and the report."""
-        return self._plan.path.name
+        return last_part(self._plan.path)
 
     @property
     def preferred_dtype(self) -> SampleType:
@@ -227,7 +234,21 @@ class FileSink:
             raise FileSinkError(
                 f"cannot create {name}", path=self._path, host_text=str(error)
             ) from error
-        self._path = self._recording.part.file.path
+        self._path = self._recording.path
+
+    def begun(self) -> None:
+        """Replace what is to be overwritten; called by the session when everything has started."""
+        recording = self._recording
+        if recording is None:
+            return
+        try:
+            recording.begin()
+        except OSError as error:
+            self._recording = None
+            recording.discard()
+            raise _failure("replace", Path(recording.path), 0, error) from error
+        finally:
+            self._path = recording.path
 
     def write(self, chunk: AudioChunk) -> None:
         """Append a chunk; called by the session."""
@@ -241,7 +262,7 @@ class FileSink:
             frames, taken = part.saved_frames, recording.taken
             raise _failure("write to", part.file.path, frames, error, taken) from error
         finally:
-            self._path = recording.part.file.path
+            self._path = recording.path
             self._frames = recording.frames
 
     def caught_up(self) -> None:
@@ -259,7 +280,7 @@ class FileSink:
                 part = recording.incomplete[0] if recording.incomplete else recording.part
                 raise _failure("complete", part.file.path, part.saved_frames, error) from error
             finally:
-                self._path = recording.part.file.path
+                self._path = recording.path
 
     def discard(self) -> None:
         """Delete the file again; called if the session could not start after all."""
@@ -296,7 +317,7 @@ def _failure(doing: str, path: Path, frames: int, error: OSError, taken: int = 0
     if error.errno == errno.EEXIST and path.is_dir():
         hint = _NAME_A_FILE
     message = f"cannot {doing} {path}"
-    if doing != "create":
+    if doing not in ("create", "replace"):
         message += f"; {frames} frames are saved in it"
     return FileSinkError(
         message,

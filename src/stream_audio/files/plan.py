@@ -1,0 +1,37 @@
+"""How a recording is to be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stream_audio.files.create import IfExists
+from stream_audio.files.keeping import Keep
+from stream_audio.files.rotation import Rotation
+from stream_audio.files.writer import Container, Encoding
+
+GapPolicy = Literal["silence", "skip", "split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a recording is to be written; see :class:`stream_audio.FileSink`."""
+
+    path: Path
+    fallback: Path | None
+    container: Container
+    subtype: str
+    encoding: Encoding
+    if_exists: IfExists
+    mode: int | None
+    temporary: bool
+    rotation: Rotation | None
+    keep: Keep | None
+    gaps: GapPolicy
+    ledger: bool
+
+    @property
+    def numbered(self) -> bool:
+        """Whether several files are to be expected."""
+        return self.rotation is not None or self.gaps == "split"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -10,12 +9,12 @@ import os
 import stat
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from stream_audio._checks import real_number, whole_number
+from stream_audio._record import Record
 from stream_audio.errors import ConfigError
 from stream_audio.files.names import Names
 from stream_audio.files.rotation import seconds_said
@@ -26,8 +25,7 @@ LEDGER_ENDING = ".json"
 """What follows the name of a file in that of its ledger."""
 
 
-@dataclass(frozen=True)
-class Keep:
+class Keep(Record):
     """What stays of a recording.
 
     Attributes
@@ -105,12 +103,13 @@ class Kept:
 
 def recording_id(path: Path, source: str) -> str:
     """Return what tells the files of one recording, over all its runs, from those of others."""
+    import hashlib  # only where there is a ledger
+
     said = f"{os.path.abspath(path)}\n{source}"
     return hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-@dataclass(frozen=True)
-class EarlierPart:
+class EarlierPart(Record):
     """A file of an earlier run, as it was found; see :class:`OldPart`."""
 
     path: Path

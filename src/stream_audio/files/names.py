@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stream_audio._record import Record
 from stream_audio.errors import ConfigError
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}:]*)(?::([^{}]*))?\}|[{}]")
@@ -21,8 +21,7 @@ _FIELDS = {"start": "%Y%m%d-%H%M%S", "utc": "%Y%m%d-%H%M%SZ", "index": ""}
 _EXAMPLE_TIME = datetime(2000, 1, 1)
 
 
-@dataclass(frozen=True)
-class _Field:
+class _Field(Record):
     name: str
     format: str
     text: str

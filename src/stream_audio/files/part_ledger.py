@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stream_audio._record import Record
 from stream_audio.audio.gap import Gap
 from stream_audio.files.create import NewFile, Whereabouts
 from stream_audio.files.disk import write_at
 from stream_audio.files.keeping import LEDGER_ENDING
 
 
-@dataclass(frozen=True)
-class PlacedGap:
+class PlacedGap(Record):
     """What is missing, and where in the file.
 
     Attributes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from stream_audio._record import Record
 from stream_audio.files.create import IfExists
 from stream_audio.files.keeping import Keep
 from stream_audio.files.rotation import Rotation
@@ -14,8 +14,7 @@ from stream_audio.files.writer import Container, Encoding
 GapPolicy = Literal["silence", "skip", "split"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Record, kw_only=True):
     """How a recording is to be written; see :class:`stream_audio.FileSink`."""
 
     path: Path

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from stream_audio.errors import StreamAudioError as StreamAudioError
     from stream_audio.files.formats import SoundFormat as SoundFormat
     from stream_audio.files.formats import formats as formats
+    from stream_audio.files.raw_format import RawFormat as RawFormat
     from stream_audio.files.repair import RepairReport as RepairReport
     from stream_audio.files.repair import repair as repair
     from stream_audio.reports.events import Clipping as Clipping
@@ -115,6 +116,7 @@ _WHERE = {
     "InputDevice": "devices.input_device",
     "MemoryUse": "reports.stats",
     "Pause": "reports.report",
+    "RawFormat": "files.raw_format",
     "RepairReport": "files.repair",
     "Session": "session",
     "SessionReport": "reports.report",

@@ -513,8 +513,8 @@ def test_another_file_that_takes_the_name_meanwhile_is_not_touched(
     gone = tmp_path / "gone.wav"
     examine = stream_audio.files.repair.examine
 
-    def examined_while_names_change(file):
-        diagnosis = examine(file)
+    def examined_while_names_change(file, raw):
+        diagnosis = examine(file, raw)
         path.rename(gone)
         if swap == "link":
             path.symlink_to(victim)

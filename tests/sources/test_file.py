@@ -340,13 +340,46 @@ def test_folders_pipes_and_null_bytes_are_refused(tmp_path):
     assert "null byte" in refused("a\0.wav")
 
 
-@pytest.mark.parametrize("content", [b"", b"Dear diary", bytes(1000), b"RIFF", b"OggS" * 50])
-def test_what_is_no_sound_file_is_said_in_libsndfile_s_words(tmp_path, content):
+NO_SOUND = {
+    "it is empty": b"",
+    "nothing but zeros, 5000 of them": bytes(5000),
+    "its first 4100 bytes are zeros": bytes(4100) + b"\1" * 900,
+    "looks like text": "Dear diary, schöner Tag".encode(),
+    "looks like a web page": b"<!DOCTYPE html><html>Not found</html>",
+    "looks like MPEG-4 audio": b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(100),
+    "looks like MPEG-4 audio or video": b"\0\0\0\x20ftypisom\0\0\0\0" + bytes(100),
+    "looks like Matroska or WebM": b"\x1aE\xdf\xa3" + bytes(100),
+    "looks like Windows Media": bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+    "looks like AAC": bytes.fromhex("fff15080027ffc") + bytes(12) + bytes.fromhex("fff1508002"),
+    "looks like an AVI movie": b"RIFF\x64\0\0\0AVI LIST" + bytes(90),
+    "looks like a ZIP archive": b"PK\3\4" + bytes(100),
+    "looks like a MIDI file": b"MThd\0\0\0\6" + bytes(20),
+    "looks like Ogg with Speex": b"OggS" + bytes(24) + b"Speex   " + bytes(100),
+    "looks like Ogg that is cut short": b"OggS" * 50,
+    "ends before its audio begins": b"RIFF\x24\0\0\0WAVEfmt ",
+    "its head is incomplete": b"fLaC\0\0\0\x22\x10\0",
+}
+
+
+@pytest.mark.parametrize("what", NO_SOUND)
+def test_what_is_no_sound_file_is_said_with_what_it_is(tmp_path, what):
     path = tmp_path / "a.wav"
-    path.write_bytes(content)
+    path.write_bytes(NO_SOUND[what])
     said = refused(path)
-    assert "as a sound file" in said
+    assert f"cannot read {path} as a sound file: " in said
+    assert what in said
     assert "the host says: " in said
+    assert "repair" not in said  # it could not help
+    with pytest.raises(FileError, match=what):
+        stream_audio.repair(path)
+
+
+def test_noise_is_offered_to_be_read_as_samples(tmp_path):
+    path = tmp_path / "a.pcm"
+    path.write_bytes(np.random.default_rng(1).bytes(10_000))
+    assert "raw=RawFormat(" in refused(path)
+    with pytest.raises(FileError, match="raw=RawFormat"):
+        stream_audio.repair(path)
 
 
 def test_too_many_channels_are_said(tmp_path):

@@ -207,7 +207,7 @@ def formats(
 
 @app.command()
 def repair(
-    file: Annotated[Path, typer.Argument(help="A WAV or FLAC file that was cut off.")],
+    file: Annotated[Path, typer.Argument(help="A sound file that was cut off.")],
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Mend the file itself instead of writing a copy.")
     ] = False,
@@ -216,7 +216,7 @@ def repair(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Mend a WAV or FLAC file that its writer left incomplete; a sound one is left alone."""
+    """Mend a sound file that its writer left incomplete; a sound one is left alone."""
     with _errors_as_messages():
         report = stream_audio.repair(file, in_place=in_place, output=output)
     if as_json:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from stream_audio.files.au_damage import examine_au
+from stream_audio.files.chunked_damage import examine_aiff, examine_caf, examine_w64
+from stream_audio.files.chunks import W64_NAME_END
 from stream_audio.files.flac_damage import examine_flac
 from stream_audio.files.mending import Diagnosis, FileBytes
+from stream_audio.files.raw_damage import examine_raw
+from stream_audio.files.raw_format import RawFormat
 from stream_audio.files.wav_damage import examine_wav
 
+_W64_FILE = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
-def examine(file: FileBytes) -> Diagnosis | None:
+
+def examine(file: FileBytes, raw: RawFormat | None = None) -> Diagnosis | None:
     """Find out what is wrong with a file, by what its header claims and what is there.
+
+    Parameters
+    ----------
+    file : FileBytes
+        The file.
+    raw : RawFormat, optional
+        What it holds, if it has no header.
 
     Returns
     -------
@@ -20,9 +34,19 @@ def examine(file: FileBytes) -> Diagnosis | None:
     FileError
         It holds no audio that could be saved.
     """
-    start = file.read(0, 12)
-    if start[:4] in (b"RIFF", b"RF64", b"BW64") and start[8:] == b"WAVE":
+    if raw is not None:
+        return examine_raw(file, raw)
+    start = file.read(0, 40)
+    if start[:4] in (b"RIFF", b"RF64", b"BW64") and start[8:12] == b"WAVE":
         return examine_wav(file)
+    if start[:4] == b"FORM" and start[8:12] in (b"AIFF", b"AIFC"):
+        return examine_aiff(file)
+    if start[:4] == b"caff":
+        return examine_caf(file)
+    if start[:4] in (b".snd", b"dns."):
+        return examine_au(file)
+    if start[:16] == _W64_FILE and start[24:40] == b"wave" + W64_NAME_END:
+        return examine_w64(file)
     offset = end_of_id3(start)
     if file.read(offset, 4) == b"fLaC":
         return examine_flac(file, offset)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from stream_audio.files.disk import write_at
+from stream_audio.files.raw_format import RawFormat
 
 _COPY_BYTES = 1 << 20
 
@@ -103,9 +104,18 @@ def placed(pieces: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
 
 @dataclass(frozen=True)
 class Stream:
-    """What a decoder is given, as if it were a file."""
+    """What a decoder is given, as if it were a file.
+
+    Attributes
+    ----------
+    pieces : tuple of Kept or bytes
+        Its bytes, in order.
+    raw : RawFormat, optional
+        What they are, if they have no header.
+    """
 
     pieces: tuple[Piece, ...]
+    raw: RawFormat | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,8 @@ class Diagnosis:
         be.
     streams : tuple of Stream
         What is to be decoded, one after the other, where that is not just the mended file.
+    hopeless : str
+        Why it cannot be mended, though it can be read; empty if it can.
     """
 
     format: str
@@ -138,6 +150,7 @@ class Diagnosis:
     missing: str = ""
     unclear: str = ""
     streams: tuple[Stream, ...] = ()
+    hopeless: str = ""
 
     @property
     def size(self) -> int:

@@ -13,7 +13,11 @@ from typing import Any
 
 from stream_audio.errors import ConfigError, ConfigTypeError, FileError
 from stream_audio.files.examine import examine
+from stream_audio.files.identify import identify
 from stream_audio.files.mending import Diagnosis, FileBytes
+from stream_audio.files.raw_format import RawFormat
+
+_KINDS = "WAV, RF64, BW64, AIFF, CAF, AU, W64 and FLAC"
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class RepairReport:
     path : str
         The file that was examined.
     format : str
-        ``"WAV"``, ``"RF64"`` or ``"FLAC"``.
+        Its libsndfile name; of one whose header was gone, that of the mended file.
     findings : tuple of str
         What was wrong with it; empty if it is sound.
     frames : int, optional
@@ -66,8 +70,9 @@ def repair(
     *,
     in_place: bool = False,
     output: str | os.PathLike[str] | None = None,
+    raw: RawFormat | None = None,
 ) -> RepairReport:
-    """Mend a WAV or FLAC file that was cut off, or whose header is wrong.
+    """Mend a sound file that was cut off, or whose header is wrong or gone.
 
     Sizes and totals are put right, a last frame that is cut is left out, padding is added. Samples
     are not touched, nor are chunks and metadata of other programs. A sound file is left alone.
@@ -75,13 +80,16 @@ def repair(
     Parameters
     ----------
     path : str or os.PathLike
-        A WAV, RF64, BW64 or FLAC file that nobody is writing any more.
+        A WAV, RF64, BW64, AIFF, CAF, AU, W64 or FLAC file that nobody is writing any more.
     in_place : bool
         Mend the file itself, instead of writing a copy. A link is refused. Where something has
         to be moved, a whole file takes its place; hard links then keep the damaged one.
     output : str or os.PathLike, optional
         Where the copy is written; must not exist. ``None``: ``NAME.repaired.wav`` beside
         ``NAME.wav``.
+    raw : RawFormat, optional
+        What a file holds whose header is gone. It becomes a WAV file, or an AU file if its
+        samples are big-endian, or signed ones of 8 bits.
 
     Returns
     -------
@@ -100,6 +108,8 @@ def repair(
             raise ConfigTypeError(f"repair takes paths, not {value!r}")
     if in_place and output is not None:
         raise ConfigError("repair writes in place or to an output, not both")
+    if raw is not None and not isinstance(raw, RawFormat):
+        raise ConfigTypeError(f"raw must be a RawFormat, not {raw!r}")
     source = Path(path)
     try:
         descriptor, not_writable = _open(source, in_place)
@@ -107,7 +117,7 @@ def repair(
         raise _failure("open", source, error) from error
     try:
         damaged = _Damaged(source, descriptor)
-        diagnosis = damaged.examine()
+        diagnosis = damaged.examine(raw)
         target = None
         if diagnosis.findings:
             damaged.check_unchanged()
@@ -117,7 +127,10 @@ def repair(
                 target = source
                 damaged.mend_in_place(diagnosis)
             else:
-                target = source.with_name(f"{source.stem}.repaired{source.suffix}")
+                ending = source.suffix
+                if raw is not None:
+                    ending = ".au" if diagnosis.format == "AU" else ".wav"
+                target = source.with_name(f"{source.stem}.repaired{ending}")
                 target = target if output is None else Path(output)
                 damaged.mend_copy(diagnosis, target)
     except OSError as error:
@@ -161,19 +174,22 @@ class _Damaged:
             raise FileError(f"cannot mend {path}: it is not a regular file")
         self._bytes = FileBytes(descriptor)
 
-    def examine(self) -> Diagnosis:
+    def examine(self, raw: RawFormat | None) -> Diagnosis:
         """Find out what is wrong with it."""
         try:
-            diagnosis = examine(self._bytes)
+            diagnosis = examine(self._bytes, raw)
         except FileError as error:
             raise FileError(
                 f"cannot mend {self._path}: {error.message}", hint=error.hint
             ) from None
         if diagnosis is None:
+            what, hint = identify(self._bytes)
             raise FileError(
-                f"cannot mend {self._path}: it is neither a WAV nor a FLAC file",
-                hint="Files of other formats cannot be mended",
+                f"cannot mend {self._path}: {what or 'it is of no kind that is mended'}",
+                hint=hint or f"Those are {_KINDS}",
             )
+        if diagnosis.hopeless:
+            raise FileError(f"cannot mend {self._path}: {diagnosis.hopeless}")
         return diagnosis
 
     def check_unchanged(self) -> None:

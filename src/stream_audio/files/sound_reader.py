@@ -12,13 +12,17 @@ import numpy as np
 from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.errors import FileError
 from stream_audio.files.examine import examine
+from stream_audio.files.identify import identify
 from stream_audio.files.in_use import identity
 from stream_audio.files.mending import Diagnosis, FileBytes, Kept, MendedFile, Stream
+from stream_audio.files.raw_format import RawFormat
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
 _UNKNOWN = 2**62
 """Frames, or more, that libsndfile speaks of when a FLAC file does not say how many it has."""
+
+_MAY_BE_MENDED = "stream_audio.repair(path) makes a sound file of what is there"
 
 
 class SoundReader:
@@ -31,6 +35,8 @@ class SoundReader:
     ----------
     path : str
         A regular file.
+    raw : RawFormat, optional
+        What it holds, if it has no header.
 
     Attributes
     ----------
@@ -48,8 +54,9 @@ class SoundReader:
         of libsndfile.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, raw: RawFormat | None = None) -> None:
         self.path = path
+        self._raw = raw
         # Opened here: libsndfile would say "System error" whatever the reason.
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -79,8 +86,10 @@ class SoundReader:
     def _examined(self) -> Diagnosis:
         as_it_is = (Kept(0, self._bytes.size),)
         try:
-            found = examine(self._bytes)
+            found = examine(self._bytes, self._raw)
         except FileError as error:
+            if self._raw is not None:
+                raise FileError(f"cannot read {self.path}: {error.message}") from None
             # libsndfile may make something of it all the same.
             return Diagnosis("", (), None, as_it_is, unclear=error.message)
         return found or Diagnosis("", (), None, as_it_is)
@@ -109,10 +118,13 @@ class SoundReader:
         return decoder
 
     def _unreadable(self, error: Exception) -> FileError:
+        what, hint = self._diagnosis.unclear, ""
+        if not what and not self._diagnosis.format:
+            what, hint = identify(self._bytes)
         message = f"cannot read {self.path} as a sound file"
-        if self._diagnosis.unclear:
-            message += f": {self._diagnosis.unclear}"
-        return FileError(message, host_text=_words(error))
+        if what:
+            message += f": {what}"
+        return FileError(message, host_text=_words(error), hint=hint)
 
     @property
     def is_empty(self) -> bool:
@@ -177,7 +189,7 @@ class SoundReader:
         if diagnosis.missing:
             raise FileError(
                 f"{self.path} ends after {self.position} frames: {diagnosis.missing}",
-                hint="stream_audio.repair(path) makes a sound file of what is there",
+                hint=_MAY_BE_MENDED if diagnosis.findings and not diagnosis.hopeless else "",
             )
         return diagnosis.unclear and f"{self.path}: {diagnosis.unclear}"
 
@@ -206,12 +218,13 @@ class _Decoder:
 
     def __init__(self, file: FileBytes, stream: Stream) -> None:
         self._view: MendedFile | None = None
+        settings = {} if stream.raw is None else stream.raw.for_soundfile()
         if stream.pieces == (Kept(0, file.size),):
             os.lseek(file.descriptor, 0, os.SEEK_SET)  # libsndfile begins where it stands
-            self._file = _sequential()(file.descriptor, closefd=False)
+            self._file = _sequential()(file.descriptor, closefd=False, **settings)
         else:
             self._view = MendedFile(file, stream.pieces)
-            self._file = _sequential()(self._view)
+            self._file = _sequential()(self._view, **settings)
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames: int = self._file.frames

@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass
 
 from stream_audio.errors import FileError
+from stream_audio.files.extent import is_guess, padding_in_doubt, stated, tail_is_no_audio
 from stream_audio.files.mending import Diagnosis, Edit, FileBytes, Kept, edited
 
 IN_DS64 = 0xFFFFFFFF
@@ -29,6 +30,9 @@ _AFTER_AUDIO = frozenset(
     b"DISP|afsp|JUNK|junk|PAD |FLLR|umid|minf|regn|strc".split(b"|")
 )
 """Chunks that writers put behind the audio."""
+
+_NO_AUDIO = (b"TAG", b"APETAGEX", b"ID3", *_AFTER_AUDIO)
+"""What the bytes behind the audio begin with that are none."""
 
 _FIXED_FRAMES = {1, 3, 6, 7}
 """Format tags (PCM, float, A-law, µ-law) whose frames have so many bits a sample, always."""
@@ -81,6 +85,7 @@ class _Examination:
         self.file = file
         self.findings: list[str] = []
         self.edits: list[Edit] = []
+        self.missing = self.unclear = ""
         self.riff = file.read(0, 4)
         self.is_riff = self.riff == b"RIFF"
         self.riff_size = int.from_bytes(file.read(4, 4), "little")
@@ -173,7 +178,7 @@ class _Examination:
         ds64 = self._named(b"ds64", 28)
         if self.is_riff or ds64 is None:
             return None
-        return int.from_bytes(self.file.read(ds64.body + 8, 8), "little")
+        return stated(int.from_bytes(self.file.read(ds64.body + 8, 8), "little"))
 
     def _ends_of_chunks(self, start: int) -> list[int] | None:
         """Return where each chunk from there on ends, if they lead to the end of the file."""
@@ -194,6 +199,8 @@ class _Examination:
             wraps = range((size - self.body) // 2**32 + 1 if self.is_riff else 1)
             for wrap in wraps:
                 audio = self.body + stated + wrap * 2**32
+                if audio > size:
+                    break
                 for padding in dict.fromkeys((stated % 2, 0)):
                     ends = self._ends_of_chunks(audio + padding)
                     if ends is None:
@@ -207,32 +214,42 @@ class _Examination:
                     return _Extent(audio, min(audio + padding, size), riff)
         return self._extent_from_the_end(stated)
 
-    def _extent_from_the_end(self, stated: int | None) -> _Extent:
+    def _extent_from_the_end(self, claim: int | None) -> _Extent:
         size = self.file.size
-        if stated and self.body + stated < size and not self._goes_on(self.body + stated):
-            audio, padded = self.body + stated, self.body + stated + stated % 2
-            claimed = self.riff_size + 8
-            return _Extent(audio, padded, claimed if padded <= claimed <= size else padded)
+        if claim and self.body + claim < size:
+            ended, self.unclear = tail_is_no_audio(
+                self.file, self.body + claim, _NO_AUDIO, self.frame_bytes
+            )
+            if ended:
+                audio, padded = self.body + claim, self.body + claim + claim % 2
+                claimed = self.riff_size + 8
+                return _Extent(audio, padded, claimed if padded <= claimed <= size else padded)
         after = self._chunks_at_the_end()
         audio = after
         count = audio - self.body
-        said = "unknown" if stated is None else f"{stated}"
+        said = "unknown" if claim is None else f"{claim}"
         self._find(f"the size of the audio is {said} instead of {count} bytes")
-        cut = count % self.frame_bytes if self.fixed_frames else 0
-        if cut and after == size:
-            self._find(f"its last frame is cut: it has {cut} of {self.frame_bytes} bytes")
+        if claim is not None and is_guess(claim):
+            self.unclear = "its header has a length that its writer never corrected"
+        elif claim is not None and claim > count:
+            self.missing = f"its header speaks of {claim} bytes of audio, but it has {count}"
+        elif claim:
+            text = f"its header speaks of {claim} bytes of audio only; its end may be missing"
+            self.unclear = text
+        elif self.fixed_frames:
+            self.unclear = padding_in_doubt(self.file, after, self.frame_bytes, 2)
+        cut = count % self.frame_bytes
+        # One zero may be padding that the size of odd audio did not count.
+        padded = cut == 1 and (after < size or not any(self.file.read(after - 1, 1)))
+        if cut and after == size and self.fixed_frames:
+            text = f"its last frame is cut: it has {cut} of {self.frame_bytes} bytes"
+            self._find(text)
+            if not padded:
+                self.missing = self.missing or text
             audio -= cut
-        elif cut == 1:
-            audio -= 1  # a padding byte
+        elif padded:
+            audio -= 1
         return _Extent(audio, after, size)
-
-    def _goes_on(self, start: int) -> bool:
-        """Whether behind its stated end there is audio that the header was not told of."""
-        rest = self.file.read(start, 1 << 16)
-        tagged = rest.startswith((b"TAG", b"APETAGEX", b"ID3")) or any(
-            rest[at : at + 4] in _AFTER_AUDIO for at in (0, 1)
-        )
-        return len(rest) >= self.frame_bytes and any(rest) and not tagged
 
     def _chunks_at_the_end(self) -> int:
         """Return where chunks begin that follow audio and lead to the file's end, if they do."""
@@ -260,7 +277,8 @@ class _Examination:
         self._judge_sizes(riff_bytes, count, frames)
         name = "WAV" if self.is_riff else "RF64"
         if not self.findings:
-            return Diagnosis(name, (), frames, (Kept(0, self.file.size),))
+            whole = (Kept(0, self.file.size),)
+            return Diagnosis(name, (), frames, whole, self.missing, self.unclear)
         fact = self._named(b"fact", 4)
         if fact is not None and frames is not None:
             self._state(fact.body, "<I", min(frames, IN_DS64))
@@ -271,7 +289,8 @@ class _Examination:
             Kept(extent.padding, self.file.size),
         )
         pieces = tuple(piece for piece in pieces if len(piece))
-        return Diagnosis(name, tuple(self.findings), frames, pieces)
+        found = tuple(self.findings)
+        return Diagnosis(name, found, frames, pieces, self.missing, self.unclear)
 
     def _judge_sizes(self, riff_bytes: int, data_bytes: int, frames: int | None) -> None:
         """Compare the sizes in the header, and put them right."""

@@ -14,6 +14,7 @@ from stream_audio.devices.wanted import device_wanted
 from stream_audio.errors import ConfigTypeError
 
 if TYPE_CHECKING:
+    from stream_audio.files.raw_format import RawFormat
     from stream_audio.sources.virtual import Fault
 
 
@@ -93,12 +94,14 @@ class AudioSource:
         *,
         pace: Literal["real_time", "freewheel"] = "real_time",
         loop: bool = False,
+        raw: RawFormat | None = None,
     ) -> Source:
         """Play a sound file of any format that libsndfile reads, as if it came from a device.
 
         It goes through the same ring, router and sinks. No frame of it is lost before the router,
-        however slow the sinks are. When the file ends the source does; if it cannot be read to its
-        end, the source's report says why.
+        however slow the sinks are. All that can be decoded is read, whatever length its header
+        claims. When the file ends the source does; if it cannot be read to its end, or nobody can
+        tell whether that is the end, the source's report says why.
 
         Parameters
         ----------
@@ -109,15 +112,17 @@ class AudioSource:
             goes as fast as the ring has room.
         loop : bool
             Whether it begins again at its end, without a gap, until the session is stopped.
+        raw : RawFormat, optional
+            What it holds, if it is samples without a header.
 
         Raises
         ------
         FileError
-            At the start: it is missing, unreadable, or no sound file.
+            At the start: it is missing, unreadable, or no sound file; it says what it is then.
         """
         from stream_audio.sources.file import FileSource
 
-        return FileSource(path, pace, loop)
+        return FileSource(path, pace, loop, raw)
 
     @staticmethod
     def virtual(

@@ -15,6 +15,7 @@ from stream_audio._record import Record
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource
 from stream_audio.errors import ConfigTypeError, FileError
+from stream_audio.files.raw_format import RawFormat
 from stream_audio.files.sound_reader import SoundReader
 from stream_audio.waiting.clock import Clock
 
@@ -37,6 +38,7 @@ class FileSource(Record):
     path: str | os.PathLike[str]
     pace: Literal["real_time", "freewheel"]
     loop: bool
+    raw: RawFormat | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)):
@@ -44,10 +46,12 @@ class FileSource(Record):
         one_of("pace", self.pace, ("real_time", "freewheel"))
         if not isinstance(self.loop, bool):
             raise ConfigTypeError(f"loop must be True or False, not {self.loop!r}")
+        if self.raw is not None and not isinstance(self.raw, RawFormat):
+            raise ConfigTypeError(f"raw must be a RawFormat, not {self.raw!r}")
 
     def open(self, opening: Opening) -> OpenSource:
         """Open the file and read its header."""
-        sound = SoundReader(os.fspath(self.path))
+        sound = SoundReader(os.fspath(self.path), self.raw)
         try:
             if self.loop and sound.is_empty:
                 raise FileError(f"cannot loop {sound.path}: it has no frames")

@@ -5,6 +5,7 @@
 #   need_base             compiler, Python >= 3.11, PortAudio, and ALSA's plugins, from apt or Homebrew
 #   make_venv             .venv, made anew if it is broken or was moved; it belongs to these scripts
 #   need_apt PACKAGE...   further packages where there is apt; says what is missing elsewhere
+#   need_test_packages    what the tests take beside Python's packages
 #   install_build_tools   what the build itself takes, in .venv rather than anew for each build
 #   install_project       the project, editable, with its command line
 #   install_group NAME    a dependency group of pyproject.toml
@@ -109,6 +110,15 @@ need_apt() {
         stamp "without-$1" "$without"
         return 1
     fi
+}
+
+# What the tests start, compile with or compare with.
+need_test_packages() {
+    need_apt jackd2 libjack-jackd2-dev sox e2fsprogs || :
+    need_apt g++ valgrind strace || :
+    need_apt portaudio19-dev || : # its header, beside which csrc/portaudio_abi.h is held
+    need_apt pulseaudio pulseaudio-utils || :
+    need_apt flite || : # speaks to the recognisers of the examples
 }
 
 need_base() {

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import stream_audio
+
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "stream_audio"
+PACKAGE = Path(stream_audio.__file__).parent  # an installed one too
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 MOST_FLAT = 16
 

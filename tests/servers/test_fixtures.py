@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream_audio._native.portaudio import library_path
 from support import servers
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -26,8 +27,8 @@ class PaDeviceInfo(ctypes.Structure):
 
 
 def portaudio_inputs() -> set[str]:
-    """The input devices that the system's PortAudio lists for this process, now."""
-    portaudio = ctypes.CDLL("libportaudio.so.2")
+    """The input devices that PortAudio lists for this process, now."""
+    portaudio = ctypes.CDLL(library_path() or "libportaudio.so.2")
     portaudio.Pa_GetDeviceInfo.restype = ctypes.POINTER(PaDeviceInfo)
     assert portaudio.Pa_Initialize() == 0
     try:

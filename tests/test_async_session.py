@@ -18,6 +18,7 @@ from stream_audio import (
     ChannelSink,
     FormatPreset,
     GapCause,
+    Retry,
     SessionStateError,
     SinkError,
     SinkFailed,
@@ -568,7 +569,7 @@ def test_a_timeout_that_an_async_sink_raises_is_its_own(loop):
             raise TimeoutError("the sink's own")
 
     async def main():
-        async with builder_of(counter(RATE), TimesOut(), retries=1) as session:
+        async with builder_of(counter(RATE), TimesOut(), retry=Retry(1)) as session:
             await asyncio.to_thread(session.wait)
         (sink,) = session.report().sinks.values()
         assert sink.error == "TimeoutError: the sink's own"
@@ -727,7 +728,7 @@ def _start_for(running, builder):
 
 
 def test_a_loop_that_closes_while_a_call_waits_ends_the_sink_alone(loop, monkeypatch):
-    monkeypatch.setattr("stream_audio.sinks.loop_sink.LOOK_INTERVAL", 0.001)
+    monkeypatch.setattr("stream_audio.adapter.loop_sink.LOOK_INTERVAL", 0.001)
 
     async def forever():
         await asyncio.Event().wait()

@@ -16,6 +16,7 @@ from stream_audio import (
     FormatPreset,
     GapCause,
     GapDetected,
+    Retry,
     SinkStalled,
     SpillFailed,
     StreamAudio,
@@ -301,7 +302,9 @@ def test_a_sink_that_blocks_and_leaves_lets_the_others_go_on(way):
                 raise OSError("on purpose")
 
     other = Tiled()
-    building = builder(freewheel(60), clock=clock, ring_duration=1.0, retries=0).add_sink(other)
+    building = builder(freewheel(60), clock=clock, ring_duration=1.0, retry=Retry(0)).add_sink(
+        other
+    )
     with building.start() as session:
         handle = session.add_sink(Leaves(), name="bad", backlog=Backlog("1 s", "block"))
         if way != "fails":
@@ -428,7 +431,7 @@ def failing(error):
 
 def test_the_first_sink_that_failed_can_be_raised():
     error = OSError("disk on fire")
-    building = builder(counter(5), raise_on_sink_failure=True, retries=0)
+    building = builder(counter(5), raise_on_sink_failure=True, retry=Retry(0))
     building.add_sink(Tiled()).add_sink(failing(error), name="burning")
     session = building.start()
     with pytest.raises(OSError, match="on fire") as caught:
@@ -444,7 +447,7 @@ def test_the_first_sink_that_failed_can_be_raised():
 
 def test_it_is_raised_by_the_end_of_the_with_block_but_not_in_place_of_another_error():
     def run(what):
-        building = builder(counter(1), raise_on_sink_failure=True, retries=0)
+        building = builder(counter(1), raise_on_sink_failure=True, retry=Retry(0))
         with building.add_sink(failing(OSError("from the sink"))).start() as session:
             has_failed(session)
             if what is not None:
@@ -458,7 +461,7 @@ def test_it_is_raised_by_the_end_of_the_with_block_but_not_in_place_of_another_e
 
 def test_in_async_code_likewise():
     async def run(what):
-        building = builder(counter(1), raise_on_sink_failure=True, retries=0)
+        building = builder(counter(1), raise_on_sink_failure=True, retry=Retry(0))
         async with building.add_sink(failing(OSError("from the sink"))) as session:
             has_failed(session)
             if what is not None:
@@ -471,7 +474,8 @@ def test_in_async_code_likewise():
 
 
 def test_unless_asked_for_it_is_in_the_report_alone():
-    with builder(counter(1), retries=0).add_sink(failing(OSError("no")), name="bad").start() as s:
+    building = builder(counter(1), retry=Retry(0))
+    with building.add_sink(failing(OSError("no")), name="bad").start() as s:
         report = ended(s)
     assert report.sinks["bad"].error == "OSError: no"
 

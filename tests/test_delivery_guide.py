@@ -53,6 +53,6 @@ def test_the_figures_are_those_of_the_code():
     assert 8.5 < backlog.limit_bytes(0) / (16_000 * 4) / 60 < 9
     assert backlog.spill_limit == "2 GiB"
     assert "are 87 s of\n48 kHz stereo, or almost nine minutes of 16 kHz mono" in GUIDE
-    waits = [config.retry_delay * 2**attempt for attempt in range(config.retries)]
+    waits = [config.retry.wait_before(number) for number in range(1, config.retry.tries + 1)]
     assert waits == [0.1, 0.2, 0.4]
     assert "after 0.1, 0.2 and 0.4 s" in GUIDE

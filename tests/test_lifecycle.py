@@ -28,6 +28,7 @@ from stream_audio import (
     FileSink,
     FormatPreset,
     GapCause,
+    Retry,
     SessionStarted,
     SessionStopped,
     SinkFailed,
@@ -615,7 +616,7 @@ def test_a_raising_sink_beside_a_file(tmp_path):
     def broken(chunk):
         raise OSError("on purpose")
 
-    building = builder(counter(48_000), StreamConfig(retries=1, retry_delay=0.01))
+    building = builder(counter(48_000), StreamConfig(retry=Retry(1, 0.01)))
     building.add_sink(CallbackSink(broken), name="broken").add_sink(float_file(path))
     session = building.on_event(failures.append).start()
     assert session.wait(GIVE_UP)
@@ -639,7 +640,9 @@ def test_a_sink_that_raises_now_and_then_loses_nothing():
             raise OSError("on purpose")
         taken.append(chunk.frame)
 
-    building = builder(counter(24_000), StreamConfig(chunk_duration=0.05, retry_delay=0.001))
+    building = builder(
+        counter(24_000), StreamConfig(chunk_duration=0.05, retry=Retry(first=0.001))
+    )
     with building.add_sink(CallbackSink(moody), name="moody").start() as session:
         assert session.wait(GIVE_UP)
     report = session.report()

@@ -21,6 +21,7 @@ from stream_audio import (
     FormatPreset,
     GapCause,
     GapDetected,
+    Retry,
     SessionStarted,
     SessionStopped,
     SourceEnded,
@@ -356,7 +357,7 @@ def test_a_report_says_whether_anything_is_missing(fault, failing, complete) -> 
 
     source = AudioSource.virtual("sine", frames=9600, period=240, faults=[fault] if fault else [])
     builder = native_builder().add_source("mic", source).add_sink(CallbackSink(take))
-    with builder.config(StreamConfig(clock=VirtualClock(), retries=0)) as session:
+    with builder.config(StreamConfig(clock=VirtualClock(), retry=Retry(0))) as session:
         session.wait()
     report = session.report()
     assert report.balanced

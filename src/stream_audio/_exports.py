@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stream_audio.audio.gap import Gap as Gap
     from stream_audio.audio.gap import GapCause as GapCause
     from stream_audio.backlog.policy import Backlog as Backlog
+    from stream_audio.backlog.retry import Retry as Retry
     from stream_audio.builder import StreamAudio as StreamAudio
     from stream_audio.builder import StreamAudioBuilder as StreamAudioBuilder
     from stream_audio.config import StreamConfig as StreamConfig
@@ -118,6 +119,7 @@ _WHERE = {
     "Pause": "reports.report",
     "RawFormat": "files.raw_format",
     "RepairReport": "files.repair",
+    "Retry": "backlog.retry",
     "Session": "session",
     "SessionReport": "reports.report",
     "SessionStarted": "reports.events",

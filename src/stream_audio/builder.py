@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,6 +12,7 @@ from stream_audio._checks import name_text, real_number
 from stream_audio._native import check_process
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
+from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.sink import OnFailure
@@ -18,11 +21,13 @@ from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.history import History
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.router import Router
-from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError
+from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, in_words, shown
 from stream_audio.reports.events import StreamEvent
 from stream_audio.session import Session
 from stream_audio.sink_spec import SinkSpec, sink_spec
 from stream_audio.waiting.in_thread import in_thread
+
+_log = logging.getLogger("stream_audio")
 
 
 class StreamAudioBuilder:
@@ -70,6 +75,7 @@ class StreamAudioBuilder:
         on_failure: OnFailure = "detach",
         format: AudioFormat | FormatPreset | None = None,
         backlog: Backlog | None = None,
+        retry: Retry | None = None,
     ) -> StreamAudioBuilder:
         """Add a sink: any object with ``write(chunk)``.
 
@@ -89,6 +95,8 @@ class StreamAudioBuilder:
         backlog : Backlog, optional
             How much may wait for it, and what happens beyond that; ``None``: as the session's
             ``StreamConfig`` has it.
+        retry : Retry, optional
+            How often it is tried again; ``None``: as the session's ``StreamConfig`` has it.
 
         Raises
         ------
@@ -96,7 +104,7 @@ class StreamAudioBuilder:
             This is no sink, it was added already, or a setting is wrong.
         """
         if any(spec.sink is sink for spec in self._sinks):
-            raise ConfigError(f"{sink!r} was added already", hint="Add one sink object once")
+            raise ConfigError(f"{shown(sink)} was added already", hint="Add one sink object once")
         taken = {spec.name for spec in self._sinks}
         self._sinks.append(
             sink_spec(
@@ -106,6 +114,7 @@ class StreamAudioBuilder:
                 on_failure=on_failure,
                 format=format,
                 backlog=backlog,
+                retry=retry,
                 taken=taken,
             )
         )
@@ -149,8 +158,10 @@ class StreamAudioBuilder:
 
         What it raises is logged. If it is slow, up to 1000 events wait; further ones are dropped.
         """
-        if not callable(handler):
-            raise ConfigTypeError(f"on_event takes a function, not {handler!r}")
+        if not callable(handler) or inspect.iscoroutinefunction(handler):
+            raise ConfigTypeError(
+                f"on_event takes a function that is not asynchronous, not {shown(handler)}"
+            )
         self._on_event = handler
         return self
 
@@ -162,7 +173,7 @@ class StreamAudioBuilder:
         Raises
         ------
         ConfigError
-            There is no source or no sink, or a sink names a source that does not exist.
+            There is no source, or a sink names a source that does not exist.
         DeviceError
             A device could not be found, opened or started.
         BackendError
@@ -236,8 +247,6 @@ class StreamAudioBuilder:
                 "the session has no source",
                 hint='Add one: .add_source("mic", AudioSource.default_device())',
             )
-        if not self._sinks:
-            raise ConfigError("the session has no sink", hint="Add one: .add_sink(ChannelSink())")
         for spec in self._sinks:
             spec.check_sources(self._sources)
 
@@ -292,12 +301,15 @@ class _Start:
             self.router.request_stop()
             self.router.done.wait()
             return
-        for inlet in self.router.inlets.values():
-            inlet.close()
-        self.router.setup.discard_all()
-        self.router.sleeper.close()
+        steps: list[Callable[[], object]] = [each.close for each in self.router.inlets.values()]
+        steps += [self.router.setup.discard_all, self.router.sleeper.close]
         if self._events is not None:
-            self._events.close()
+            steps.append(self._events.close)
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # the start's own error is the one to be raised
+                _log.info("undoing a start: %s", in_words(error))
 
 
 class StreamAudio:

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stream_audio._checks import one_of, real_number, whole_number
+from stream_audio._checks import one_of, real_number
 from stream_audio.backlog.policy import Backlog
+from stream_audio.backlog.retry import Retry
 from stream_audio.errors import ConfigTypeError
 from stream_audio.waiting.clock import Clock, MonotonicClock
 
@@ -29,10 +30,13 @@ class StreamConfig:
     spill_dir : str or os.PathLike, optional
         The folder for the temporary files of backlogs that spill; it must be on a disk. ``None``:
         the first on a disk of the one for temporary files, ``/var/tmp`` and the user's own.
-    retries : int
-        How often a sink that raised is tried again with the same chunk.
-    retry_delay : float
-        Seconds before the first retry; doubled before each further one.
+    retry : Retry
+        How often, and when, a sink that raised gets the same chunk again, unless it has a retry
+        of its own.
+    stop_timeout : float
+        Seconds for which the end of a session waits for a sink that takes nothing: without one
+        more delivered frame for so long, what is left is dropped and counted. 0 to 1,000,000.
+        ``stop(timeout=…)`` says how long it waits in all.
     raise_on_sink_failure : bool
         Whether ``session.stop()``, ``session.wait()`` and the end of the ``with`` block raise what
         the first sink that failed had raised. Otherwise it is in the report and in an event.
@@ -52,8 +56,8 @@ class StreamConfig:
     ring_duration: float | None = None
     backlog: Backlog = field(default_factory=Backlog)
     spill_dir: str | os.PathLike[str] | None = None
-    retries: int = 3
-    retry_delay: float = 0.1
+    retry: Retry = field(default_factory=Retry)
+    stop_timeout: float = 10.0
     raise_on_sink_failure: bool = False
     switch_interval: float | None = None
     nonfinite: Literal["pass", "zero"] = "pass"
@@ -69,8 +73,11 @@ class StreamConfig:
             )
         if not isinstance(self.spill_dir, (str, os.PathLike, type(None))):
             raise ConfigTypeError(f"spill_dir must be a path, not {self.spill_dir!r}")
-        whole_number("retries", self.retries, 0, 100)
-        real_number("retry_delay", self.retry_delay, 0, 3600)
+        if not isinstance(self.retry, Retry):
+            raise ConfigTypeError(
+                f"retry must be a Retry, not {self.retry!r}", hint="Retry(tries=3, first=0.1)"
+            )
+        real_number("stop_timeout", self.stop_timeout, 0, 1e6)
         if not isinstance(self.raise_on_sink_failure, bool):
             raise ConfigTypeError(
                 f"raise_on_sink_failure must be True or False, not {self.raise_on_sink_failure!r}"

@@ -7,7 +7,9 @@ All three are part of ``str(error)``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +44,49 @@ class StreamAudioError(Exception):
 
 
 def in_words(error: BaseException) -> str:
-    """Return what an error says; of one that is not this library's own, its type as well."""
+    """Return what an error says; of one that is not this library's own, its type as well.
+
+    Never raises, whatever the error's own methods do.
+    """
+    kind = type(error).__name__
+    text = _text_of(str, error)
+    if text is None:
+        return f"{kind} (which cannot be shown)"
     if isinstance(error, StreamAudioError):
-        return str(error)
-    return f"{type(error).__name__}: {error}" if str(error) else repr(error)
+        return text or kind
+    return f"{kind}: {text}" if text else (_text_of(repr, error) or kind)
+
+
+def shown(thing: object) -> str:
+    """Return ``repr(thing)``, or its type if that raises: the object is a user's."""
+    text = _text_of(repr, thing)
+    return f"<{type(thing).__name__}, which cannot be shown>" if text is None else text
+
+
+def say_whose(error: BaseException, note: str) -> None:
+    """Add a note to a user's error, once; one that takes none stays as it is."""
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except Exception:
+        return  # it is raised all the same
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Whether this may be the user's Ctrl-C, which is never taken for a failure of a sink."""
+    in_main = threading.current_thread() is threading.main_thread()
+    return issubclass(type(error), KeyboardInterrupt) and in_main
+
+
+def _text_of(show: Callable[[Any], str], thing: object) -> str | None:
+    """Return the text as an exact string that any stream can print; ``None`` if it has none."""
+    try:
+        text = "".join((show(thing),))
+    except BaseException as error:
+        if is_ctrl_c(error):
+            raise
+        return None
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class ConfigError(StreamAudioError, ValueError):

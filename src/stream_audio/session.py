@@ -15,24 +15,35 @@ from typing import Any
 
 from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_own_process
+from stream_audio.adapter.sink_adapter import (
+    SinkAdapter,
+    called_by_one_of,
+    refuse_to_wait_for,
+)
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.backlog.policy import Backlog
+from stream_audio.backlog.retry import Retry
 from stream_audio.contracts.sink import OnFailure
 from stream_audio.engine.history import History
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
-from stream_audio.errors import ConfigError, StreamAudioError, session_ended
+from stream_audio.errors import (
+    ConfigError,
+    SinkError,
+    StreamAudioError,
+    in_words,
+    say_whose,
+    session_ended,
+)
 from stream_audio.reports.report import SessionReport
 from stream_audio.reports.stats import MemoryUse, SessionStats
 from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids
-from stream_audio.sinks.loop_sink import called_by_one_of, refuse_to_wait_for
 from stream_audio.waiting.in_thread import in_thread
 
 _log = logging.getLogger("stream_audio")
 
-STOP_TIMEOUT = 10.0
 EXIT_TIMEOUT = 10.0
 EVENT_TIMEOUT = 1.0
 
@@ -82,11 +93,16 @@ class Session:
         """
         return self._router.started_at
 
-    def stop(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
+    def stop(self, timeout: float | None = None) -> SessionReport:
         """Stop the devices, deliver everything that was captured, stop the sinks.
 
-        Returns the report; a second call returns it again. What a sink has not taken within
-        ``timeout`` seconds is dropped and counted.
+        Returns the report; a second call returns it again.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds in all; what a sink has not taken by then is dropped and counted. ``None``: as
+            long as each sink takes something at least every ``StreamConfig.stop_timeout`` seconds.
 
         Raises
         ------
@@ -104,15 +120,20 @@ class Session:
 
     close = stop
 
-    def _stop(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
+    def _stop(self, timeout: float | None = None) -> SessionReport:
         check_process()
-        real_number("timeout", timeout, 0, 1e6)
+        if timeout is not None:
+            real_number("timeout", timeout, 0, 1e6)
         if self.running:
             refuse_to_wait_for(self._sinks(), "await session.aclose()")
         self._finalizer.detach()
         self._router.request_stop(timeout)
         if not self._router.is_own_thread:
-            self._router.done.wait()
+            try:
+                self._router.done.wait()
+            except BaseException:  # a second Ctrl-C: it is in a hurry
+                self._router.request_stop(EXIT_TIMEOUT)
+                raise
             if self._router.events is not None:
                 self._router.events.join(EVENT_TIMEOUT)
         if self._router.crashed is not None:
@@ -124,22 +145,24 @@ class Session:
     def _raise_sink_failure(self) -> None:
         failure = self._router.first_failure
         if failure is not None and self._router.config.raise_on_sink_failure and not self.running:
-            note = f"It was raised by the sink {failure.sink}."
-            if note not in getattr(failure.error, "__notes__", ()):
-                failure.error.add_note(note)
+            say_whose(failure.error, f"It was raised by the sink {failure.sink}.")
+            if not isinstance(failure.error, Exception):
+                # SystemExit and its like would end more than the session.
+                words = in_words(failure.error)
+                raise SinkError(f"sink {failure.sink} failed: {words}") from failure.error
             raise failure.error
 
-    async def aclose(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
+    async def aclose(self, timeout: float | None = None) -> SessionReport:
         """:meth:`stop` for ``async`` code: the event loop goes on meanwhile.
 
-        A task that is cancelled here still waits until all is stopped, ``timeout`` at most. Called
+        A task that is cancelled here still waits until all is stopped. Called
         by a sink's own coroutine it returns at once, and the session ends when that comes back.
         """
         report = await self._aclose(timeout)
         self._raise_sink_failure()
         return report
 
-    async def _aclose(self, timeout: float = STOP_TIMEOUT) -> SessionReport:
+    async def _aclose(self, timeout: float | None = None) -> SessionReport:
         if called_by_one_of(self._sinks()):
             self._finalizer.detach()
             self._router.request_stop(timeout)
@@ -193,6 +216,7 @@ class Session:
         on_failure: OnFailure = "detach",
         format: AudioFormat | FormatPreset | None = None,
         backlog: Backlog | None = None,
+        retry: Retry | None = None,
         replay: float = 0.0,
     ) -> SinkHandle:
         """Add a sink while the session runs; the other sinks notice nothing.
@@ -225,6 +249,7 @@ class Session:
                 on_failure=on_failure,
                 format=format,
                 backlog=backlog,
+                retry=retry,
                 taken=router.ledger.sinks,
             )
             spec.check_sources(router.inlets)
@@ -361,7 +386,7 @@ class Session:
             if exception is None:
                 self._raise_sink_failure()
 
-    def _sinks(self) -> list[object]:
+    def _sinks(self) -> list[SinkAdapter]:
         return [delivery.sink for delivery in self._router.deliveries.values()]
 
     def __repr__(self) -> str:
@@ -393,7 +418,7 @@ def _stop_all() -> None:
         return
     routers = [router for router in _running if not router.done.is_set()]
     for router in routers:
-        router.request_stop()
+        router.request_stop(EXIT_TIMEOUT)
     until = time.monotonic() + EXIT_TIMEOUT
     for router in routers:
         router.done.wait(max(0.0, until - time.monotonic()))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from stream_audio._checks import real_number
 from stream_audio._native import check_process
+from stream_audio.adapter.sink_adapter import called_by_one_of, refuse_to_wait_for
 from stream_audio.reports.report import SinkReport
-from stream_audio.sinks.loop_sink import as_given, called_by_one_of, refuse_to_wait_for
 from stream_audio.waiting.in_thread import in_thread
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class SinkHandle:
         self._router = router
         self._delivery = delivery
         self.name = delivery.name
-        self.sink: Any = as_given(delivery.sink)
+        self.sink: Any = delivery.sink.given
 
     @property
     def attached(self) -> bool:

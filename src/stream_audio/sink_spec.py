@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, cast
+from typing import Any
 
-from stream_audio._checks import name_text, one_of, real_number
+from stream_audio._checks import name_text, one_of
 from stream_audio._record import Record
-from stream_audio.audio.format import (
-    SAMPLE_TYPES,
-    AudioFormat,
-    FormatPreset,
-    SampleType,
-    audio_format,
-)
+from stream_audio.adapter.sink_adapter import SinkAdapter
+from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
-from stream_audio.contracts.sink import LONGEST_GATHER, OnFailure
+from stream_audio.backlog.retry import Retry
+from stream_audio.contracts.sink import OnFailure
 from stream_audio.errors import ConfigError, ConfigTypeError
 
 
@@ -23,17 +19,17 @@ class SinkSpec(Record):
     """A sink and how it is to be served."""
 
     name: str
-    sink: Any
+    adapter: SinkAdapter
     sources: tuple[str, ...] | None  # None: all
     on_failure: OnFailure
     backlog: Backlog | None  # None: the session's
+    retry: Retry | None = None  # None: the session's
     format: AudioFormat | None = None  # None: the session's
-    dtype: SampleType = "float32"
-    """What it asks for, should its format leave the type of sample open."""
-    gather: float = 0.0
-    """Seconds that its chunks may gather in the ring."""
-    takes_batches: bool = False
-    """Whether what gathered may come as one chunk."""
+
+    @property
+    def sink(self) -> Any:
+        """As the user made it."""
+        return self.adapter.given
 
     def check_sources(self, ids: Collection[str]) -> None:
         """Refuse ids that no source has."""
@@ -53,14 +49,11 @@ def sink_spec(
     on_failure: OnFailure,
     format: AudioFormat | FormatPreset | None,
     backlog: Backlog | None,
+    retry: Retry | None,
     taken: Collection[str],
 ) -> SinkSpec:
     """Check what the user said; ``taken``: the names of the other sinks."""
-    if not callable(getattr(sink, "write", None)):
-        raise ConfigTypeError(
-            f"{sink!r} is not a sink: it has no method write(chunk)",
-            hint="Use FileSink, ChannelSink, CallbackSink, or an object with write(chunk)",
-        )
+    adapter = SinkAdapter(sink)
     chosen: tuple[str, ...] | None = None
     if sources is not None:
         chosen = source_ids(sources)
@@ -71,22 +64,20 @@ def sink_spec(
         raise ConfigTypeError(
             f"backlog must be a Backlog, not {backlog!r}", hint="Backlog('32 MiB', 'drop_oldest')"
         )
+    if not isinstance(retry, (Retry, type(None))):
+        raise ConfigTypeError(f"retry must be a Retry, not {retry!r}", hint="Retry(tries=None)")
     if name is None:
-        name = _free_name(sink, taken)
+        name = _free_name(adapter.name, taken)
     elif name_text("name", name) in taken:
         raise ConfigError(f"there is already a sink {name!r}", hint="Give it another name")
-    dtype = one_of("preferred_dtype", getattr(sink, "preferred_dtype", "float32"), SAMPLE_TYPES)
-    gather = real_number("gather", getattr(sink, "gather", 0.0), 0, LONGEST_GATHER)
     return SinkSpec(
         name,
-        sink,
+        adapter,
         chosen,
         on_failure,
         backlog,
+        retry,
         None if format is None else audio_format(format),
-        cast(SampleType, dtype),
-        gather,
-        bool(getattr(sink, "takes_batches", False)),
     )
 
 
@@ -101,8 +92,7 @@ def source_ids(sources: object) -> tuple[str, ...]:
     raise ConfigTypeError(f"sources takes the id of a source or a list of ids, not {sources!r}")
 
 
-def _free_name(sink: object, taken: Collection[str]) -> str:
-    base = cast(str, getattr(sink, "name", None) or type(sink).__name__)
+def _free_name(base: str, taken: Collection[str]) -> str:
     name, number = base, 1
     while name in taken:
         number += 1

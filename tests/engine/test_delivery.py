@@ -17,11 +17,13 @@ from stream_audio import (
     Gap,
     GapCause,
     GapDetected,
+    Retry,
     SinkError,
     SinkFailed,
     SpillFailed,
     StreamConfig,
 )
+from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.backlog.spill_thread import SpillThread
 from stream_audio.engine.delivery import DirectDelivery
 from stream_audio.engine.make_delivery import Inflow, make_delivery
@@ -60,9 +62,10 @@ class Setup:
         name="sink",
         backlog=None,
         cannot_wait=("mic",),
+        retry=None,
         **settings,
     ):
-        settings.setdefault("retry_delay", 0.125)  # exact in binary
+        retry = retry or Retry(first=0.125)  # exact in binary
         config = StreamConfig(**settings)
         if not real_time:
             config = replace(config, clock=VirtualClock())
@@ -71,19 +74,20 @@ class Setup:
         self.seat = self.clock.signal()  # given up with this object
         self.ledger = Ledger()
         self.account = self.ledger.open_sink(name)
-        self.route = RouteAccount(RATE, RATE)
+        self.route = RouteAccount(RATE, RATE, "mic")
         self.account.routes.append(self.route)
         self.events = []
         self.spill = SpillThread(config.clock, config.spill_dir)
         self.delivery = make_delivery(
             name,
-            sink,
+            SinkAdapter(sink),
             self.account,
             config,
             on_failure,
             self.events.append,
             self.seat.set,
             backlog=backlog,
+            retry=retry,
             inflow=Inflow(("mic",), cannot_wait, RATE * FRAME_BYTES),
             spill=self.spill,
         )
@@ -351,7 +355,7 @@ def test_a_sink_that_raised_once_gets_the_same_chunk_again():
 def test_a_sink_that_raises_always_is_given_up_after_its_tries(retries):
     error = OSError("broken")
     sink = Failing(lambda frame, attempt: error)
-    setup = Setup(sink, retries=retries)
+    setup = Setup(sink, retry=Retry(retries, 0.125))
     report = setup.run(chunk(0), chunk(10), chunk(20))
     assert sink.tries == [0] * (retries + 1)
     assert sink.stops == 1
@@ -379,7 +383,7 @@ def test_a_sink_that_was_given_up_gets_nothing_more():
 
 def test_to_skip_is_to_drop_one_chunk_and_go_on():
     sink = Failing(lambda frame, attempt: OSError("no tens") if frame == 10 else None)
-    setup = Setup(sink, on_failure="skip", retries=2)
+    setup = Setup(sink, on_failure="skip", retry=Retry(2, 0.125))
     report = setup.run(chunk(0), chunk(10), chunk(20))
     assert sink.tries == [0, 10, 10, 10, 20]
     assert (report.delivered, report.dropped, report.error) == (20, 10, "OSError: no tens")
@@ -394,7 +398,7 @@ def test_a_skipped_chunk_is_told_as_a_gap_of_the_one_that_follows(blocking):
     sink = Failing(
         lambda frame, attempt: OSError("no tens") if frame == 15 else None, blocking=blocking
     )
-    setup = Setup(sink, on_failure="skip", retries=0)
+    setup = Setup(sink, on_failure="skip", retry=Retry(0, 0.125))
     ring_gap = lost(10, 5, GapCause.RING_FULL)
     setup.run(chunk(0), chunk(15, gaps=[ring_gap]), chunk(25), chunk(35))
     assert sink.frames == [0, 25, 35]
@@ -441,11 +445,52 @@ def test_each_wait_before_a_retry_is_twice_the_one_before():
         times.append(setup.clock.now())
         return OSError("always")
 
-    setup = Setup(Failing(fault), on_failure="skip", retries=4, retry_delay=0.25)
-    setup.run(chunk(0), chunk(10))
+    setup = Setup(Failing(fault), on_failure="skip", retry=Retry(4, 0.25))
+    setup.offer(chunk(0), chunk(10)).start().seat.wait(60.0)
+    setup.stop()
     waits = np.diff(times)
     # The delay starts anew with the next chunk.
     assert waits.tolist() == pytest.approx([0.25, 0.5, 1.0, 2.0, 0.0, 0.25, 0.5, 1.0, 2.0])
+
+
+def test_no_wait_is_longer_than_the_longest():
+    times = []
+
+    def fault(frame, attempt):
+        times.append(setup.clock.now())
+        return OSError("away") if attempt < 7 else None
+
+    setup = Setup(Failing(fault), retry=Retry(tries=None, first=0.25, longest=1.5))
+    setup.offer(chunk(0)).start().seat.wait(60.0)
+    assert np.diff(times).tolist() == pytest.approx([0.25, 0.5, 1.0, 1.5, 1.5, 1.5])
+    assert setup.stop().delivered == 10
+
+
+def test_at_a_stop_the_next_try_comes_at_once_and_further_ones_after_the_first_wait():
+    times = []
+
+    def fault(frame, attempt):
+        times.append(setup.clock.now())
+        return OSError("away") if attempt < 7 else None
+
+    setup = Setup(Failing(fault), retry=Retry(tries=None, first=0.25, longest=8.0))
+    setup.offer(chunk(0)).start().seat.wait(2.0)  # tries at 0, 0.25, 0.75 and 1.75
+    assert len(times) == 4
+    began = setup.clock.now()
+    assert setup.stop().delivered == 10
+    assert [when - began for when in times[4:]] == pytest.approx([0.0, 0.25, 0.5])
+    assert balanced(setup)
+
+
+def test_without_a_limit_of_tries_a_sink_is_tried_until_the_time_of_the_stop_is_up():
+    sink = Failing(lambda frame, attempt: OSError("away"))
+    setup = Setup(sink, retry=Retry(tries=None))
+    setup.offer(chunk(0)).start().seat.wait(3600.0)
+    assert len(sink.tries) > 700  # every 5 s at last
+    assert failures(setup) == []
+    report = setup.stop(timeout=5.0)
+    assert report.gaps == (lost(0, 10, GapCause.STOP_TIMEOUT),)
+    assert balanced(setup)
 
 
 def test_new_chunks_do_not_shorten_the_wait_before_a_retry():
@@ -455,11 +500,12 @@ def test_new_chunks_do_not_shorten_the_wait_before_a_retry():
         times.append(setup.clock.now())
         return OSError("once") if attempt == 1 and frame == 0 else None
 
-    setup = Setup(Failing(fault), retry_delay=1.0)
+    setup = Setup(Failing(fault), retry=Retry(first=1.0))
     setup.start().offer(chunk(0))
     for i in range(1, 8):
         setup.seat.wait(0.125)
         setup.offer(chunk(10 * i))
+    setup.seat.wait(10.0)
     setup.stop()
     assert times[1] - times[0] == pytest.approx(1.0)
 
@@ -563,17 +609,17 @@ def test_a_sink_stuck_in_stop_that_comes_back_later_changes_the_account_no_more(
 
 def test_a_chunk_that_was_dropped_at_the_stop_is_not_tried_again():
     sink = Failing(lambda frame, attempt: OSError("always"))
-    setup = Setup(sink, retries=3, retry_delay=1.0).start().offer(chunk(0))
-    report = setup.stop(timeout=2.5)  # the third try is due after three seconds
+    setup = Setup(sink, retry=Retry(first=1.0)).start().offer(chunk(0))
+    report = setup.stop(timeout=0.5)  # the next try comes at once, the third after a second
     assert report.gaps == (lost(0, 10, GapCause.STOP_TIMEOUT),)
     assert balanced(setup)
     setup.seat.wait(1000)
-    assert sink.tries == [0, 0]
+    assert len(sink.tries) <= 2
 
 
 def test_the_worker_of_a_sink_that_was_abandoned_between_two_tries_ends():
     sink = Failing(lambda frame, attempt: OSError("always"))
-    setup = Setup(sink, name="abandoned", retry_delay=1.0).start().offer(chunk(0))
+    setup = Setup(sink, name="abandoned", retry=Retry(first=1.0)).start().offer(chunk(0))
     setup.seat.wait(0.25)  # after the first try
     setup.stop(timeout=0.25)
     setup.seat.wait(1000)
@@ -759,7 +805,9 @@ def test_every_frame_is_delivered_once_or_in_one_gap(acts, on_failure, limit_fra
         return None
 
     sink = Failing(fault)
-    setup = Setup(sink, on_failure=on_failure, backlog=oldest_goes(limit_frames), retries=2)
+    setup = Setup(
+        sink, on_failure=on_failure, backlog=oldest_goes(limit_frames), retry=Retry(2, 0.125)
+    )
     setup.start()
     frame = 0
     for act, frames in acts:

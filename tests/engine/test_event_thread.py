@@ -94,18 +94,66 @@ def test_other_sources_sinks_and_causes_are_told_apart(events):
     assert events.end() == sent
 
 
-def test_failures_are_never_merged_and_come_after_the_gaps_before_them(events):
-    failures = [SinkFailed(1000.0, "skips", OSError(str(i)), False) for i in range(50)]
+def test_ends_of_sinks_are_never_merged_and_come_after_the_gaps_before_them(events):
+    failures = [SinkFailed(1000.0, "gone", OSError(str(i)), True) for i in range(50)]
     for i, failure in enumerate(failures):
-        events.thread.send(GapDetected(1000.0, gap(100 * i), "skips"))
+        events.thread.send(GapDetected(1000.0, gap(100 * i), "gone"))
         events.thread.send(GapDetected(1000.0, gap(100 * i), "other"))
         events.thread.send(failure)
     handled = events.end()
     assert [event for event in handled if isinstance(event, SinkFailed)] == failures
-    skips = [event for event in handled if event.sink == "skips"]
-    assert [event.gap.frame for event in skips[::2]] == [100 * i for i in range(50)]
+    gone = [event for event in handled if event.sink == "gone"]
+    assert [event.gap.frame for event in gone[::2]] == [100 * i for i in range(50)]
     assert next(event for event in handled if event.sink == "other").count == 1
     assert sum(event.sink == "other" for event in handled) == 1  # the rest waits
+
+
+def test_chunks_that_a_sink_leaves_out_are_told_ten_times_a_second_at_most(events):
+    for i in range(300):
+        events.thread.tick(1000.0 + i / 100)
+        events.thread.send(SinkFailed(1000.0 + i / 100, "skips", OSError(str(i)), False))
+    last = SinkFailed(1003.0, "skips", OSError("the end"), True)
+    events.thread.send(last)
+    *told, end = events.end()
+    assert end is last
+    assert len(told) <= 31
+    assert sum(event.count for event in told) == 300
+    assert str(told[0].error) == "0"
+    assert str(told[-1].error) == "299"
+
+
+@pytest.mark.parametrize("error", [SystemExit("no"), KeyboardInterrupt(), GeneratorExit()])
+def test_whatever_a_handler_raises_later_events_arrive(error, caplog):
+    handled = []
+
+    def handler(event):
+        handled.append(event)
+        raise error
+
+    thread = EventThread(handler)
+    sent = [SourceEnded(1000.0 + i, "mic") for i in range(3)]
+    for event in sent:
+        thread.send(event)
+    thread.close()
+    thread.join(GIVE_UP)
+    assert handled == sent
+    assert caplog.text.count("on_event raised for SourceEnded") == 3
+    assert type(error).__name__ in caplog.text
+
+
+def test_an_event_that_cannot_be_shown_is_logged_all_the_same(caplog):
+    class HiddenError(Exception):
+        def __repr__(self):
+            raise SystemExit
+
+    def handler(event):
+        raise ValueError("on purpose")
+
+    thread = EventThread(handler)
+    thread.send(SinkFailed(1000.0, "sink", HiddenError(), True))
+    thread.close()
+    thread.join(GIVE_UP)
+    assert "on_event raised for <SinkFailed, which cannot be shown>" in caplog.text
 
 
 def test_the_last_event_is_the_last_and_nothing_is_left_behind(events):

@@ -6,13 +6,14 @@ import logging
 import numpy as np
 import pytest
 
-from stream_audio import AudioFormat, GapCause, StreamConfig
+from stream_audio import AudioFormat, GapCause, Retry, StreamConfig
+from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.untold_gaps import append_gap
 from stream_audio.convert import sample_encoder
 from stream_audio.convert.channel_mixer import ChannelMixer
 from stream_audio.convert.plan import conversion
 from stream_audio.convert.resampler import Resampler
-from stream_audio.engine.delivery import DirectDelivery
+from stream_audio.engine.delivery import DirectDelivery, SinkState
 from stream_audio.engine.routing import Routing
 from stream_audio.reports.ledger import Ledger
 from support.signals import cut, joined, noise
@@ -51,10 +52,11 @@ class Desk:
     def add(self, name, wanted, before=()):
         delivery = DirectDelivery(
             name,
-            Keeping(),
+            SinkAdapter(Keeping()),
             self.ledger.open_sink(name),
             StreamConfig(),
             "detach",
+            Retry(),
             self.events.append,
             ("mic",),
             1.0,
@@ -71,7 +73,7 @@ class Desk:
             self.routing.take(chunk)
 
     def chunks(self, name):
-        return self.deliveries[name].sink.chunks
+        return self.deliveries[name].sink.given.chunks
 
     def finish(self):
         self.routing.finish()
@@ -178,7 +180,7 @@ def test_conversions_that_nobody_needs_any_more_are_gone(monkeypatch):
 def test_a_sink_that_was_given_up_is_offered_nothing_more():
     desk = Desk(mono=MONO, other=MONO)
     desk.feed(noise(24_000, 2))
-    desk.deliveries["mono"].detached = True
+    desk.deliveries["mono"].state = SinkState.DETACHED
     before = len(desk.chunks("mono"))
     desk.feed(noise(24_000, 2), 24_000)
     desk.finish()

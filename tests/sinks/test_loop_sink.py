@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stream_audio import SinkError
-from stream_audio.sinks.loop_sink import blocking_form
+from stream_audio.adapter.loop_sink import blocking_form
 from support.loops import LOOPS, run_on
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)

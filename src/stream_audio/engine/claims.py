@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from stream_audio.errors import SessionStateError
+from stream_audio.errors import SessionStateError, shown
 
 # By their identity, and held on to: that of an object that is gone is used again.
 _in_use: dict[int, object] = {}
@@ -22,11 +22,11 @@ class Claims:
         with _lock:
             if id(sink) in self._own:
                 raise SessionStateError(
-                    f"{sink!r} is in this session already", hint="Add one sink object once"
+                    f"{shown(sink)} is in this session already", hint="Add one sink object once"
                 )
             if id(sink) in _in_use:
                 raise SessionStateError(
-                    f"{sink!r} is in use in another session",
+                    f"{shown(sink)} is in use in another session",
                     hint="Make a sink of its own for each session",
                 )
             _in_use[id(sink)] = sink

@@ -12,16 +12,19 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Collection
-from typing import Any
+from enum import Enum, auto
 
+from stream_audio.adapter.answers import dropped_in, frames_taken
+from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.cutting import cut
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.untold_gaps import UntoldGaps
 from stream_audio.backlog.queues import ChunkQueue
+from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import OnFailure
-from stream_audio.errors import SinkError, StreamAudioError, in_words
+from stream_audio.errors import SinkError, StreamAudioError, in_words, is_ctrl_c
 from stream_audio.reports.durations import Durations
 from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
 from stream_audio.reports.ledger import SinkAccount
@@ -34,6 +37,21 @@ PARTS_OF_BACKLOG = 8
 """Chunks that a full backlog holds, at least: when one is dropped, most is still there."""
 
 
+LOG_INTERVAL = 0.1
+"""Seconds between two lines of the log about chunks that one sink could not take."""
+
+
+class SinkState(Enum):
+    """Where a sink stands, as the router sees it."""
+
+    OPEN = auto()
+    """It is offered what comes."""
+    CLOSED = auto()
+    """Nothing will follow; it still gets what waits."""
+    DETACHED = auto()
+    """It was given up, and is offered nothing more."""
+
+
 class Delivery(abc.ABC):
     """The part that both kinds of delivery share: the account, failures, figures, the report.
 
@@ -41,30 +59,24 @@ class Delivery(abc.ABC):
     ----------
     error : BaseException or None
         What the sink raised last when it failed.
-    detached : bool
-        Whether it was given up.
-    closed : bool
-        Whether no chunk will follow.
+    state : SinkState
+        Where it stands.
+    moved_at : float
+        When a frame was delivered last, by the session's clock; of use once it is closed.
     sources : tuple of str
         The ids of those whose chunks it gets.
     backlog : ChunkQueue or None
         What waits for the sink; ``None`` if the sink keeps that to itself.
-    gather : float
-        Seconds that chunks may gather before it gets them.
-    takes_batches : bool
-        Whether what gathered may come as one chunk.
     """
-
-    gather = 0.0
-    takes_batches = False
 
     def __init__(
         self,
         name: str,
-        sink: Any,
+        sink: SinkAdapter,
         account: SinkAccount,
         config: StreamConfig,
         on_failure: OnFailure,
+        retry: Retry,
         send: Callable[[StreamEvent], None],
         sources: tuple[str, ...],
         bytes_per_second: float,
@@ -74,9 +86,10 @@ class Delivery(abc.ABC):
         self.sink = sink
         self.account = account
         self.error: BaseException | None = None
-        self.detached = False
-        self.closed = False
-        self._config = config
+        self.state = SinkState.OPEN
+        self.moved_at = -math.inf
+        self._error_text = ""
+        self._retry = retry
         self._clock = config.clock
         self._on_failure = on_failure
         self._send = send
@@ -85,15 +98,22 @@ class Delivery(abc.ABC):
         self._bytes_per_second = bytes_per_second
         self._write_times = Durations()
         self._retried = 0
-        self._discarded = False
+        self._end_sink: Callable[[], None] = self._stop_sink
         self._untold = UntoldGaps()
+        self._logged_at = -math.inf
+        self._unlogged = 0
         # The router and the worker both enter what is dropped.
         self._entering = threading.Lock()
 
     @property
+    def detached(self) -> bool:
+        """Whether it was given up."""
+        return self.state is SinkState.DETACHED
+
+    @property
     def longest_chunk(self) -> float:
         """Seconds of the longest chunk that suits it; 0: it wants them of the usual length."""
-        if not self.takes_batches:
+        if not self.sink.takes_batches:
             return 0.0
         if self.backlog is None:
             return math.inf
@@ -103,7 +123,7 @@ class Delivery(abc.ABC):
     def full(self) -> bool:
         """Whether its sources have to wait."""
         is_full = self.backlog is not None and self.backlog.full
-        return is_full and not (self.closed or self.detached)
+        return is_full and self.state is SinkState.OPEN
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -111,13 +131,10 @@ class Delivery(abc.ABC):
 
     def begin(self) -> None:
         """Say that the session has begun, before the first chunk; on the router's thread."""
-        self._tell("begun")
+        self._tell(self.sink.begun)
 
-    def _tell(self, what: str) -> None:
-        """Call an optional method of the sink, on the thread that writes to it."""
-        method = getattr(self.sink, what, None)
-        if method is None:
-            return
+    def _tell(self, method: Callable[[], object]) -> None:
+        """Tell the sink something, on the thread that writes to it."""
         try:
             method()
         except BaseException as error:
@@ -125,9 +142,17 @@ class Delivery(abc.ABC):
 
     def discard(self, *, stop_sink: bool, wait: bool = True) -> None:
         """End what was begun for a session that never ran; ``stop_sink``: the sink was started."""
-        self._discarded = True
         if stop_sink:
-            self._stop_sink()
+            self._undo_start()
+
+    def _undo_start(self) -> None:
+        """Have the sink undo its start; the start's own error is what is told, so this is not."""
+        try:
+            self.sink.discard()
+        except BaseException as error:
+            _log.info("sink %s could not undo its start: %s", self.name, in_words(error))
+            if is_ctrl_c(error):
+                raise
 
     @abc.abstractmethod
     def offer(self, chunk: AudioChunk) -> None:
@@ -173,36 +198,48 @@ class Delivery(abc.ABC):
 
     def _give_up(self, chunk: AudioChunk, error: BaseException) -> None:
         """Enter a chunk that could not be written, or not all of it."""
-        taken = max(0, min(error.taken, chunk.frames)) if isinstance(error, SinkError) else 0
+        taken, odd = frames_taken(error, chunk.frames)
         self.account.delivered += taken
         if taken < chunk.frames:
             rest = cut(chunk, chunk.frame + taken, chunk.end)
             self._drop((self._untold.add_chunk(rest, GapCause.SINK_FAILED),))
-        self._fail(error)
+        self._fail(error, odd)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, remark: str = "") -> None:
+        """Take note that the sink failed; it is given up unless it asked to go on."""
         self.error = error
-        self.detached = self._on_failure == "detach"
+        self._error_text = in_words(error) + remark
+        gives_up = self._on_failure == "detach"
+        # First the event: a session whose sinks are all gone ends once it has been told.
+        self._send(SinkFailed(self._clock.now(), self.name, error, gives_up))
+        if gives_up:
+            self.state = SinkState.DETACHED
+        self._log_failure(error)
+
+    def _log_failure(self, error: BaseException) -> None:
+        now = self._clock.now()
+        if not self.detached and now - self._logged_at < LOG_INTERVAL:
+            self._unlogged += 1
+            return
+        before = f" ({self._unlogged} more times before)" if self._unlogged else ""
+        self._logged_at, self._unlogged = now, 0
         # Of an error that this library did not expect, its place is what one wants to know.
-        unexpected = None if isinstance(error, StreamAudioError) else error
-        _log.error("sink %s failed: %s", self.name, in_words(error), exc_info=unexpected)
-        self._send(SinkFailed(self._clock.now(), self.name, error, self.detached))
+        unexpected = None if issubclass(type(error), StreamAudioError) else error
+        _log.error(
+            "sink %s failed%s: %s", self.name, before, self._error_text, exc_info=unexpected
+        )
 
     def _stop_sink(self) -> None:
-        stop = getattr(self.sink, "stop", None)
-        if self._discarded:
-            stop = getattr(self.sink, "discard", stop)
-        if stop is None:
-            return
+        """Stop the sink; on the thread that wrote."""
         try:
-            dropped = stop()
+            dropped = self.sink.stop()
         except BaseException as error:
             if self._account_is_closed:
                 return
             if self.error is None:
                 self._fail(error)
             else:
-                _log.exception("sink %s could not stop either", self.name)
+                _log.error("sink %s could not stop either: %s", self.name, in_words(error))
         else:
             if not self._account_is_closed:
                 self._taken_back(dropped)
@@ -212,11 +249,19 @@ class Delivery(abc.ABC):
         """Whether the sink was left to itself, so that what it does no longer counts."""
         return False
 
-    def _taken_back(self, dropped: object) -> None:
-        """Enter what a sink that does not block had taken before, and has now dropped."""
-        if isinstance(dropped, tuple) and dropped and all(isinstance(g, Gap) for g in dropped):
-            self.account.delivered -= sum(gap.frames for gap in dropped)
-            self._drop(dropped)
+    def _taken_back(self, returned: object) -> None:
+        """Enter what a sink that does not block had taken before, and says to have dropped."""
+        try:
+            gaps = dropped_in(returned)
+            with self._entering:
+                self.account.take_back(gaps)
+        except SinkError as error:
+            self._fail(error)
+        except ValueError as error:
+            self._fail(SinkError(f"it returned as dropped {error}", retryable=False))
+        else:
+            for gap in gaps:
+                self._send(GapDetected(self._clock.now(), gap, self.name))
 
     def stats(self) -> SinkStats:
         """Return how it stands; on any thread."""
@@ -243,9 +288,9 @@ class Delivery(abc.ABC):
             delivered=self.account.delivered,
             dropped=self.account.dropped,
             pending=self.account.pending,
-            unread=getattr(self.sink, "unread", 0),
+            unread=min(self.sink.unread, self.account.delivered),
             gaps=tuple(self.account.gaps),
-            error="" if self.error is None else in_words(self.error),
+            error=self._error_text,
             clipped=self.account.clipped,
         )
 
@@ -261,18 +306,19 @@ class DirectDelivery(Delivery):
         account.offered += frames
         chunk = self._untold.give_to(chunk)
         try:
-            dropped = self.sink.write(chunk)
+            returned = self.sink.write(chunk)
         except BaseException as error:
             self._give_up(chunk, error)
         else:
             account.delivered += frames
-            if dropped:
-                self._taken_back(dropped)
+            if returned is not None and (type(returned) is not tuple or returned):
+                self._taken_back(returned)
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
-        if self.closed:
+        if self.account.stopped:
             return  # removed while the session ends
-        self.closed = True
+        if self.state is SinkState.OPEN:
+            self.state = SinkState.CLOSED
         self._stop_sink()
         if self.backlog is not None:
             self._taken_back(self.backlog.dropped())

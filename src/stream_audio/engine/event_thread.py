@@ -7,8 +7,10 @@ import math
 import queue
 import threading
 from collections.abc import Callable
+from typing import Any
 
-from stream_audio.reports.events import GapDetected, StreamEvent
+from stream_audio.errors import shown
+from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
 
 _log = logging.getLogger("stream_audio")
 
@@ -16,10 +18,10 @@ CAPACITY = 1000
 """Events that may wait for a slow handler; further ones are dropped and counted."""
 
 INTERVAL = 0.1
-"""Seconds between two gaps of the same source, sink and cause; those in between become one."""
+"""Seconds between two events of a kind that may come in floods; those in between become one."""
 
 Kind = tuple[str, str, str]
-"""Source, sink and cause of a gap."""
+"""Source, sink and cause of a gap; of a chunk that a sink could not take, the sink alone."""
 
 
 class EventThread:
@@ -30,16 +32,21 @@ class EventThread:
         self._events: queue.SimpleQueue[StreamEvent | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="stream-audio-events", daemon=True)
         self._dropped = 0
+        self.when_failure_is_told: Callable[[], object] = lambda: None
+        """Called when the handler has returned from the end of a sink."""
+        self._failures_sent = 0
+        self._failures_told = 0
         self._sending = threading.Lock()
         self._told: dict[Kind, float] = {}  # when each kind was told last
-        self._waiting: dict[Kind, GapDetected] = {}
+        self._waiting: dict[Kind, GapDetected | SinkFailed] = {}
         self._thread.start()
 
     def send(self, event: StreamEvent) -> None:
         """Queue an event; on any thread, never blocks."""
         with self._sending:
-            if isinstance(event, GapDetected):
-                self._send_gap(event)
+            kind = _kind_of_flood(event)
+            if kind is not None:
+                self._send_limited(kind, event)
             else:
                 self._send_what_came_before(event)
                 self._put(event)
@@ -67,8 +74,12 @@ class EventThread:
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
-    def _send_gap(self, event: GapDetected) -> None:
-        kind = (event.gap.source, event.sink, event.gap.cause)
+    @property
+    def told_failures(self) -> bool:
+        """Whether the handler has returned from the end of each sink that has failed."""
+        return self._failures_told == self._failures_sent
+
+    def _send_limited(self, kind: Kind, event: Any) -> None:
         now = event.time
         if kind in self._waiting:
             event = self._waiting.pop(kind).merged_with(event)
@@ -87,6 +98,7 @@ class EventThread:
 
     def _put(self, event: StreamEvent) -> None:
         if self._events.qsize() < CAPACITY:
+            self._failures_sent += _is_end_of_sink(event)
             self._events.put(event)
         else:
             self._dropped += 1
@@ -95,5 +107,21 @@ class EventThread:
         while (event := self._events.get()) is not None:
             try:
                 self._handler(event)
-            except Exception:
-                _log.exception("on_event raised for %r", event)
+            except BaseException as error:
+                # SystemExit and its like, too: what follows is still to be told.
+                _log.error("on_event raised for %s", shown(event), exc_info=error)
+            if _is_end_of_sink(event):
+                self._failures_told += 1
+                self.when_failure_is_told()
+
+
+def _kind_of_flood(event: StreamEvent) -> Kind | None:
+    if isinstance(event, GapDetected):
+        return event.gap.source, event.sink, event.gap.cause
+    if isinstance(event, SinkFailed) and not event.detached:
+        return "", event.sink, "sink_failed"
+    return None
+
+
+def _is_end_of_sink(event: StreamEvent) -> bool:
+    return isinstance(event, SinkFailed) and event.detached

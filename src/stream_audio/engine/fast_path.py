@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from stream_audio._native import lib
 from stream_audio._native.capture import ARRIVAL_NS, FRAME, GIL_KEPT_NS, MARKS, TIME_NS
 from stream_audio.audio.chunk import AudioChunk, unfinished_chunk
+from stream_audio.engine.delivery import SinkState
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.routing import Route
 
@@ -67,7 +68,7 @@ class FastPath:
         if (
             inlet.start is None  # the first chunk tells
             or not inlet.pauses.idle
-            or self._delivery.detached
+            or self._delivery.state is SinkState.DETACHED
             or not self._channel.can_be_handed
         ):
             return False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from stream_audio._record import Record
+from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.backlog.policy import Backlog, WhenFull
 from stream_audio.backlog.queues import BlockingQueue, ChunkQueue, DropNewestQueue
+from stream_audio.backlog.retry import Retry
 from stream_audio.backlog.spill_thread import SpillThread
 from stream_audio.backlog.spilling_queue import SpillingQueue
 from stream_audio.config import StreamConfig
@@ -39,7 +40,7 @@ class Inflow(Record):
 
 def make_delivery(
     name: str,
-    sink: Any,
+    sink: SinkAdapter,
     account: SinkAccount,
     config: StreamConfig,
     on_failure: OnFailure,
@@ -47,6 +48,7 @@ def make_delivery(
     wake: Callable[[], None],
     *,
     backlog: Backlog | None,
+    retry: Retry,
     inflow: Inflow,
     spill: SpillThread,
 ) -> Delivery:
@@ -60,7 +62,7 @@ def make_delivery(
         The backlog does not suit the sink or its sources.
     """
     rate = inflow.bytes_per_second
-    settings = (name, sink, account, config, on_failure, send, inflow.sources, rate)
+    settings = (name, sink, account, config, on_failure, retry, send, inflow.sources, rate)
 
     def queue(given: Backlog, default: WhenFull) -> ChunkQueue:
         policy = given.when_full or (default if inflow.cannot_wait else "block")
@@ -79,13 +81,12 @@ def make_delivery(
             )
         return DropNewestQueue(limit) if policy == "drop_newest" else ChunkQueue(limit)
 
-    if getattr(sink, "blocking", True):
+    if sink.blocking:
         own_queue = queue(backlog or config.backlog, "spill")
         return WorkerDelivery(*settings, own_queue, wake)
 
     # A channel keeps what its consumer has not read yet in a queue of ours.
-    use_queue = getattr(sink, "use_queue", None)
-    given = getattr(sink, "backlog", None) if use_queue is not None else None
+    use_queue, given = sink.use_queue, sink.own_backlog
     if given is not None and backlog is not None:
         raise ConfigError(f"sink {name} has a backlog of its own already", hint="Give it once")
     if use_queue is not None:

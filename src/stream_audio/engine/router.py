@@ -32,6 +32,7 @@ from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.sink_setup import SinkSetup
 from stream_audio.engine.stall_watch import StallWatch
+from stream_audio.engine.stop_limit import StopLimit
 from stream_audio.errors import session_ended
 from stream_audio.reports.events import (
     GapDetected,
@@ -44,7 +45,6 @@ from stream_audio.reports.events import (
 from stream_audio.reports.ledger import Ledger
 from stream_audio.reports.report import SessionReport, SinkReport
 from stream_audio.reports.stats import MemoryUse, SessionStats
-from stream_audio.sinks.loop_sink import as_given
 from stream_audio.waiting import switch_interval
 from stream_audio.waiting.clock import (
     MonotonicClock,
@@ -123,8 +123,7 @@ class Router:
         self._finishing = False  # nothing will be captured any more
         self._holds_interval = False
         self._some_can_wait = False  # of the sources; no device can
-        self._stop_timeout = 10.0
-        self._give_up_at = math.inf
+        self._limit = StopLimit(self.clock, config.stop_timeout)
         self._stalls = StallWatch(self.send)
         self._running: list[Inlet] = []  # the sources that have not ended
         self._ended = False  # one of them has, meanwhile
@@ -138,6 +137,8 @@ class Router:
         self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
         self._commands = Commands(self.baton.recall)
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
+        if events is not None:
+            events.when_failure_is_told = self.baton.recall
 
     # ---- any thread ----
 
@@ -165,10 +166,13 @@ class Router:
             self._may_begin.set()
             return True
 
-    def request_stop(self, timeout: float = 10.0) -> None:
-        """Ask the thread to stop everything; returns at once."""
-        self._stop_timeout = timeout
-        self._give_up_at = min(self._give_up_at, self.clock.now() + timeout)
+    def request_stop(self, timeout: float | None = None) -> None:
+        """Ask the thread to stop everything; returns at once.
+
+        ``timeout``: seconds in all for the sinks; ``None``: as the settings have it.
+        """
+        if timeout is not None:
+            self._limit.in_all(timeout)
         self._stop_requested = True
         self.baton.recall()
 
@@ -219,7 +223,7 @@ class Router:
                 each.backlog.most_memory_bytes for each in deliveries if each.backlog is not None
             ),
             histories=sum(history.bytes for history in self.histories.values()),
-            sinks=sum(getattr(as_given(each.sink), "memory_bytes", 0) for each in deliveries),
+            sinks=sum(each.sink.memory_bytes for each in deliveries),
             spilled=sum(sink.spilled_bytes for sink in sinks),
         )
 
@@ -293,7 +297,7 @@ class Router:
         for name in sources:
             takers = [each for each in self.deliveries.values() if name in each.sources]
             hurry = not takers or name in self.histories
-            gather = 0.0 if hurry else min(each.gather for each in takers)
+            gather = 0.0 if hurry else min(each.sink.gather for each in takers)
             longest = min((each.longest_chunk for each in takers), default=0.0)
             self.inlets[name].gather(gather, longest)
         # A look takes place when the router is awake anyway, rather than wake it.
@@ -311,15 +315,14 @@ class Router:
             )
         )
         for delivery in self.deliveries.values():
-            lend = getattr(as_given(delivery.sink), "lend_baton", None)
-            if lend is not None:
-                lend(self.baton if suits else None)
+            if delivery.sink.lend_baton is not None:
+                delivery.sink.lend_baton(self.baton if suits else None)
         self._fast_path = self._find_fast_path() if suits else None
 
     def _find_fast_path(self) -> FastPath | None:
         [delivery] = self.deliveries.values()
-        channel = as_given(delivery.sink)
-        if len(self.inlets) != 1 or not hasattr(channel, "can_be_handed"):
+        channel = delivery.sink.waiting
+        if len(self.inlets) != 1 or channel is None:
             return None
         [(name, inlet)] = self.inlets.items()
         route = self._routings[name].lone_route
@@ -457,6 +460,8 @@ class Router:
                     self._commands.run()
                 if self._leaving:
                     self._see_off()
+                if self.first_failure is not None and self._all_sinks_have_failed():
+                    self._stop_requested = True
             finally:
                 self.baton.drop()
 
@@ -508,6 +513,19 @@ class Router:
             for inlet in self._running:
                 self._hand_on(inlet)
         return False
+
+    def _all_sinks_have_failed(self) -> bool:
+        """Whether nothing that is captured can reach anybody any more.
+
+        Whoever has removed a sink, keeps a history, or is about to add a sink has other plans.
+        """
+        return (
+            bool(self.deliveries)
+            and all(each.detached for each in self.deliveries.values())
+            and not (self._removed or self._leaving or self.histories)
+            and not self.setup.is_adding(self.deliveries)
+            and (self.events is None or self.events.told_failures)
+        )
 
     def _look_back(self) -> None:
         """Do what nobody waited for in the last turn, whoever took it."""
@@ -618,16 +636,19 @@ class Router:
         self._move_until(lambda: False, hold=False)
         self._finishing = True
         # Sources that wait for their sinks lose nothing at their end either.
-        all_wait = all(inlet.source.freewheel for inlet in self.inlets.values())
-        self._close_deliveries(unlimited=all_wait and not self._stop_requested)
+        if (
+            all(each.source.freewheel for each in self.inlets.values())
+            and not self._stop_requested
+        ):
+            self._limit.lift()
+        self._close_deliveries()
         self._commands.refuse()
         self._commands.run()  # the last ones
         for inlet in self.inlets.values():
             inlet.close()
 
-    def _close_deliveries(self, *, unlimited: bool = False) -> None:
-        if not unlimited:
-            self._give_up_at = min(self._give_up_at, self.clock.now() + self._stop_timeout)
+    def _close_deliveries(self) -> None:
+        self._limit.begin()
         for delivery in self.deliveries.values():
             if all(leaving.delivery is not delivery for leaving in self._leaving):
                 delivery.close()
@@ -640,7 +661,8 @@ class Router:
         if self.deliveries.get(delivery.name) is not delivery:
             return 0.0  # it was taken out meanwhile
         removed = [each.give_up_at for each in self._leaving if each.delivery is delivery]
-        return min(self._give_up_at, *removed, self.clock.now() + 3600.0) - self.clock.now()
+        now = self.clock.now()
+        return min([self._limit.left(delivery), *(give_up_at - now for give_up_at in removed)])
 
     def _sleep_meanwhile(self, seconds: float) -> None:
         """Sleep for a while, in which sinks may still be taken out."""

@@ -14,7 +14,7 @@ from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap
 from stream_audio.convert.resampler import Resampler
 from stream_audio.convert.stage import Settings, Stage
-from stream_audio.engine.delivery import Delivery
+from stream_audio.engine.delivery import Delivery, SinkState
 from stream_audio.reports.ledger import Ledger, RouteAccount
 
 _log = logging.getLogger("stream_audio")
@@ -23,21 +23,21 @@ _log = logging.getLogger("stream_audio")
 class Route:
     """From one source, in one format, to one sink."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, source: str, delivery: Delivery) -> None:
         self.delivery = delivery
-        self.account = RouteAccount(1, 1)
+        self.account = RouteAccount(1, 1, source)
         delivery.account.routes.append(self.account)
 
     def offer(self, chunk: AudioChunk) -> None:
         """Hand a chunk on, unless the sink was given up."""
-        if not self.delivery.detached:
+        if self.delivery.state is not SinkState.DETACHED:
             self.account.extend(chunk.frame, len(chunk.data))
             self.delivery.account.clipped += chunk.clipped
             self.delivery.offer(chunk)
 
     def lose(self, gap: Gap) -> None:
         """Enter what could not be converted, unless the sink was given up."""
-        if not self.delivery.detached:
+        if self.delivery.state is not SinkState.DETACHED:
             self.account.extend(gap.frame, gap.frames)
             self.delivery.lose(gap)
 
@@ -97,7 +97,7 @@ class Routing:
         except BaseException:
             self._prune(self._root)
             raise
-        branch.routes.append(Route(delivery))
+        branch.routes.append(Route(self._source, delivery))
         return branch.routes[-1], made
 
     def remove(self, delivery: Delivery) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from stream_audio.backlog.spill_thread import SpillThread
@@ -13,9 +13,9 @@ from stream_audio.engine.claims import Claims
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.make_delivery import Inflow, make_delivery
+from stream_audio.errors import ConfigTypeError, say_whose, shown
 from stream_audio.reports.events import StreamEvent
 from stream_audio.reports.ledger import Ledger
-from stream_audio.sinks.loop_sink import as_given, blocking_form
 from stream_audio.waiting.event_loop import loop_of_caller
 
 if TYPE_CHECKING:
@@ -91,24 +91,36 @@ class SinkSetup:
     def begin(self, delivery: Delivery) -> None:
         """Start a sink that was claimed; it may take its time, and raise."""
         name = delivery.name
-        begin = getattr(delivery.sink, "start", None)
+        sources = _as_seen(self.conversions[name])
+        now = self._config.clock.now
+        info = SinkInfo(
+            name, sources, self._take_event, self._epoch, now, files_read=self._files_read()
+        )
         self._begun.add(name)  # one that was interrupted is undone, too
-        if begin is not None:
-            sources = _as_seen(self.conversions[name])
-            now = self._config.clock.now
-            try:
-                begin(SinkInfo(name, sources, self._send, self._epoch, now, self._files_read()))
-            except Exception:
-                self._begun.discard(name)
-                raise
+        try:
+            delivery.sink.start(info)
+        except Exception as error:
+            self._begun.discard(name)
+            say_whose(error, f"It was raised by the sink {name} as it started.")
+            raise
 
     def _files_read(self) -> frozenset[tuple[int, int]]:
         """Return device and inode of the files that are sources."""
         found = (getattr(inlet.source, "file_read", None) for inlet in self._inlets.values())
         return frozenset(each for each in found if each is not None)
 
+    def _take_event(self, event: StreamEvent) -> None:
+        """Send an event of a sink's; anything else is an error of the sink."""
+        if not isinstance(event, StreamEvent):
+            raise ConfigTypeError(f"send takes an event, not {shown(event)}")
+        self._send(event)
+
+    def is_adding(self, connected: Collection[str]) -> bool:
+        """Whether a sink is on its way in, beside those that are connected."""
+        return len(self._opened) > len(connected)
+
     def _make_delivery(self, spec: SinkSpec) -> Delivery:
-        sink = blocking_form(spec.sink, self._loop)
+        spec.adapter.bind(self._loop)
         account = self._ledger.open_sink(spec.name)
         inlets = [self._inlets[name] for name in spec.sources or self._inlets]
         conversions = {
@@ -117,19 +129,20 @@ class SinkSetup:
                 inlet.source,
                 spec.format or self._format,
                 self._config.chunk_duration,
-                spec.dtype,
+                spec.adapter.dtype,
             )
             for inlet in inlets
         }
         delivery = make_delivery(
             spec.name,
-            sink,
+            spec.adapter,
             account,
             self._config,
             spec.on_failure,
             self._send,
             self._wake,
             backlog=spec.backlog,
+            retry=spec.retry or self._config.retry,
             inflow=Inflow(
                 tuple(inlet.name for inlet in inlets),
                 tuple(inlet.name for inlet in inlets if not inlet.source.freewheel),
@@ -137,8 +150,6 @@ class SinkSetup:
             ),
             spill=self._spill,
         )
-        delivery.gather = spec.gather
-        delivery.takes_batches = spec.takes_batches
         self.conversions[spec.name] = conversions
         return delivery
 
@@ -150,7 +161,7 @@ class SinkSetup:
         delivery = self._opened.pop(name, None)
         if delivery is not None:
             delivery.discard(stop_sink=name in self._begun, wait=wait)
-            self._claims.give_back(as_given(delivery.sink))
+            self._claims.give_back(delivery.sink.given)
         self._begun.discard(name)
         self.conversions.pop(name, None)
         self._ledger.sinks.pop(name, None)
@@ -165,7 +176,7 @@ class SinkSetup:
         """Let others have a sink that was taken out, and is done."""
         self._opened.pop(delivery.name)
         self._begun.discard(delivery.name)
-        self._claims.give_back(as_given(delivery.sink))
+        self._claims.give_back(delivery.sink.given)
 
     def close(self) -> None:
         """Let others have all that is left, at the end of the session."""

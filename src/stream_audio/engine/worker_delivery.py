@@ -5,21 +5,41 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from enum import Enum, auto
 
+from stream_audio.adapter.answers import may_be_tried_again, refuse_coroutine
+from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import GapCause
 from stream_audio.backlog.queues import ChunkQueue
+from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import OnFailure
-from stream_audio.engine.delivery import Delivery
-from stream_audio.errors import SinkError
+from stream_audio.engine.delivery import Delivery, SinkState
+from stream_audio.errors import SinkError, in_words
 from stream_audio.reports.events import StreamEvent
 from stream_audio.reports.ledger import SinkAccount
-from stream_audio.sinks.loop_sink import LoopSink
 from stream_audio.waiting.clock import sit_on
 
 _log = logging.getLogger("stream_audio")
+
+LOGGED_TRIES = 10
+"""So many tries with a chunk are logged; a service may be away for days."""
+
+
+class Work(Enum):
+    """Where a worker thread stands; it never goes back."""
+
+    NEW = auto()
+    """It has not begun."""
+    CANCELLED = auto()
+    """It never will: the session did not start."""
+    UNDER_WAY = auto()
+    """It writes, or waits for something to write."""
+    DONE = auto()
+    """It has ended by itself, and the sink is stopped."""
+    ABANDONED = auto()
+    """It was left to its fate; nothing that it does counts any more."""
 
 
 class WorkerDelivery(Delivery):
@@ -28,10 +48,11 @@ class WorkerDelivery(Delivery):
     def __init__(
         self,
         name: str,
-        sink: Any,
+        sink: SinkAdapter,
         account: SinkAccount,
         config: StreamConfig,
         on_failure: OnFailure,
+        retry: Retry,
         send: Callable[[StreamEvent], None],
         sources: tuple[str, ...],
         bytes_per_second: float,
@@ -39,20 +60,26 @@ class WorkerDelivery(Delivery):
         when_done: Callable[[], None],
     ) -> None:
         super().__init__(
-            name, sink, account, config, on_failure, send, sources, bytes_per_second, backlog
+            name,
+            sink,
+            account,
+            config,
+            on_failure,
+            retry,
+            send,
+            sources,
+            bytes_per_second,
+            backlog,
         )
         self.backlog: ChunkQueue = backlog
         self._arrived = self._clock.signal()
-        self._done = False
         self._has_begun = threading.Event()  # the session; until the sink has been told
         self._wrote = False  # since the sink was last told that it has caught up
         self._when_done = when_done
-        # Guards the step from "held" to "delivered" against being abandoned meanwhile.
+        # Guards each step of the work, and the one from "held" to "delivered".
         self._hand_over = threading.Lock()
-        self._abandoned = False
+        self._work = Work.NEW
         self._late = GapCause.STOP_TIMEOUT
-        self._begun = False
-        self._cancelled = False
         self._thread = threading.Thread(
             target=self._run, name=f"stream-audio-sink-{self.name}", daemon=True
         )
@@ -63,12 +90,13 @@ class WorkerDelivery(Delivery):
     def discard(self, *, stop_sink: bool, wait: bool = True) -> None:  # noqa: D102
         with self._hand_over:
             # A Ctrl-C in start() may have left a thread that is still on its way.
-            self._cancelled = not self._begun
-        if self._cancelled:
+            if self._work is Work.NEW:
+                self._work = Work.CANCELLED
+        if self._work is Work.CANCELLED:
             super().discard(stop_sink=stop_sink)
             self._arrived.close()
         else:
-            self._discarded = True
+            self._end_sink = self._undo_start
             self.close()  # the worker stops the sink itself
             if wait:
                 self._thread.join()
@@ -83,7 +111,7 @@ class WorkerDelivery(Delivery):
     @property
     def done(self) -> bool:
         """Whether the worker has ended by itself."""
-        return self._done
+        return self._work is Work.DONE
 
     @property
     def pending(self) -> int:
@@ -92,7 +120,7 @@ class WorkerDelivery(Delivery):
 
     @property
     def _account_is_closed(self) -> bool:
-        return self._abandoned
+        return self._work is Work.ABANDONED
 
     # ---- the router's side ----
 
@@ -104,18 +132,19 @@ class WorkerDelivery(Delivery):
         self._arrived.set()
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
-        if not self.closed or late is GapCause.REMOVED:
+        if self.state is SinkState.OPEN or late is GapCause.REMOVED:
             self._late = late
         if not drain:
             self._drop(self.backlog.drop_all(late, held=False))
-        self.closed = True
+        if self.state is SinkState.OPEN:
+            self.state = SinkState.CLOSED
         self._arrived.set()
 
     def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:  # noqa: D102
-        while not self._done and (seconds := left()) > 0:
+        while not self.done and (seconds := left()) > 0:
             sleep(seconds)
         with self._hand_over:
-            if not self._done and not self._abandoned:
+            if self._work not in (Work.DONE, Work.ABANDONED):
                 self._abandon()
             # The router may have put one more while the worker was giving the sink up.
             self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
@@ -124,10 +153,9 @@ class WorkerDelivery(Delivery):
 
     def _abandon(self) -> None:
         """Leave the worker to its fate: what it holds, and what waits for it, is dropped."""
-        self._abandoned = True
+        self._work = Work.ABANDONED
         self._arrived.set()  # should it sleep between two tries
-        if isinstance(self.sink, LoopSink):
-            self.sink.abandon()
+        self.sink.abandon()
         self._drop(self.backlog.drop_all(self._late))
         if self.error is None:
             self._on_failure = "detach"
@@ -137,34 +165,53 @@ class WorkerDelivery(Delivery):
 
     def _run(self) -> None:
         with self._hand_over:
-            if self._cancelled:
+            if self._work is not Work.NEW:
                 return
-            self._begun = True
+            self._work = Work.UNDER_WAY
         sit_on(self._arrived)
         try:
-            while not self.detached and not self._abandoned:
-                closing = self.closed  # asked before taking: what was put before is then seen
+            while self._goes_on:
+                # Asked before taking: what was put before is then seen.
+                closing = self.state is SinkState.CLOSED
                 if self._has_begun.is_set():
                     self._has_begun.clear()
-                    self._tell("begun")
+                    self._tell(self.sink.begun)
                     continue
                 if self._take_one():
                     continue
-                if closing or self._abandoned:
+                if closing or not self._goes_on:
                     break
                 if self._wrote:
                     self._wrote = False
-                    self._tell("caught_up")
-                if not self.detached:
+                    self._tell(self.sink.caught_up)
+                if self._goes_on:
                     self._arrived.wait()
-            if not self._abandoned:
-                self._stop_sink()
+            if self._work is Work.UNDER_WAY:
+                self._end_sink()
+        except BaseException as error:  # of a handler of the log, say, or a bug of ours
+            self._give_up_all(error)
         finally:
             with self._hand_over:
-                self._done = not self._abandoned
+                if self._work is Work.UNDER_WAY:
+                    self._work = Work.DONE
             # First, while this thread still holds virtual time up: nobody waits for it in vain.
             self._when_done()
             self._arrived.close()
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._work is Work.UNDER_WAY and self.state is not SinkState.DETACHED
+
+    def _give_up_all(self, error: BaseException) -> None:
+        """Take an error for the end of the sink, whatever it asked for."""
+        with self._hand_over:
+            if self._work is Work.ABANDONED:
+                return
+            self._on_failure = "detach"
+            try:
+                self._fail(error)
+            finally:
+                self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
 
     def _take_one(self) -> bool:
         chunk = self.backlog.hold()  # which may have to read it from disk
@@ -185,50 +232,53 @@ class WorkerDelivery(Delivery):
                 self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
         return True
 
-    def _tell(self, what: str) -> None:
-        method = getattr(self.sink, what, None)
-        if method is None:
-            return
+    def _tell(self, method: Callable[[], object]) -> None:
         try:
             method()
         except BaseException as error:
             with self._hand_over:
-                if self._abandoned:
+                if self._work is Work.ABANDONED:
                     return
                 self._fail(error)
                 if self.detached:
                     self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
 
     def _write(self, chunk: AudioChunk) -> BaseException | None:
-        """Write one chunk, with retries; returns the last error if none succeeded."""
-        delay = self._config.retry_delay
-        for tries_left in range(self._config.retries, -1, -1):
+        """Write one chunk, with all its tries; returns the last error if none succeeded."""
+        tries = 0
+        while True:
             error = self._try_to_write(chunk)
             if error is None:
                 return None
-            # SystemExit and its like are not meant for this thread: they are failures too.
-            final = not isinstance(error, Exception)
-            final |= isinstance(error, SinkError) and not error.retryable
-            if final or tries_left == 0 or self._abandoned:
+            if not (may_be_tried_again(error) and self._retry.allows(tries)):
                 return error
-            _log.info("sink %s raised, trying again in %.1f s: %s", self.name, delay, error)
-            self._pause(delay)
-            if self._abandoned:
+            tries += 1
+            self._pause_before(tries, error)
+            if self._work is Work.ABANDONED:
                 return error
             self._retried += 1
-            delay *= 2
-        return None
 
     def _try_to_write(self, chunk: AudioChunk) -> BaseException | None:
         began = self._clock.now()
         try:
-            self.sink.write(chunk)
+            returned = self.sink.write(chunk)
+            if returned is not None:
+                refuse_coroutine(returned)
         except BaseException as error:
             return error
-        self._write_times.record(self._clock.now() - began)
+        self.moved_at = now = self._clock.now()
+        self._write_times.record(now - began)
         return None
 
-    def _pause(self, seconds: float) -> None:
+    def _pause_before(self, number: int, error: BaseException) -> None:
+        """Wait before another try: until the sink is closed at most, then for the first wait."""
+        closing = self.state is not SinkState.OPEN
+        seconds = self._retry.first if closing else self._retry.wait_before(number)
+        if number <= LOGGED_TRIES:
+            words = in_words(error)
+            _log.info("sink %s raised, next try in %.1f s: %s", self.name, seconds, words)
         until = self._clock.now() + seconds
-        while (left := until - self._clock.now()) > 0 and not self._abandoned:
+        while (left := until - self._clock.now()) > 0 and self._work is not Work.ABANDONED:
+            if not closing and self.state is not SinkState.OPEN:
+                return
             self._arrived.wait(left)

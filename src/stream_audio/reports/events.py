@@ -200,11 +200,19 @@ class SinkFailed(StreamEvent):
         What it raised last.
     detached : bool
         True if it gets no further chunks; False if only this chunk was skipped.
+    count : int
+        How many failures this event tells of: of a sink that goes on, ten events a second are
+        sent at most, and ``error`` is the last one.
     """
 
     sink: str
     error: BaseException
     detached: bool
+    count: int = 1
+
+    def merged_with(self, later: SinkFailed) -> SinkFailed:
+        """Return one event for both; neither is the sink's end."""
+        return replace(later, time=self.time, count=self.count + later.count)
 
 
 class SinkStalled(StreamEvent):

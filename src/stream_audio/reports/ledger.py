@@ -23,10 +23,12 @@ Sink::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stream_audio.audio.gap import Gap
 from stream_audio.reports.report import Pause
+from stream_audio.reports.spans import Spans
 
 
 @dataclass
@@ -82,16 +84,28 @@ class RouteAccount:
 
     rate_in: int
     rate_out: int
+    source: str = ""
     start: int = 0
     end: int = 0
     _before: int = 0
+    _first: int = 0
+    _holes: Spans = field(default_factory=Spans, repr=False)  # between the spans
 
     def extend(self, frame: int, frames: int) -> None:
         """Enter the next routed frames, in the source's frames; a jump starts a new span."""
         if frame != self.end:
             self._before = self.offered
+            if self._before:
+                self._holes.add(self.end, frame)
+            else:
+                self._first = frame
             self.start = frame
         self.end = frame + frames
+
+    def has_all_of(self, gap: Gap) -> bool:
+        """Whether all the frames of a gap were routed, where frames in and out are the same."""
+        inside = self._first <= gap.frame and gap.end <= self.end
+        return inside and not self._holes.overlaps(gap.frame, gap.end)
 
     @property
     def offered(self) -> int:
@@ -134,10 +148,36 @@ class SinkAccount:
     routes: list[RouteAccount] = field(default_factory=list)
     stopped: bool = False
     _last_gap: dict[str, int] = field(default_factory=dict, repr=False)  # of each source
+    _dropped: dict[str, Spans] = field(default_factory=dict, repr=False)  # likewise
+
+    def take_back(self, gaps: Sequence[Gap]) -> None:
+        """Enter as dropped what counts as delivered until now.
+
+        Raises
+        ------
+        ValueError
+            One of the gaps is not of frames that were delivered; nothing is entered then.
+        """
+        if sum(gap.frames for gap in gaps) > self.delivered:
+            raise ValueError("more frames than were delivered to it")
+        claimed: dict[str, Spans] = {}
+        for gap in gaps:
+            if not any(
+                route.source == gap.source and route.has_all_of(gap) for route in self.routes
+            ):
+                raise ValueError(f"frames that it never got: {gap}")
+            new, old = claimed.setdefault(gap.source, Spans()), self._dropped.get(gap.source)
+            if new.overlaps(gap.frame, gap.end) or (old and old.overlaps(gap.frame, gap.end)):
+                raise ValueError(f"frames that are dropped already: {gap}")
+            new.add(gap.frame, gap.end)
+        for gap in gaps:
+            self.delivered -= gap.frames
+            self.drop(gap)
 
     def drop(self, gap: Gap) -> None:
         """Enter a loss that is this sink's own; what goes on from the last one joins it."""
         self.dropped += gap.frames
+        self._dropped.setdefault(gap.source, Spans()).add(gap.frame, gap.end)
         last = self._last_gap.get(gap.source, -1)
         joined = self.gaps[last].joined(gap) if last >= 0 else None
         if joined is not None:

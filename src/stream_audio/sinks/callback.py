@@ -16,7 +16,7 @@ class CallbackSink:
 
     A slow function delays nobody else: chunks wait for it, in memory and then on disk, as
     :class:`~stream_audio.Backlog` has it. A function that raises gets
-    the same chunk again, see ``StreamConfig.retries``.
+    the same chunk again, see :class:`~stream_audio.Retry`.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class CallbackSink:
             # So that the session sees what kind of sink this is.
             self.write = function  # type: ignore[method-assign, assignment]
 
-    def write(self, chunk: AudioChunk) -> None:
+    def write(self, chunk: AudioChunk) -> object:
         """Call the function."""
-        self._function(chunk)
+        return self._function(chunk)  # so that a coroutine, which nobody awaits, is seen
 
     def __repr__(self) -> str:
         return f"CallbackSink({getattr(self._function, '__qualname__', self._function)!s})"

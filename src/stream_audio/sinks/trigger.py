@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from stream_audio._checks import real_number
+from stream_audio.adapter.answers import refuse_coroutine
+from stream_audio.adapter.loop_sink import blocking_form
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.cutting import cut, gaps_from
 from stream_audio.contracts.sink import SinkInfo
 from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, SinkError
 from stream_audio.reports.events import TriggerEnded, TriggerStarted
 from stream_audio.sinks.blocks import Reblocker
-from stream_audio.sinks.loop_sink import blocking_form
 from stream_audio.waiting.event_loop import loop_of_caller
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ class TriggerSink:
 
     def _write(self, piece: AudioChunk) -> None:
         try:
-            self.inner.write(piece)
+            refuse_coroutine(self.inner.write(piece))
         except SinkError as error:
             error.taken = 0  # of this piece, and not of the chunk that was being taken
             raise

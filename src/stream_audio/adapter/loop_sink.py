@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextvars
 import inspect
 import threading
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from stream_audio.audio.chunk import AudioChunk
-from stream_audio.errors import SessionStateError, SinkError
+from stream_audio.errors import SessionStateError, SinkError, shown
 from stream_audio.waiting.event_loop import loop_of_caller, running_loop
 
 if TYPE_CHECKING:
@@ -44,15 +43,10 @@ def blocking_form(sink: Any, loop: asyncio.AbstractEventLoop | None = None) -> A
     loop = loop_of_caller() or loop
     if loop is None:
         raise SessionStateError(
-            f"{sink!r} is asynchronous, and no event loop runs here",
+            f"{shown(sink)} is asynchronous, and no event loop runs here",
             hint='Start the session with "async with builder as session"',
         )
     return LoopSink(sink, loop)
-
-
-def as_given(sink: Any) -> Any:
-    """Return the sink as the user made it."""
-    return sink.as_given if isinstance(sink, LoopSink) else sink
 
 
 class LoopSink:
@@ -122,7 +116,7 @@ class LoopSink:
             return method(*arguments)
         if self.waits_for_caller():
             raise SessionStateError(
-                f"{self.as_given!r} would have to wait for the event loop that waits for it",
+                f"{shown(self.as_given)} would have to wait for the event loop that waits for it",
                 hint='Use "async with builder as session"; elsewhere, "asyncio.to_thread"',
             )
         import asyncio
@@ -155,36 +149,14 @@ class LoopSink:
                 raise
 
     def _was_cancelled(self) -> SinkError:
-        return SinkError(f"a call of {self.as_given!r} was cancelled", retryable=False)
+        return SinkError(f"a call of {shown(self.as_given)} was cancelled", retryable=False)
 
     def _loop_is_gone(self) -> SinkError:
         return SinkError(
-            f"the event loop of {self.as_given!r} is closed",
+            f"the event loop of {shown(self.as_given)} is closed",
             retryable=False,
             hint="Close the session before the loop ends",
         )
 
     def __repr__(self) -> str:
-        return repr(self.as_given)
-
-
-def refuse_to_wait_for(sinks: Iterable[object], instead: str) -> None:
-    """Raise if one of the sinks needs the event loop of the calling thread to go on."""
-    for sink in _loop_sinks(sinks):
-        if sink.waits_for_caller():
-            raise SessionStateError(
-                f"{sink!r} runs on the event loop that would have to wait for it",
-                hint=f'Use "{instead}"',
-            )
-
-
-def called_by_one_of(sinks: Iterable[object]) -> bool:
-    """Whether the calling task is a method of one of the sinks."""
-    return any(sink.is_called_here() for sink in _loop_sinks(sinks))
-
-
-def _loop_sinks(sinks: Iterable[object]) -> Iterator[LoopSink]:
-    for sink in sinks:
-        for each in (sink, getattr(sink, "inner", None)):
-            if isinstance(each, LoopSink):
-                yield each
+        return shown(self.as_given)

@@ -1,0 +1,1 @@
+"""What stands between a user's sink and the engine."""

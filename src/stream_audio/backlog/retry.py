@@ -1,0 +1,61 @@
+"""How often, and when, a sink that raised gets the same chunk again."""
+
+from __future__ import annotations
+
+from stream_audio._checks import real_number, whole_number
+from stream_audio._record import Record
+from stream_audio.errors import ConfigError
+
+SHORTEST = 0.001
+
+
+class Retry(Record):
+    """How often, and when, a sink that raised gets the same chunk again.
+
+    Given with the sink (``add_sink(sink, retry=…)``), or for all sinks of a session
+    (``StreamConfig(retry=…)``); the sink's own goes first. While a sink is stopped or removed its
+    next try comes at once, and further ones every ``first`` seconds.
+
+    Parameters
+    ----------
+    tries : int, optional
+        How many tries follow the first one, 0 to 1,000,000; ``None``: as many as it takes.
+    first : float
+        Seconds before the first of them, 0.001 to 3600; each further wait is twice as long.
+    longest : float
+        The longest wait in seconds, ``first`` to 3600.
+
+    Raises
+    ------
+    ConfigError, ConfigTypeError
+        A value is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> from stream_audio import Retry
+    >>> Retry(tries=None)  # a service that may be away for hours
+    Retry(tries=None, first=0.1, longest=5.0)
+    """
+
+    tries: int | None = 3
+    first: float = 0.1
+    longest: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.tries is not None:
+            whole_number("tries", self.tries, 0, 1_000_000)
+        first = real_number("first", self.first, SHORTEST, 3600)
+        if real_number("longest", self.longest, SHORTEST, 3600) < first:
+            raise ConfigError(
+                f"longest must be at least first, {first:g} s, not {self.longest:g}",
+                hint="Retry(first=10.0, longest=60.0)",
+            )
+
+    def allows(self, tries: int) -> bool:
+        """Whether one more try may follow after so many."""
+        return self.tries is None or tries < self.tries
+
+    def wait_before(self, number: int) -> float:
+        """Return the seconds before the try of this number; 1 is the first one that follows."""
+        # Not beyond 2**60 times: by then it is the longest anyway.
+        return float(min(self.longest, self.first * 2.0 ** min(number - 1, 60)))

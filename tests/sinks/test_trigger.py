@@ -3,11 +3,12 @@
 import asyncio
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_audio import (
@@ -19,6 +20,8 @@ from stream_audio import (
     EnergyGate,
     FileSink,
     FormatPreset,
+    GapCause,
+    GapDetected,
     SessionStateError,
     SinkError,
     SinkInfo,
@@ -61,13 +64,15 @@ class Recorder:
 class Setup:
     """A TriggerSink with a recorder for each event, and what a session would do with it."""
 
-    def __init__(self, pre=0, post=0, *, sink=None, window=20, **settings):
+    def __init__(self, pre=0, post=0, *, sink=None, window=20, late=0, longest=None, **settings):
         self.sinks, self.events, self.now = [], [], START_TIME
         self.trigger = TriggerSink(
             self.make if sink is None else sink,
             pre / RATE,
             post / RATE,
             window=max(0.001, window / RATE),
+            decide_within=late / RATE,
+            longest=None if longest is None else longest / RATE,
             **settings,
         )
         source = SourceInfo("mic", RATE, 1)
@@ -193,9 +198,9 @@ def test_only_the_pre_roll_is_kept_in_memory():
     setup = Setup(pre=500, window=50, when=lambda chunk: False)
     for chunk in run_of(100_000, 100):
         setup.write(chunk)
-        kept = setup.trigger._buffer
-        assert sum(one.frames for one in kept) <= 700
-        assert setup.trigger.memory_bytes == sum(one.data.nbytes for one in kept)
+        kept = setup.trigger._events.kept
+        assert 500 <= kept.end - kept.kept_from <= 700 or kept.end < 700
+        assert setup.trigger.memory_bytes == (kept.end - kept.kept_from) * 4
 
 
 def test_the_pre_roll_is_a_view():
@@ -256,6 +261,238 @@ def test_a_hand_and_a_function_trigger_one_event_together():
     setup.trigger.trigger(at=time_of(1000))
     setup.trigger.release(at=time_of(2000))
     assert setup.write(*run_of(5000)).stop() == [list(range(1000, 2500))]
+
+
+def gaps_of(setup):
+    return [event.gap for event in setup.events if isinstance(event, GapDetected)]
+
+
+def told(setup):
+    return [
+        event.frame for event in setup.events if isinstance(event, TriggerStarted | TriggerEnded)
+    ]
+
+
+@pytest.mark.parametrize("length", [7, 1000])
+@pytest.mark.parametrize("by", ["moment", "frame"])
+def test_what_is_decided_late_has_all_that_was_asked_for(length, by):
+    setup = Setup(pre=300, post=50, late=2000)
+    setup.write(*run_of(4000, length))
+    if by == "frame":
+        setup.trigger.trigger(frame=2500)
+        setup.trigger.release(frame=2700)
+    else:
+        setup.trigger.trigger(at=time_of(2500))
+        setup.trigger.release(at=time_of(2700))
+    assert setup.write(make_chunk(4000, 10)).stop() == [list(range(2200, 2750))]
+    assert told(setup) == [2200, 2750]
+    assert gaps_of(setup) == []
+
+
+def test_what_is_decided_too_late_is_a_gap_that_says_what_is_missing():
+    setup = Setup(pre=1000, late=1000)
+    setup.write(*run_of(5000))
+    setup.trigger.trigger(frame=2500)
+    setup.trigger.release(frame=4000)
+    assert setup.write(make_chunk(5000, 10)).stop() == [list(range(3000, 4000))]
+    assert told(setup) == [1500, 4000]
+    (gap,) = gaps_of(setup)
+    assert (gap.frame, gap.frames, gap.cause) == (1500, 1500, GapCause.DECIDED_LATE)
+    assert gap.time == pytest.approx(time_of(1500))
+    assert setup.sinks[0].chunks[0].gaps == (gap,)
+    assert all(chunk.gaps == () for chunk in setup.sinks[0].chunks[1:])
+
+
+def test_an_event_of_which_all_is_gone_is_told_and_ends_where_it_should():
+    setup = Setup(pre=10, post=20)
+    setup.write(*run_of(5000))
+    setup.trigger.trigger(frame=100)
+    setup.trigger.release(frame=200)
+    assert setup.write(make_chunk(5000, 10)).stop() == [[]]
+    assert told(setup) == [90, 220]
+    assert [(gap.frame, gap.frames) for gap in gaps_of(setup)] == [(90, 130)]
+
+
+def test_what_is_decided_after_the_last_chunk_counts():
+    """As a recogniser that reads a file which is over long before it is done."""
+    setup = Setup(late=5000)
+    setup.write(*run_of(5000))
+    setup.trigger.trigger(frame=1000)
+    setup.trigger.release(frame=1100)
+    assert setup.stop() == [list(range(1000, 1100))]
+
+
+def test_what_is_decided_after_the_end_is_refused():
+    setup = Setup()
+    setup.write(*run_of(1000)).stop()
+    with pytest.raises(SessionStateError, match="ended"):
+        setup.trigger.trigger(frame=100)
+    setup.trigger.release()  # nothing is triggered, so nothing is silently left out
+
+
+def test_a_late_decision_between_later_events_is_told_as_missing():
+    """Frames are not handed on backwards; none of them is left out in silence."""
+    setup = Setup(late=10_000, window=50, when=between((1000, 1050), (4000, 4050)))
+    setup.write(*run_of(5000))
+    setup.trigger.trigger(frame=900)
+    setup.trigger.release(frame=3000)
+    setup.write(make_chunk(5000, 10))
+    assert setup.stop() == [list(range(1000, 1050)), list(range(4000, 4050))]
+    missing = [(gap.frame, gap.end) for gap in gaps_of(setup)]
+    assert missing == [(900, 1000), (1050, 3000)]
+
+
+def test_a_late_decision_from_before_the_event_that_is_open_is_told_as_missing():
+    setup = Setup(post=5000, late=10_000, window=50, when=between((2000, 2050)))
+    setup.write(*run_of(3000))
+    setup.trigger.trigger(frame=1500)
+    setup.trigger.release(frame=2500)
+    assert setup.write(make_chunk(3000, 1000)).stop() == [list(range(2000, 4000))]
+    assert [(gap.frame, gap.end) for gap in gaps_of(setup)] == [(1500, 2000)]
+
+
+def test_an_earlier_decision_while_it_is_triggered_already_reaches_further_back():
+    setup = Setup(late=5000)
+    setup.write(*run_of(3000))
+    setup.trigger.trigger(frame=2500)
+    setup.trigger.trigger(frame=2000)
+    setup.trigger.release(frame=2600)
+    assert setup.write(make_chunk(3000, 10)).stop() == [list(range(2000, 2600))]
+
+
+def test_a_release_before_the_trigger_ends_the_event_where_it_began():
+    setup = Setup(pre=100, post=50, late=5000)
+    setup.write(*run_of(3000))
+    setup.trigger.trigger(frame=2000)
+    setup.trigger.release(frame=1000)
+    assert setup.write(make_chunk(3000, 10)).stop() == [list(range(1900, 2050))]
+
+
+def test_a_release_that_comes_late_takes_nothing_back_and_adds_nothing():
+    setup = Setup(post=300)
+    setup.trigger.trigger(frame=1000)
+    setup.write(*run_of(3000, 100))
+    setup.trigger.release(frame=2000)  # 700 frames after its post-roll
+    assert setup.write(make_chunk(3000, 1000)).stop() == [list(range(1000, 3000))]
+    setup = Setup(post=300)
+    setup.trigger.trigger(frame=1000)
+    setup.write(*run_of(3000, 100))
+    setup.trigger.release(frame=2800)  # in the midst of it
+    assert setup.write(make_chunk(3000, 1000)).stop() == [list(range(1000, 3100))]
+
+
+def test_a_moment_is_found_by_the_times_of_its_own_chunk():
+    """The clock of a device drifts, and a jump of it is in the chunks' times."""
+    setup = Setup(late=5000)
+
+    def moment(frame):
+        return time_of(frame) * 1.001 + (5 if frame >= 3000 else 0)
+
+    chunks = [replace(chunk, time=moment(chunk.frame)) for chunk in run_of(6000)]
+    setup.write(*chunks[:5])
+    setup.trigger.trigger(at=moment(2000))
+    setup.trigger.release(at=moment(4000))
+    assert setup.write(*chunks[5:]).stop() == [list(range(2000, 4000))]
+
+
+def test_a_moment_and_a_frame_are_one_too_many():
+    setup = Setup()
+    with pytest.raises(ConfigError, match="both"):
+        setup.trigger.trigger(at=1.0, frame=3)
+    with pytest.raises(ConfigTypeError):
+        setup.trigger.release(frame=3.5)
+
+
+# ---- the longest event ----
+
+
+@pytest.mark.parametrize("length", [7, 48, 5000])
+@pytest.mark.parametrize("by", ["hand", "function"])
+def test_an_event_that_does_not_end_comes_in_pieces_that_join(length, by):
+    when = between((1000, 4321)) if by == "function" else None
+    setup = Setup(pre=200, post=79, longest=700, window=48, when=when)
+    if by == "hand":
+        setup.trigger.trigger(frame=1008)
+        setup.trigger.release(frame=4368)
+    pieces = setup.write(*run_of(5000, length)).stop()
+    assert [frame for piece in pieces for frame in piece] == list(range(808, 4368 + 79))
+    assert [len(piece) for piece in pieces[:-1]] == [700] * (len(pieces) - 1)
+    assert 0 < len(pieces[-1]) <= 700
+    assert told(setup) == [edge for piece in pieces for edge in (piece[0], piece[-1] + 1)]
+    assert gaps_of(setup) == []
+
+
+def test_it_is_split_though_it_is_never_released():
+    setup = Setup(longest=1000)
+    setup.trigger.trigger(frame=100)
+    pieces = setup.write(*run_of(5000, 300)).stop()
+    assert [(piece[0], piece[-1] + 1) for piece in pieces] == [
+        *((begin, begin + 1000) for begin in range(100, 4000, 1000)),
+        (4100, 5000),
+    ]
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    length=st.integers(30, 400),
+    late=st.integers(0, 400),
+    longest=st.none() | st.integers(48, 500),
+    pre=st.integers(0, 200),
+    post=st.integers(0, 200),
+    commands=st.lists(
+        st.tuples(st.integers(0, 2500), st.integers(-600, 100), st.booleans()), max_size=8
+    ),
+)
+def test_whatever_is_commanded_and_when_each_frame_is_handed_on_once_or_told(
+    length, late, longest, pre, post, commands
+):
+    """``commands``: when it is told, of which frame before or after that, and on or off."""
+    commands.sort()
+    setup = Setup(pre, post, late=late, longest=longest)
+    given = []
+    for chunk in run_of(2500, length):
+        while commands and commands[0][0] <= chunk.frame:
+            now, by, on = commands.pop(0)
+            given.append((max(0, now + by), on))
+            (setup.trigger.trigger if on else setup.trigger.release)(frame=given[-1][0])
+        setup.write(chunk)
+    pieces = setup.stop()
+    edges = told(setup)
+    events = list(zip(edges[::2], edges[1::2], strict=True))
+    assert edges == sorted(edges)  # none ends before it begins, or begins before another's end
+    for (begin, end), piece, sink in zip(events, pieces, setup.sinks, strict=True):
+        place = begin
+        for chunk in sink.chunks:
+            for gap in chunk.gaps:
+                assert (gap.frame, gap.cause) == (place, GapCause.DECIDED_LATE)
+                place = gap.end
+            assert chunk.frame == place
+            place = chunk.end
+        assert place == end or not piece
+        assert longest is None or end - begin <= longest
+    handed_on = {frame for piece in pieces for frame in piece}
+    missing = {frame for gap in gaps_of(setup) for frame in range(gap.frame, gap.end)}
+    assert not handed_on & missing
+    assert wanted(given, pre, post) <= handed_on | missing
+
+
+def wanted(commands, pre, post):
+    """The definition: each command in its turn, of 2500 frames."""
+    spans, held = [], None
+    for frame, on in commands:
+        if frame >= 2500:  # it never comes, and what follows waits for it
+            break
+        if on and held is None:
+            held = frame
+        elif on and frame < held:
+            spans.append((frame, held))
+        elif not on and held is not None:
+            spans.append((held, max(frame, held)))
+            held = None
+    if held is not None:
+        spans.append((held, 2500))
+    wanted = (range(max(0, first - pre), min(2500, last + post)) for first, last in spans)
+    return {frame for frames in wanted for frame in frames}
 
 
 def test_it_cannot_be_triggered_before_it_is_in_a_session():
@@ -379,7 +616,7 @@ def test_the_inner_sink_is_stopped_even_if_its_last_write_fails():
     recorder = Recorder()
     setup = Setup(post=5000, sink=recorder, window=50, when=between((500, 550)))
     setup.write(make_chunk(0, 1000))
-    setup.trigger._buffer.append(make_chunk(1000, 10))
+    setup.trigger._events.kept.add(make_chunk(1000, 10))
     recorder.write = lambda chunk: 1 / 0
     with pytest.raises(ZeroDivisionError):
         setup.trigger.stop()
@@ -406,6 +643,10 @@ def test_several_sources_are_refused():
         ({"post_roll": 3601}, ConfigError),
         ({"window": 0}, ConfigError),
         ({"when": 3}, ConfigTypeError),
+        ({"decide_within": -1}, ConfigError),
+        ({"decide_within": "late"}, ConfigTypeError),
+        ({"longest": 0}, ConfigError),
+        ({"longest": True}, ConfigTypeError),
     ],
 )
 def test_settings_that_cannot_work(settings, error):

@@ -28,6 +28,8 @@ class GapCause(StrEnum):
     """One sink was removed while these frames waited for it."""
     PASSED_OVER = "passed_over"
     """One consumer asked to leave them out: ``ChannelSink.latest`` and ``chunks``."""
+    DECIDED_LATE = "decided_late"
+    """A :class:`TriggerSink` was triggered when it no longer had them; see ``decide_within``."""
 
 
 @dataclass(frozen=True, slots=True)

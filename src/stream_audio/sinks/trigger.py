@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
 
-from stream_audio._checks import real_number
-from stream_audio.adapter.answers import refuse_coroutine
-from stream_audio.adapter.loop_sink import blocking_form
+from stream_audio._checks import real_number, whole_number
 from stream_audio.audio.chunk import AudioChunk
-from stream_audio.audio.cutting import cut, gaps_from
 from stream_audio.contracts.sink import SinkInfo
-from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, SinkError
-from stream_audio.reports.events import TriggerEnded, TriggerStarted
+from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, session_ended
 from stream_audio.sinks.blocks import Reblocker
-from stream_audio.waiting.event_loop import loop_of_caller
+from stream_audio.sinks.event_writer import EventWriter, Rolls
+from stream_audio.sinks.trigger_spans import Span
 
-if TYPE_CHECKING:
-    import asyncio
+
+class State(Enum):
+    """Where a :class:`TriggerSink` stands."""
+
+    NEW = auto()
+    """In no session yet."""
+    RUNNING = auto()
+    """Its session has started it."""
+    ENDED = auto()
+    """Its session has stopped it."""
 
 
 class TriggerSink:
@@ -30,6 +35,10 @@ class TriggerSink:
     from ``pre_roll`` before the first triggered frame to ``post_roll`` after the last one, exact
     to the frame, wherever the chunks were cut; a trigger within the post-roll extends it. What
     comes after an event begins no earlier than that one ended: no frame is handed on twice.
+
+    A recogniser tells afterwards when something began. So for ``decide_within`` seconds more is
+    kept than the pre-roll; what is asked for still later is a gap with the cause
+    ``decided_late``, in the event's first chunk and as a :class:`GapDetected`.
 
     It takes one source. Its function and the inner sink run on its own worker thread.
 
@@ -49,6 +58,12 @@ class TriggerSink:
         about.
     window : float
         Seconds, 0.001 to 10.
+    decide_within : float
+        Seconds by which :meth:`trigger` may come late and still have all of its pre-roll, 0 to
+        3600. They are kept in memory beside it.
+    longest : float, optional
+        Seconds after which an event ends and another one begins at the next frame, if it is not
+        over; 0.001 to 1e6. ``None``: it lasts as long as it is triggered.
 
     Examples
     --------
@@ -67,6 +82,8 @@ class TriggerSink:
         *,
         when: Callable[[AudioChunk], object] | None = None,
         window: float = 0.02,
+        decide_within: float = 2.0,
+        longest: float | None = None,
     ) -> None:
         is_sink = callable(getattr(sink, "write", None)) and not isinstance(sink, type)
         if not is_sink and not callable(sink):
@@ -81,16 +98,14 @@ class TriggerSink:
         self._pre_roll = real_number("pre_roll", pre_roll, 0, 3600)
         self._post_roll = real_number("post_roll", post_roll, 0, 3600)
         self._window = real_number("window", window, 0.001, 10)
+        self._decide_within = real_number("decide_within", decide_within, 0, 3600)
+        if longest is not None:
+            real_number("longest", longest, 0.001, 1e6)
+        self._longest = longest
         self._when = when
-        self._info: SinkInfo | None = None
-        self.inner: Any = None  # the sink under way, in blocking form
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._commands: deque[tuple[float, bool]] = deque()
-        self._held_from: int | None = None
-        self._kept_bytes = 0
+        self._state = State.NEW
+        self._commands: deque[tuple[bool, float, int | None]] = deque()
         self._in_hand: AudioChunk | None = None
-        self._number = 0
-        self._is_open = False
 
     @property
     def name(self) -> str:
@@ -105,6 +120,11 @@ class TriggerSink:
         return str(getattr(self._given, "preferred_dtype", "float32"))
 
     @property
+    def inner(self) -> Any:
+        """The sink under way, in blocking form; ``None`` if there is none."""
+        return None if self._state is State.NEW else self._events.inner
+
+    @property
     def unread(self) -> int:
         """Of an inner channel: frames that wait to be read."""
         return int(getattr(self.inner, "unread", 0))
@@ -112,19 +132,19 @@ class TriggerSink:
     @property
     def memory_bytes(self) -> int:
         """Bytes of the samples that are kept for a pre-roll."""
-        return self._kept_bytes
+        return 0 if self._state is State.NEW else self._events.kept.bytes
 
     @property
     def events(self) -> int:
         """How many events have begun."""
-        return self._number
+        return 0 if self._state is State.NEW else self._events.number
 
     @property
     def is_open(self) -> bool:
         """Whether an event is being handed on."""
-        return self._is_open
+        return self._state is not State.NEW and self._events.is_open
 
-    def trigger(self, at: float | None = None) -> None:
+    def trigger(self, at: float | None = None, *, frame: int | None = None) -> None:
         """Trigger until :meth:`release`; on any thread.
 
         Parameters
@@ -132,20 +152,38 @@ class TriggerSink:
         at : float, optional
             From the frame that was captured at this moment, seconds of the session's clock (that
             of ``chunk.time``, ``time.monotonic()``); ``None``: now.
+        frame : int, optional
+            From this frame of the chunks that this sink gets, in place of a moment; the only
+            exact way for a source that is faster than real time.
+
+        Raises
+        ------
+        SessionStateError
+            The session has not started, or has ended.
         """
-        self._command(at, True)
+        if self._state is State.ENDED:
+            raise session_ended()
+        self._command(True, at, frame)
 
-    def release(self, at: float | None = None) -> None:
-        """End what :meth:`trigger` began; the post-roll follows. Parameters as there."""
-        self._command(at, False)
+    def release(self, at: float | None = None, *, frame: int | None = None) -> None:
+        """End what :meth:`trigger` began, but not before that; the post-roll follows.
 
-    def _command(self, at: float | None, on: bool) -> None:
-        if self._info is None:
+        Parameters as there. Does nothing where nothing is triggered by hand.
+        """
+        self._command(False, at, frame)
+
+    def _command(self, on: bool, at: float | None, frame: int | None) -> None:
+        if self._state is State.NEW:
             raise SessionStateError(
                 "this TriggerSink is in no session yet", hint="Start the session first"
             )
-        moment = self._info.now() if at is None else real_number("at", at, -1e12, 1e12)
-        self._commands.append((moment, on))
+        if frame is None:
+            moment = self._now() if at is None else real_number("at", at, -1e12, 1e12)
+            self._commands.append((on, moment, None))
+        elif at is None:
+            self._commands.append((on, 0.0, whole_number("frame", frame, 0, 2**62)))
+        else:
+            raise ConfigError("both a moment and a frame are given", hint="Give one of them")
 
     # ---- the session's side, on the worker thread ----
 
@@ -158,199 +196,81 @@ class TriggerSink:
                 hint='Choose one: add_sink(sink, sources="…")',
             )
         rate = info.sources[0].sample_rate
-        self._pre_frames = round(self._pre_roll * rate)
-        self._post_frames = round(self._post_roll * rate)
         self._reblocker = Reblocker(max(1, round(self._window * rate)))
         self._windows: deque[AudioChunk] = deque()  # not judged yet
-        self._buffer: deque[AudioChunk] = deque()
-        self._triggered: list[tuple[int, int]] = []  # spans of frames, not dealt with yet
-        self._handed_on = -(2**62)  # up to this frame
-        self._until = 0  # the end of the event, as far as is known
-        self._end = 0  # of what came so far
-        self._loop = loop_of_caller()  # sinks that are made later know of none
-        if not self._makes_sinks:
-            inner = blocking_form(self._given, self._loop)
-            _call(inner, "start", info)
-            self.inner = inner
-        self._info = info
+        rolls = Rolls(
+            pre=round(self._pre_roll * rate),
+            post=round(self._post_roll * rate),
+            late=round(self._decide_within * rate),
+            longest=None if self._longest is None else max(1, round(self._longest * rate)),
+        )
+        self._events = EventWriter(self._given, info, rolls, makes_sinks=self._makes_sinks)
+        self._now = info.now
+        self._state = State.RUNNING
 
     def begun(self) -> None:
         """Tell the inner sink that the session has begun; called by the session."""
-        if self.inner is not None:
-            _call(self.inner, "begun")
+        self._events.call_inner("begun")
 
     def write(self, chunk: AudioChunk) -> None:
         """Take a chunk; hand on what belongs to an event."""
         if chunk is not self._in_hand:  # else it is another try with the same one
             self._forget_what_failed()
             self._in_hand = chunk
-            self._take(chunk)
+            self._events.kept.add(chunk)
+            if self._when is not None:
+                self._windows.extend(self._reblocker.push(chunk))
+            self._obey()
         self._judge()
-        decided = chunk.end - self._reblocker.waiting(chunk.source)
-        self._hand_on(decided)
-        self._trim(decided)
+        self._events.hand_on(chunk.end - self._reblocker.waiting(chunk.source))
         self._in_hand = None
 
     def caught_up(self) -> None:
         """Tell the sink of the event that is open; called by the session."""
-        if self.inner is not None:
-            _call(self.inner, "caught_up")
+        self._events.call_inner("caught_up")
 
     def stop(self) -> None:
         """End the event that is open, and the inner sink; called by the session."""
         try:
             self._forget_what_failed()
-            self._hand_on(math.inf)
+            self._obey()
+            self._events.finish()
         finally:
-            inner, self.inner = self.inner, None
-            _call(inner, "stop")
+            self._state = State.ENDED
+            self._events.let_go("stop")
 
     def discard(self) -> None:
         """Undo the start; called by the session if it could not start."""
-        inner, self.inner = self.inner, None
-        _call(inner, "discard" if hasattr(inner, "discard") else "stop")
+        self._state = State.NEW
+        self._events.let_go("discard")
 
     def _forget_what_failed(self) -> None:
         """Let go of a chunk that all tries failed with: for the session it is dropped."""
         if self._in_hand is not None:
-            self._buffer.remove(self._in_hand)
-            self._kept_bytes -= self._in_hand.data.nbytes
+            self._events.kept.remove(self._in_hand)
             self._in_hand = None
 
-    def _take(self, chunk: AudioChunk) -> None:
-        self._buffer.append(chunk)
-        self._kept_bytes += chunk.data.nbytes
-        self._end = chunk.end
-        if self._when is not None:
-            self._windows.extend(self._reblocker.push(chunk))
-        while self._commands:
-            moment, on = self._commands[0]
-            frame = chunk.frame + math.ceil((moment - chunk.time) * chunk.sample_rate - 1e-3)
-            if frame >= chunk.end:
-                break  # not captured yet
+    def _obey(self) -> None:
+        """Do what was commanded, up to the first command for a frame that has not come yet."""
+        kept, spans = self._events.kept, self._events.spans
+        while self._commands and not kept.is_empty:
+            on, moment, frame = self._commands[0]
+            if frame is None:
+                frame = kept.frame_at(moment)
+            if frame >= kept.end:
+                break
             self._commands.popleft()
-            if on and self._held_from is None:
-                self._held_from = frame
-            elif not on and self._held_from is not None:
-                self._triggered.append((self._held_from, max(frame, self._held_from)))
-                self._held_from = None
-        if self._held_from is not None:
-            self._triggered.append((self._held_from, chunk.end))
+            (spans.hold if on else spans.release)(frame)
 
     def _judge(self) -> None:
         while self._windows and self._when is not None:
             window = self._windows[0]
             if self._when(window):
-                self._triggered.append((window.frame, window.end))
+                self._events.spans.add(Span(window.frame, window.end))
             self._windows.popleft()
-
-    def _hand_on(self, decided: float) -> None:
-        """Write what belongs to events; after one that raises, the next call goes on from there.
-
-        ``decided``: before this frame it is known what triggers.
-        """
-        self._triggered.sort()
-        while self._is_open or (self._triggered and self._buffer):
-            if not self._is_open:
-                self._open()
-            while self._triggered and self._triggered[0][0] <= self._until:
-                self._until = max(self._until, self._triggered.pop(0)[1] + self._post_frames)
-            for piece in self._pieces():
-                self._write(piece)
-                self._handed_on = piece.end
-            if decided <= self._until:
-                break  # what comes next may extend it
-            self._close()
-
-    def _open(self) -> None:
-        first, last = self._triggered[0]
-        begin = max(first - self._pre_frames, self._handed_on, _begin(self._buffer[0]))
-        event = self._event(begin)
-        if self._makes_sinks:
-            inner = blocking_form(self._given(event), self._loop)
-            _call(inner, "start", self._info)
-            try:
-                _call(inner, "begun")  # the session has, long since
-            except BaseException:
-                _call(inner, "discard" if hasattr(inner, "discard") else "stop")
-                raise
-            self.inner = inner
-        del self._triggered[0]
-        self._number = event.number
-        self._handed_on = begin
-        self._until = last + self._post_frames
-        self._is_open = True
-        self._session.send(event)
-
-    def _event(self, frame: int) -> TriggerStarted:
-        after = next(chunk for chunk in self._buffer if chunk.end > frame)
-        captured = after.time + (frame - after.frame) / after.sample_rate
-        session = self._session
-        return TriggerStarted(
-            time=session.now(),
-            sink=session.name,
-            number=self._number + 1,
-            source=after.source,
-            frame=frame,
-            wall_time=session.epoch + captured,
-        )
-
-    def _write(self, piece: AudioChunk) -> None:
-        try:
-            refuse_coroutine(self.inner.write(piece))
-        except SinkError as error:
-            error.taken = 0  # of this piece, and not of the chunk that was being taken
-            raise
-
-    def _pieces(self) -> Iterator[AudioChunk]:
-        """Yield what is there of the event and not handed on yet; the caller moves on."""
-        for chunk in self._buffer:
-            begin, end = max(chunk.frame, self._handed_on), min(chunk.end, self._until)
-            if begin < end:
-                yield gaps_from(cut(chunk, begin, end), self._handed_on)
-
-    def _close(self) -> None:
-        end = min(self._until, self._end)
-        self._is_open = False
-        self._handed_on = end
-        if self._makes_sinks:
-            inner, self.inner = self.inner, None
-            try:
-                _call(inner, "stop")
-            except Exception as error:
-                # Another try would find it stopped, and the failure would go unseen.
-                raise SinkError(
-                    f"{inner!r} could not be completed", retryable=False, host_text=str(error)
-                ) from error
-        session = self._session
-        source = session.sources[0].id
-        session.send(TriggerEnded(session.now(), session.name, self._number, source, end))
-
-    def _trim(self, decided: int) -> None:
-        """Let go of what no event can need any more."""
-        needed = decided - self._pre_frames
-        while self._buffer and self._buffer[0].end <= needed:
-            self._kept_bytes -= self._buffer.popleft().data.nbytes
-
-    @property
-    def _session(self) -> SinkInfo:
-        assert self._info is not None
-        return self._info
 
     def __repr__(self) -> str:
         return (
             f"TriggerSink({self._given!r}, pre_roll={self._pre_roll:g}, "
             f"post_roll={self._post_roll:g}, when={self._when!r})"
         )
-
-
-def _begin(chunk: AudioChunk) -> int:
-    """Where a chunk begins, with the gaps before it."""
-    return chunk.gaps[0].frame if chunk.gaps else chunk.frame
-
-
-def _call(sink: Any, name: str, *arguments: object) -> None:
-    """Call an optional method of a sink, if there is one."""
-    method = getattr(sink, name, None)
-    if method is not None:
-        method(*arguments)

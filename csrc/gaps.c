@@ -37,9 +37,13 @@ static int64_t first_entry_after_sleep(sa_gaps *gaps, int64_t since_ns, int64_t 
 void sa_gaps_look(sa_gaps *gaps, int64_t now_ns, int64_t suspended_ns, int64_t due_ns) {
     int64_t since_ns = gaps->standstill.looked_ns;
     int64_t slept_ns = sa_standstill_look(&gaps->standstill, now_ns, suspended_ns, due_ns);
-    if (slept_ns > 0 && gaps->started && gaps->live) {
+    if (since_ns == 0) {
+        gaps->asleep_ns = suspended_ns;
+    } else if (slept_ns > 0 && gaps->started && gaps->live) {
         gaps->slept_ns += slept_ns;
         gaps->woke_ns = first_entry_after_sleep(gaps, since_ns, now_ns);
+    } else {
+        gaps->asleep_ns += slept_ns; /* nothing is missing for it */
     }
 }
 
@@ -49,6 +53,7 @@ static void add_sleep(sa_gaps *gaps, const sa_packet *packet, sa_verdict *verdic
         return;
     }
     int64_t slept = frames_in(gaps, gaps->slept_ns);
+    gaps->asleep_ns += gaps->slept_ns;
     gaps->slept_ns = 0;
     verdict->suspended = true;
     if (!gaps->capture->counted_by_host || verdict->lost < slept) {

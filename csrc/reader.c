@@ -104,6 +104,7 @@ static bool open_chunk(sa_reader *reader) {
     row[SA_CHUNK_HOST_LOST] = reader->pending_host_lost;
     row[SA_CHUNK_SUSPENDED] = reader->pending_suspended;
     row[SA_CHUNK_OVERFLOWS] = 0;
+    row[SA_CHUNK_ASLEEP_NS] = reader->gaps.asleep_ns;
     reader->pending_ring_lost = 0;
     reader->pending_host_lost = 0;
     reader->pending_suspended = 0;

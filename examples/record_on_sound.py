@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     def file_of(event: TriggerStarted) -> FileSink:
-        began = datetime.fromtimestamp(event.wall_time)
+        began = datetime.fromtimestamp(event.started)
         return FileSink(arguments.folder / f"{began:%Y-%m-%d %H.%M.%S} {event.number:03}.wav")
 
     def show(event: StreamEvent) -> None:

@@ -278,6 +278,7 @@ class _Start:
                     builder._config.chunk_duration,
                     builder._duration,
                     router.ledger.open_source(name),
+                    router.wall,
                 )
             )
             if builder._history is not None:

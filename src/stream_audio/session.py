@@ -79,10 +79,10 @@ class Session:
     def epoch(self) -> float:
         """What ``time.time()`` was when ``time.monotonic()`` was 0, read as the session began.
 
-        ``session.epoch + chunk.time`` is when a chunk was captured, on the wall clock. A later
-        change of the wall clock does not move it.
+        A later change of the wall clock does not move it. ``chunk.wall_time`` and
+        ``event.wall_time`` count from it, with what the machine has slept since.
         """
-        return self._router.epoch
+        return self._router.wall.epoch
 
     @property
     def started_at(self) -> float:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream_audio.audio.samples import pcm16_bytes, to_float32, to_int16
+from stream_audio.audio.samples import sample_bytes, to_float32, to_int16
 
 
 def integers_of(data):
@@ -18,13 +18,13 @@ def integers_of(data):
 def test_every_16_bit_integer_survives():
     integers = np.arange(-(2**15), 2**15)
     samples = (integers / 2**15).astype(np.float32)
-    assert integers_of(pcm16_bytes(samples)) == integers.tolist()
+    assert integers_of(sample_bytes(samples, "int16")) == integers.tolist()
 
 
 def test_the_bounds():
     samples = np.float32([-1.0, 1.0, -1.5, 1.5, -np.inf, np.inf, 0.0, -0.0])
     expected = [-32768, 32767, -32768, 32767, -32768, 32767, 0, 0]
-    assert integers_of(pcm16_bytes(samples)) == expected
+    assert integers_of(sample_bytes(samples, "int16")) == expected
 
 
 @settings(derandomize=True, deadline=None)
@@ -50,7 +50,7 @@ def test_samples_far_beyond_full_scale_are_clipped_without_a_warning(sample):
 def test_the_samples_that_are_given_are_not_changed(dtype):
     samples = np.array([0.3, 2.0, 7], dtype)
     before = samples.copy()
-    pcm16_bytes(samples)
+    sample_bytes(samples, "int16")
     assert samples.tobytes() == before.tobytes()
 
 
@@ -58,12 +58,12 @@ def test_the_samples_that_are_given_are_not_changed(dtype):
 def test_a_transposed_array_is_interleaved_all_the_same(dtype):
     left_and_right = np.array([[1, 3, 5], [2, 4, 6]], dtype)
     interleaved = np.array([[1, 2], [3, 4], [5, 6]], dtype)
-    assert pcm16_bytes(left_and_right.T) == pcm16_bytes(interleaved)
+    assert sample_bytes(left_and_right.T, "int16") == sample_bytes(interleaved, "int16")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, np.int32])
 def test_no_frames_are_no_bytes(dtype):
-    assert pcm16_bytes(np.zeros((0, 2), dtype)) == b""
+    assert sample_bytes(np.zeros((0, 2), dtype), "int16") == b""
 
 
 # ---- from integers ----
@@ -72,7 +72,7 @@ def test_no_frames_are_no_bytes(dtype):
 @settings(derandomize=True, deadline=None)
 @given(arrays.arrays(np.int16, 64, elements=st.integers(-(2**15), 2**15 - 1)))
 def test_16_bit_samples_stay_what_they_are(samples):
-    assert integers_of(pcm16_bytes(samples)) == samples.tolist()
+    assert integers_of(sample_bytes(samples, "int16")) == samples.tolist()
     assert np.array_equal(to_float32(samples) * 2**15, samples)
 
 

@@ -53,7 +53,11 @@ class Session:
         self.events = []
         self.sink = FileSink(path, **settings)
         sources = (SourceInfo("mic", RATE, 1),)
-        self.sink.start(SinkInfo("file", sources, self.events.append, epoch, lambda: 0.0))
+        self.sink.start(
+            SinkInfo(
+                "file", sources, self.events.append, epoch, lambda: 0.0, wall_now=lambda: epoch
+            )
+        )
 
     def write(self, *chunks):
         for chunk in chunks:

@@ -525,7 +525,7 @@ def test_events_are_told_with_their_place_and_time():
     began, ended = setup.events
     assert isinstance(began, TriggerStarted)
     assert (began.sink, began.number, began.source, began.frame) == ("trigger", 1, "mic", 900)
-    assert began.wall_time == pytest.approx(WALL_TIME + 900 / RATE, abs=1e-6)
+    assert began.started == pytest.approx(WALL_TIME + 900 / RATE, abs=1e-6)
     assert isinstance(ended, TriggerEnded)
     assert (ended.sink, ended.number, ended.source, ended.frame) == ("trigger", 1, "mic", 1060)
 
@@ -787,7 +787,7 @@ def test_an_async_sink_can_be_triggered_too():
     assert [sink.frames for sink in sinks] == [4800]
 
 
-def test_wall_time_is_when_it_began():
+def test_started_is_when_its_first_frame_was_captured():
     events = []
     sink = TriggerSink(ChannelSink(), 0, 0, when=lambda chunk: chunk.frame == 0)
     source = AudioSource.virtual("sine", frames=RATE // 10)
@@ -797,4 +797,4 @@ def test_wall_time_is_when_it_began():
         session.wait()
     after = time.time()
     (began,) = [event for event in events if isinstance(event, TriggerStarted)]
-    assert before - 1 <= began.wall_time <= after + 1
+    assert before - 1 <= began.started <= after + 1

@@ -36,6 +36,7 @@ COLUMNS: int = lib.SA_CHUNK_COLUMNS
     SUSPENDED,
     OVERFLOWS,
     MARKS,
+    ASLEEP_NS,
 ) = range(COLUMNS)
 
 NONFINITE: int = lib.SA_MARK_NONFINITE
@@ -99,25 +100,22 @@ class Block:
 
     def __init__(self, frames: int, rows: int, channels: int) -> None:
         self.frames = frames
-        self._samples = np.empty((frames, channels), np.float32)
+        # Bytes own what users see, so that no array of theirs can be made writeable. Only C, which
+        # has the address, writes there, and never where a finished chunk stands.
+        self.samples: NDArray[np.float32] = _over_bytes((frames, channels), np.float32)
+        self.peaks: NDArray[np.float32] = _over_bytes((rows, channels), np.float32)
+        self.squares: NDArray[np.float64] = _over_bytes((rows, channels), np.float64)
         self.rows: NDArray[np.int64] = np.empty((rows, COLUMNS), np.int64)
-        self._peaks = np.empty((rows, channels), np.float32)
-        self._squares = np.empty((rows, channels), np.float64)
-        # What users see cannot be written to.
-        self.samples = _read_only(self._samples)
-        self.peaks = _read_only(self._peaks)
-        self.squares = _read_only(self._squares)
-        self.bytes = sum(
-            array.nbytes for array in (self._samples, self.rows, self._peaks, self._squares)
-        )
+        self._seen = self.samples, self.peaks, self.squares
+        self.bytes = self.rows.nbytes + sum(array.nbytes for array in self._seen)
         self._referrers = self._count_referrers()
         self.native = ffi.new(
             "sa_block *",
             {
-                "frames": ffi.cast("float *", self._samples.ctypes.data),
+                "frames": ffi.cast("float *", self.samples.ctypes.data),
                 "rows": ffi.cast("int64_t *", self.rows.ctypes.data),
-                "peaks": ffi.cast("float *", self._peaks.ctypes.data),
-                "squares": ffi.cast("double *", self._squares.ctypes.data),
+                "peaks": ffi.cast("float *", self.peaks.ctypes.data),
+                "squares": ffi.cast("double *", self.squares.ctypes.data),
                 "capacity_frames": frames,
                 "capacity_rows": rows,
             },
@@ -129,16 +127,15 @@ class Block:
         """Whether nobody but this object can see any of its memory."""
         return self._count_referrers() == self._referrers
 
-    def _count_referrers(self) -> tuple[int, int, int]:
-        # What is sliced from an array refers to the one that owns the memory.
+    def _count_referrers(self) -> list[int]:
+        # What is sliced from an array refers to that one, which refers to its bytes.
         count = sys.getrefcount
-        return count(self._samples), count(self._peaks), count(self._squares)
+        return [count(each) for array in self._seen for each in (array, array.base)]
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
+def _over_bytes(shape: tuple[int, int], dtype: type[Any]) -> NDArray[Any]:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    return np.ndarray(shape, dtype, buffer=bytes(size))
 
 
 class Reader:

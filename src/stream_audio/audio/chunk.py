@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native.samples import levels
+from stream_audio.audio.format import SampleType, check_sample_type
 from stream_audio.audio.gap import Gap
-from stream_audio.audio.samples import pcm16_bytes, to_float32
+from stream_audio.audio.samples import sample_bytes, to_float32
+from stream_audio.audio.wav_bytes import wav_bytes
+from stream_audio.errors import ConfigError, ConfigTypeError
+
+Origin = tuple[float, float | None]
+"""What a source's times count from: when its frame 0 was captured, in seconds since the session's
+start; and what ``time.time()`` was at 0 of the clock of ``chunk.time``, on whose scale the machine
+has not slept since (``None`` for chunks that were made by hand: nobody has looked)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AudioChunk:
     """Contiguous frames of one source. Immutable; keep it as long as you like.
+
+    ``len(chunk)`` is its number of frames, and ``chunk[start:stop]`` a chunk of those frames
+    alone, with place, time, levels and gaps of its own. NumPy takes a chunk for its samples
+    (``np.asarray(chunk)``). An empty chunk is true, as every chunk is.
 
     Chunks are cut in lengths of ``StreamConfig.chunk_duration``, whatever they were converted to;
     one before a gap and the last one may be shorter, and one for sinks that take batches (see
@@ -28,8 +41,9 @@ class AudioChunk:
     source : str
         The id of the source.
     data : ndarray, shape (frames, channels)
-        Samples. Read-only. float32 of full scale ±1.0, unless the sink's format asks for "int16"
-        (full scale 2**15), "int24" or "int32" (both int32 of full scale 2**31).
+        Samples. Read-only, and nobody can change that: consumers share them. float32 of full scale
+        ±1.0, unless the sink's format asks for "int16" (full scale 2**15), "int24" or "int32"
+        (both int32 of full scale 2**31).
     sample_rate : int
         Frames a second.
     frame : int
@@ -66,13 +80,43 @@ class AudioChunk:
     _squares: NDArray[np.float64] | None = None
     clipped: int = 0
     source_rate: int | None = None
-    _start: float = 0.0  # when frame 0 was captured, in seconds since the session's start
+    _origin: Origin = (0.0, None)
 
     def __post_init__(self) -> None:
         if self._peaks is None or self._squares is None:  # not from a capture: made by hand
             peaks, squares = levels(np.ascontiguousarray(to_float32(self.data)))
             object.__setattr__(self, "_peaks", peaks)
             object.__setattr__(self, "_squares", squares)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __bool__(self) -> bool:
+        return True  # or `while chunk := channel.get()` would end at an empty one
+
+    def __getitem__(self, frames: slice) -> AudioChunk:
+        if not isinstance(frames, slice):
+            raise ConfigTypeError(
+                f"a chunk is cut by a slice, not by {frames!r}",
+                hint="chunk[0:480] is a chunk of its first 480 frames; chunk.data has the samples",
+            )
+        start, stop, step = frames.indices(len(self.data))
+        if step != 1:
+            raise ConfigError(
+                f"a chunk is contiguous: its slice cannot have steps of {step}",
+                hint=f"chunk.data[::{step}] are samples without a place on the timeline",
+            )
+        return _part(self, start, max(start, stop))
+
+    __iter__ = None  # it would go through single frames, which are no chunks
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        data = self.data
+        if dtype is not None and np.dtype(dtype) != data.dtype:
+            if copy is False:
+                raise ValueError(f"samples of type {data.dtype} as {dtype} need a copy")
+            return data.astype(dtype)
+        return data.copy() if copy else data
 
     @property
     def frames(self) -> int:
@@ -109,7 +153,17 @@ class AudioChunk:
         chunk tells once for all. So it is as even as the frames are, and drifts against ``time``
         as the device's clock does against the computer's.
         """
-        return self._start + self.frame / self.sample_rate
+        return self._origin[0] + self.frame / self.sample_rate
+
+    @property
+    def wall_time(self) -> float:
+        """When the first frame was captured on the wall clock, ``time.time()`` seconds.
+
+        The wall clock is read once, as the session begins, and ``time`` and the time that the
+        machine has slept since then are added. A later change of the wall clock does not count.
+        """
+        epoch = self._origin[1]
+        return self.time + (wall_epoch() if epoch is None else epoch)
 
     @property
     def gap(self) -> Gap | None:
@@ -152,9 +206,30 @@ class AudioChunk:
         assert self._squares is not None
         return math.isfinite(sum(self._squares.tolist()))
 
+    def to_bytes(self, dtype: SampleType = "int16") -> bytes:
+        """Return the samples, interleaved and little-endian.
+
+        Parameters
+        ----------
+        dtype : "int16", "int24", "int32" or "float32"
+            "int24" takes three bytes a sample. Integers are rounded without dither, and clipped.
+        """
+        return sample_bytes(self.data, check_sample_type(dtype))
+
     def to_pcm16(self) -> bytes:
-        """Little-endian signed 16-bit samples, interleaved; rounded without dither, clipped."""
-        return pcm16_bytes(self.data)
+        """Return :meth:`to_bytes` with 16-bit integers."""
+        return sample_bytes(self.data, "int16")
+
+    def to_wav(self, dtype: SampleType = "int16") -> bytes:
+        """Return a whole WAV file of the samples, as web services and ``wave`` take it.
+
+        Parameters
+        ----------
+        dtype : "int16", "int24", "int32" or "float32"
+            As in :meth:`to_bytes`.
+        """
+        samples = sample_bytes(self.data, check_sample_type(dtype))
+        return wav_bytes(samples, self.sample_rate, self.channels, dtype)
 
     def __repr__(self) -> str:
         gap = f", after a gap of {self.gap.frames}" if self.gap else ""
@@ -162,6 +237,47 @@ class AudioChunk:
             f"<AudioChunk {self.source!r} frame {self.frame}: {self.frames} frames, "
             f"{self.channels} channels, {self.sample_rate} Hz{gap}>"
         )
+
+
+def wall_epoch() -> float:
+    """Return what ``time.time()`` was at 0 of ``time.monotonic()``, if the machine never slept."""
+    return time.time() - time.monotonic()
+
+
+def wall_time_after(chunk: AudioChunk, epoch: float) -> float:
+    """Return :attr:`AudioChunk.wall_time`; of one that was made by hand, by a sink's ``epoch``."""
+    return chunk.wall_time if chunk._origin[1] is not None else epoch + chunk.time
+
+
+def _part(chunk: AudioChunk, first: int, last: int) -> AudioChunk:
+    """Return the frames from index ``first`` up to ``last``, as a view of the samples."""
+    if (first, last) == (0, len(chunk.data)):
+        return chunk
+    frame, rate = chunk.frame + first, chunk.sample_rate
+    gaps = []
+    for gap in chunk.gaps:
+        if gap.end <= chunk.frame:  # before the chunk, and so before its first frame
+            gaps += [gap] if first == 0 else []
+        elif low_high := _overlap(gap, frame, chunk.frame + last):  # silence within it
+            low, high = low_high
+            began = gap.time + (low - gap.frame) / rate
+            gaps.append(Gap(gap.source, low, high - low, gap.cause, began))
+    return replace(
+        chunk,
+        data=chunk.data[first:last],
+        frame=frame,
+        time=chunk.time + first / rate,
+        gaps=tuple(gaps),
+        overflows=0 if first else chunk.overflows,
+        clipped=0 if first else chunk.clipped,
+        _peaks=None,
+        _squares=None,
+    )
+
+
+def _overlap(gap: Gap, start: int, stop: int) -> tuple[int, int] | None:
+    low, high = max(gap.frame, start), min(gap.end, stop)
+    return (low, high) if low < high else None
 
 
 class UnfinishedChunk:
@@ -176,7 +292,7 @@ def unfinished_chunk(
     sample_rate: int,
     peaks: NDArray[np.float32] | None,
     squares: NDArray[np.float64] | None,
-    start: float,
+    origin: Origin,
 ) -> Any:
     """Make what can be known of a chunk before its samples are there."""
     made: Any = UnfinishedChunk()
@@ -189,7 +305,7 @@ def unfinished_chunk(
     made._squares = squares
     made.clipped = 0
     made.source_rate = None
-    made._start = start
+    made._origin = origin
     return made
 
 
@@ -204,7 +320,7 @@ def engine_chunk(
     overflows: int,
     peaks: NDArray[np.float32] | None,
     squares: NDArray[np.float64] | None,
-    start: float,
+    origin: Origin,
     clipped: int = 0,
     source_rate: int | None = None,
 ) -> AudioChunk:
@@ -213,7 +329,7 @@ def engine_chunk(
     ``AudioChunk(...)`` takes six times as long, and ``dataclasses.replace`` thirteen times, as a
     frozen dataclass sets each field through ``object.__setattr__``; and consumers wait for it.
     """
-    made = unfinished_chunk(source, data, sample_rate, peaks, squares, start)
+    made = unfinished_chunk(source, data, sample_rate, peaks, squares, origin)
     made.frame = frame
     made.time = time
     made.arrival = arrival
@@ -241,7 +357,7 @@ def encoded_chunk(
         chunk.overflows,
         chunk._peaks,
         chunk._squares,
-        chunk._start,
+        chunk._origin,
         clipped,
         chunk.source_rate,
     )

@@ -13,20 +13,7 @@ def cut(chunk: AudioChunk, start: int, stop: int) -> AudioChunk:
     ``start`` and ``stop`` are positions on the timeline, inside the chunk. What stands before the
     chunk's first frame (gaps, overflows, clipped samples) is told by the part that begins with it.
     """
-    if start == chunk.frame and stop == chunk.end:
-        return chunk
-    offset = start - chunk.frame
-    return replace(
-        chunk,
-        data=chunk.data[offset : stop - chunk.frame],
-        frame=start,
-        time=chunk.time + offset / chunk.sample_rate,
-        gaps=() if offset else chunk.gaps,
-        overflows=0 if offset else chunk.overflows,
-        clipped=0 if offset else chunk.clipped,
-        _peaks=None,
-        _squares=None,
-    )
+    return chunk[start - chunk.frame : stop - chunk.frame]
 
 
 def gaps_from(chunk: AudioChunk, start: int) -> AudioChunk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -35,13 +35,18 @@ def channels_wanted(value: object) -> int | tuple[int, ...]:
     return listed
 
 
+def check_sample_type(value: object) -> SampleType:
+    """Return ``value`` if it is a type of sample, or raise."""
+    return cast(SampleType, one_of("dtype", value, SAMPLE_TYPES))
+
+
 def _sample_type(value: Any) -> str:
     if not isinstance(value, str):
         try:
             value = np.dtype(value).name
         except TypeError:
             raise ConfigTypeError(f"dtype must be a string, not {value!r}") from None
-    return one_of("dtype", value, SAMPLE_TYPES)
+    return check_sample_type(value)
 
 
 class AudioFormat(Record):

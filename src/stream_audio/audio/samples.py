@@ -16,13 +16,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native import samples as native
+from stream_audio.audio.format import SampleType
 
 Samples = NDArray[Any]
 
 
-def pcm16_bytes(samples: Samples) -> bytes:
-    """Little-endian signed 16-bit samples, in the order of ``samples``; no dither."""
-    return to_int16(samples).astype("<i2", copy=False).tobytes()
+def sealed(samples: Samples) -> Samples:
+    """Return the samples in memory that nobody can make writeable, for several to share.
+
+    An array that owns its memory, or is a view of one that does, can be made writeable again by
+    whoever has it; one over ``bytes`` cannot.
+    """
+    return np.ndarray(samples.shape, samples.dtype, buffer=samples.tobytes())
+
+
+def sample_bytes(samples: Samples, dtype: SampleType) -> bytes:
+    """Little-endian samples, in the order of ``samples``; rounded without dither, and clipped.
+
+    "int24" has three bytes a sample, "int32" four.
+    """
+    if dtype == "float32":
+        return to_float32(samples).astype("<f4", copy=False).tobytes()
+    if dtype == "int16":
+        return to_int16(samples).astype("<i2", copy=False).tobytes()
+    wide = _to_int32(samples, 24 if dtype == "int24" else 32).astype("<i4", copy=False)
+    if dtype == "int32":
+        return wide.tobytes()
+    return np.ascontiguousarray(wide).view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()
+
+
+def _to_int32(samples: Samples, bits: int) -> NDArray[np.int32]:
+    if samples.dtype == np.int16:
+        return np.left_shift(samples, 16, dtype=np.int32)
+    if samples.dtype == np.int32:
+        if bits == 32:
+            return samples
+        step = 2.0 ** (32 - bits)
+        whole: Samples = np.minimum(np.rint(samples / step), 2 ** (bits - 1) - 1)
+        return (whole * step).astype(np.int32)
+    return native.to_int32(np.ascontiguousarray(samples, np.float32), bits)[0]
 
 
 def to_int16(samples: Samples) -> NDArray[np.int16]:

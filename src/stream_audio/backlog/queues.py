@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.samples import sealed
 from stream_audio.audio.untold_gaps import UntoldGaps, missing, with_gaps_before
 
 
@@ -272,6 +273,4 @@ class BlockingQueue(ChunkQueue):
 
 
 def _with_own_samples(chunk: AudioChunk) -> AudioChunk:
-    data = chunk.data.copy()
-    data.flags.writeable = False
-    return replace(chunk, data=data)
+    return replace(chunk, data=sealed(chunk.data))

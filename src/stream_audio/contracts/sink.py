@@ -62,12 +62,15 @@ class SinkInfo:
     send : callable
         ``send(event)`` gives ``on_event`` an event; from any thread, never blocks.
     epoch : float
-        ``time.time()`` at the moment that ``chunk.time`` and ``now()`` count from:
-        ``epoch + chunk.time`` is when a chunk was captured, on the wall clock.
+        ``time.time()`` at the moment that ``chunk.time`` and ``now()`` count from, as the session
+        began. A sleep of the machine moves it; ``chunk.wall_time`` has that in it.
     now : callable
         ``now()`` is the session's clock in seconds, for the ``time`` of an event.
     files_read : frozenset of (int, int)
         Device and inode of each file that the session reads: a sink must not replace it.
+    wall_now : callable
+        ``wall_now()`` is the time on the wall clock, ``time.time()`` seconds, as the session
+        reckons it.
     """
 
     name: str
@@ -76,6 +79,7 @@ class SinkInfo:
     epoch: float = field(default_factory=lambda: time.time() - time.monotonic())
     now: Callable[[], float] = field(default=time.monotonic, repr=False)
     files_read: frozenset[tuple[int, int]] = frozenset()
+    wall_now: Callable[[], float] = field(default=time.time, repr=False)
 
 
 @runtime_checkable

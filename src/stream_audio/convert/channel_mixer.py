@@ -10,6 +10,7 @@ from stream_audio._native.samples import levels, mix, pick
 from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap
+from stream_audio.audio.samples import sealed
 from stream_audio.convert.channel_matrix import Matrix, picked
 from stream_audio.convert.stage import Stateless, finite_samples
 
@@ -33,8 +34,7 @@ class ChannelMixer(Stateless):
         else:
             data = mix(finite_samples(chunk), self._gains)
         peaks, squares = levels(data)
-        data.flags.writeable = False
-        return replace(chunk, data=data, gaps=gaps, _peaks=peaks, _squares=squares)
+        return replace(chunk, data=sealed(data), gaps=gaps, _peaks=peaks, _squares=squares)
 
 
 class MixChannels(Record):

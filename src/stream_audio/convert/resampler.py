@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native.samples import levels
-from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk, Origin
 from stream_audio.audio.cutting import cut
 from stream_audio.audio.format import Quality
 from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.samples import sealed
 from stream_audio.convert.stage import finite_samples
 from stream_audio.reports.ledger import ConversionAccount
 
@@ -57,6 +58,7 @@ class _Mark:
     time: float
     arrival: float
     overflows: int
+    origin: Origin
 
 
 class Resampler:
@@ -97,7 +99,6 @@ class Resampler:
         self._position = 0  # of the next chunk that comes out
         self._surplus = 0  # frames still to come out of the stream that precede the span
         self._source = ""
-        self._start = 0.0  # of the source
         self._marks: deque[_Mark] = deque()  # of the chunks that are not wholly behind yet
         self._overflows = 0  # of those that are behind, not told yet
         self._last_time = -np.inf
@@ -181,7 +182,6 @@ class Resampler:
             surplus -= len(stream.resample_chunk(zeros[:silence]))
             silence -= min(silence, _ZEROS_AT_A_TIME)
         self._source = chunk.source
-        self._start = chunk._start
         self._gaps += tuple(map(self.scaled, chunk.gaps))
         self._position = self._scaled(chunk.frame)
         self._surplus = surplus
@@ -190,7 +190,9 @@ class Resampler:
 
     def _take(self, chunk: AudioChunk) -> None:
         """Enter a chunk that belongs to the span."""
-        self._marks.append(_Mark(chunk.frame, chunk.time, chunk.arrival, chunk.overflows))
+        self._marks.append(
+            _Mark(chunk.frame, chunk.time, chunk.arrival, chunk.overflows, chunk._origin)
+        )
         self._end = chunk.end
         self.account.extend(chunk.frame, chunk.frames)
 
@@ -229,13 +231,13 @@ class Resampler:
     def _finish(self) -> None:
         data = self._open[: self._filled]
         peaks, squares = levels(data)
-        data.flags.writeable = False
         first, end = self._position, self._position + self._filled
         time = max(self._last_time, self._time_of(first))
+        origin = self._marks[0].origin
         arrival, overflows = self._pass((end - 1) * self._in // self._out)
         chunk = AudioChunk(
             self._source,
-            data,
+            sealed(data),
             self._out,
             first,
             time,
@@ -245,7 +247,7 @@ class Resampler:
             peaks,
             squares,
             source_rate=self._in,
-            _start=self._start,
+            _origin=origin,
         )
         self._finished.append(chunk)
         self._position, self._filled = end, 0

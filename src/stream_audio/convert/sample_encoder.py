@@ -12,6 +12,7 @@ from stream_audio._native.samples import to_int16, to_int16_dithered, to_int32
 from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk, encoded_chunk
 from stream_audio.audio.gap import Gap
+from stream_audio.audio.samples import sealed
 from stream_audio.convert.stage import Stateless
 
 IntegerType = Literal["int16", "int24", "int32"]
@@ -44,8 +45,7 @@ class SampleEncoder(Stateless):
             data, clipped = to_int16_dithered(samples, first, self._seed)
         else:
             data, clipped = to_int16(samples)
-        data.flags.writeable = False
-        return encoded_chunk(chunk, data, gaps, clipped)
+        return encoded_chunk(chunk, sealed(data), gaps, clipped)
 
 
 class EncodeSamples(Record):

@@ -66,7 +66,7 @@ class FastPath:
         """Make ready what can be; False: the next chunk has to take the usual way."""
         inlet = self._inlet
         if (
-            inlet.start is None  # the first chunk tells
+            inlet.origin is None  # the first chunk tells
             or not inlet.pauses.idle
             or self._delivery.state is SinkState.DETACHED
             or not self._channel.can_be_handed
@@ -82,7 +82,7 @@ class FastPath:
             inlet.source.sample_rate,
             block.peaks[index],
             block.squares[index],
-            inlet.start,
+            inlet.origin,
         )
         return True
 

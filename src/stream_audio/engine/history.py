@@ -9,6 +9,7 @@ import numpy as np
 
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.cutting import cut, gaps_from
+from stream_audio.audio.samples import sealed
 
 
 class History:
@@ -71,10 +72,9 @@ class History:
         data = np.zeros((last.end - frame, last.channels), last.data.dtype)
         for chunk in chunks:
             data[chunk.frame - frame : chunk.end - frame] = chunk.data
-        data.flags.writeable = False
         return replace(
             first,
-            data=data,
+            data=sealed(data),
             frame=frame,
             time=first.time - (first.frame - frame) / first.sample_rate,
             arrival=last.arrival,

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from stream_audio._native.capture import NONFINITE, Reader
-from stream_audio.audio.chunk import AudioChunk, engine_chunk
+from stream_audio.audio.chunk import AudioChunk, Origin, engine_chunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.contracts.source import OpenSource
 from stream_audio.engine.pauses import Pauses
@@ -17,6 +17,7 @@ from stream_audio.reports.durations import snapshot
 from stream_audio.reports.ledger import SourceAccount
 from stream_audio.reports.report import SourceReport
 from stream_audio.reports.stats import SourceStats
+from stream_audio.waiting.clock import WallClock
 
 _log = logging.getLogger("stream_audio")
 
@@ -39,6 +40,8 @@ class Inlet:
         The source ends after so many seconds of its own timeline.
     account : SourceAccount
         Where its frames are entered.
+    wall : WallClock
+        The session's.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Inlet:
         chunk_duration: float,
         duration: float | None,
         account: SourceAccount,
+        wall: WallClock,
     ) -> None:
         self.name = name
         self.source = source
@@ -70,7 +74,12 @@ class Inlet:
         self._last_packets = 0
         self.session_start = 0.0
         """Seconds on the session's clock; set before the source starts."""
-        self.start: float | None = None
+        self.origin: Origin | None = None
+        """What the times of its chunks count from; ``None`` before the first."""
+        self.started: float | None = None
+        """When its first chunk was captured, ``time.time()`` seconds."""
+        self._asleep_ns = -1  # how long the machine had slept by the newest chunk
+        self._wall = wall
         rate = source.sample_rate
         self.reader = Reader(
             source.capture, max(1, round(chunk_duration * rate)), freewheel=source.freewheel
@@ -104,11 +113,11 @@ class Inlet:
         rate = self.source.sample_rate
         chunks = []
         for index, row in enumerate(rows, first):
-            frame, frames, offset, time_ns, arrival_ns, *lost, overflows, marks = row
+            frame, frames, offset, time_ns, arrival_ns, *lost, overflows, marks, asleep_ns = row
             time = time_ns * 1e-9
-            if self.start is None:
-                began = time - frame / rate - self.session_start
-                self.start = 0.0 if self.source.freewheel else began
+            origin = self.origin
+            if origin is None or asleep_ns != self._asleep_ns:
+                origin = self._new_origin(time - frame / rate, time, asleep_ns)
             gaps: tuple[Gap, ...] = ()
             if any(lost):
                 gaps = self._gaps(frame, time, lost)
@@ -123,7 +132,7 @@ class Inlet:
                 overflows,
                 block.peaks[index],
                 block.squares[index],
-                self.start,
+                origin,
             )
             if marks & NONFINITE:
                 chunk = clean(chunk)
@@ -132,6 +141,21 @@ class Inlet:
             account.position = frame + frames
             self.newest = chunk
         return chunks
+
+    def _new_origin(self, began: float, time: float, asleep_ns: int) -> Origin:
+        """Note what times count from, for the first chunk or after a sleep of the machine.
+
+        ``began`` is when frame 0 was captured, by the ``time`` of the chunk.
+        """
+        epoch = self._wall.epoch_after(asleep_ns)
+        if self.origin is None:
+            start = 0.0 if self.source.freewheel else began - self.session_start
+            self.started = epoch + time
+        else:
+            start = self.origin[0]
+        self.origin = start, epoch
+        self._asleep_ns = asleep_ns
+        return self.origin
 
     def _gaps(self, end: int, time: float, lost: Sequence[int]) -> tuple[Gap, ...]:
         """Enter and return what is missing before the frame ``end``, captured at ``time``.
@@ -243,6 +267,7 @@ class Inlet:
             pauses=tuple(account.pauses),
             nonfinite=account.nonfinite,
             unexplained_frames=progress.unexplained,
+            started=self.started,
         )
 
     def _stats(self) -> SourceStats:

@@ -12,6 +12,7 @@ import numpy as np
 
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap
+from stream_audio.audio.samples import sealed
 from stream_audio.reports.ledger import SourceAccount
 from stream_audio.reports.report import Pause
 
@@ -90,8 +91,7 @@ class Pauses:
             return replace(chunk, gaps=gaps)
         data = chunk.data[first:last]
         if silent:
-            data = np.zeros_like(data)
-            data.flags.writeable = False
+            data = sealed(np.zeros_like(data))
         return replace(
             chunk,
             data=data,

@@ -49,9 +49,9 @@ from stream_audio.waiting import switch_interval
 from stream_audio.waiting.clock import (
     MonotonicClock,
     Sleeper,
+    WallClock,
     ask_for_precise_timers,
     deadline_ns,
-    epoch,
     sit_on,
 )
 from stream_audio.waiting.loop_waker import LoopWaker, bells_rung_later
@@ -99,7 +99,7 @@ class Router:
         self.histories: dict[str, History] = {}
         self.config = config
         self.clock = config.clock
-        self.epoch = epoch(self.clock)
+        self.wall = WallClock(self.clock)
         self.started_at = 0.0
         self.events = events
         self.done = threading.Event()
@@ -107,7 +107,7 @@ class Router:
         self.first_failure: SinkFailed | None = None
         self.sleeper = Sleeper(self.clock)
         self.setup = SinkSetup(
-            config, audio_format, self.inlets, self.ledger, self.epoch, self.send, self.sleeper.set
+            config, audio_format, self.inlets, self.ledger, self.wall, self.send, self.sleeper.set
         )
         self._removed: dict[str, SinkReport] = {}
         self._old_problems: list[str] = []
@@ -232,7 +232,7 @@ class Router:
         if self.first_failure is None and isinstance(event, SinkFailed):
             self.first_failure = event
         if self.events is not None:
-            self.events.send(event)
+            self.events.send(event.dated(self.wall.epoch_now()))
 
     def do(self, action: Callable[[], object], undo: Callable[[], object] = lambda: None) -> bool:
         """Run ``action`` on the router's thread and wait; False if the session has ended.

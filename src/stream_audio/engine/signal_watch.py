@@ -11,6 +11,7 @@ import numpy as np
 from stream_audio._native import lib
 from stream_audio._native.samples import count_nonfinite, zero_nonfinite
 from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.samples import sealed
 from stream_audio.reports.events import Clipping, DigitalSilence, SilenceEnded, StreamEvent
 from stream_audio.reports.ledger import SourceAccount
 
@@ -81,8 +82,7 @@ class SignalWatch:
             return chunk
         data, found = zero_nonfinite(samples)
         self._account.nonfinite += found
-        data.flags.writeable = False
-        return replace(chunk, data=data, _peaks=None, _squares=None)
+        return replace(chunk, data=sealed(data), _peaks=None, _squares=None)
 
     @property
     def is_alert(self) -> bool:

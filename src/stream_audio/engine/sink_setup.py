@@ -16,6 +16,7 @@ from stream_audio.engine.make_delivery import Inflow, make_delivery
 from stream_audio.errors import ConfigTypeError, say_whose, shown
 from stream_audio.reports.events import StreamEvent
 from stream_audio.reports.ledger import Ledger
+from stream_audio.waiting.clock import WallClock
 from stream_audio.waiting.event_loop import loop_of_caller
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class SinkSetup:
         The sources that there are.
     ledger : Ledger
         Where accounts are opened.
-    epoch : float
-        See :class:`SinkInfo`.
+    wall : WallClock
+        The session's.
     send : callable
         Takes events.
     wake : callable
@@ -53,7 +54,7 @@ class SinkSetup:
         audio_format: AudioFormat,
         inlets: Mapping[str, Inlet],
         ledger: Ledger,
-        epoch: float,
+        wall: WallClock,
         send: Callable[[StreamEvent], None],
         wake: Callable[[], None],
     ) -> None:
@@ -62,7 +63,7 @@ class SinkSetup:
         self._format = audio_format
         self._inlets = inlets
         self._ledger = ledger
-        self._epoch = epoch
+        self._wall = wall
         self._send = send
         self._wake = wake
         self._loop = loop_of_caller()  # where asynchronous sinks run
@@ -92,9 +93,15 @@ class SinkSetup:
         """Start a sink that was claimed; it may take its time, and raise."""
         name = delivery.name
         sources = _as_seen(self.conversions[name])
-        now = self._config.clock.now
+        wall = self._wall
         info = SinkInfo(
-            name, sources, self._take_event, self._epoch, now, files_read=self._files_read()
+            name,
+            sources,
+            self._take_event,
+            wall.epoch,
+            self._config.clock.now,
+            files_read=self._files_read(),
+            wall_now=wall.now,
         )
         self._begun.add(name)  # one that was interrupted is undone, too
         try:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk, wall_time_after
 from stream_audio.audio.gap import Gap
 from stream_audio.files.file_watch import FileWatch, removed
 from stream_audio.files.part import Part
@@ -146,11 +146,11 @@ class Recording:
         return done if is_gap and self._gaps_are == "silence" else 0
 
     def _now(self) -> float:
-        return self._info.epoch + self._info.now()
+        return self._info.wall_now()
 
     def _time_of(self, chunk: AudioChunk, offset: int) -> float:
         """Return when a frame was captured, on the wall clock."""
-        return self._info.epoch + chunk.time + offset / self._rate
+        return wall_time_after(chunk, self._info.epoch) + offset / self._rate
 
     def _write_some(self, chunk: AudioChunk, silence: int, done: int) -> int:
         """Write what of a chunk fits into the current file; returns how many frames that were."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from stream_audio._record import Record
+from stream_audio.audio.chunk import wall_epoch
 from stream_audio.audio.gap import Gap
 
 if TYPE_CHECKING:
@@ -22,6 +23,19 @@ class StreamEvent(Record):
     """
 
     time: float
+
+    @property
+    def wall_time(self) -> float:
+        """When it was noticed on the wall clock, ``time.time()`` seconds.
+
+        Reckoned as that of a chunk is, so that the two compare.
+        """
+        return self.time + (vars(self).get("_epoch") or wall_epoch())
+
+    def dated(self, epoch: float | None) -> Self:
+        """Note, before anybody has the event, what ``time.time()`` was at 0 of its clock."""
+        vars(self)["_epoch"] = epoch
+        return self
 
 
 class SessionStarted(StreamEvent):
@@ -72,11 +86,13 @@ class GapDetected(StreamEvent):
         """Return one event for both; ``later`` is of the same source, sink and cause."""
         joined = self.gap.joined(later.gap) if self.count == 1 else None
         if joined is not None:
-            return replace(
+            both = replace(
                 self, gap=joined, count=later.count, further_frames=later.further_frames
             )
-        count = self.count + later.count
-        return replace(self, count=count, further_frames=self.further_frames + later.frames)
+        else:
+            further_frames = self.further_frames + later.frames
+            both = replace(self, count=self.count + later.count, further_frames=further_frames)
+        return both.dated(vars(self).get("_epoch"))
 
 
 class SpillFailed(StreamEvent):
@@ -245,7 +261,7 @@ class TriggerStarted(StreamEvent):
         The source's id.
     frame : int
         Position of the first frame that is handed on, pre-roll included.
-    wall_time : float
+    started : float
         When that frame was captured, ``time.time()`` seconds.
     """
 
@@ -253,7 +269,7 @@ class TriggerStarted(StreamEvent):
     number: int
     source: str
     frame: int
-    wall_time: float
+    started: float
 
 
 class TriggerEnded(StreamEvent):

@@ -87,6 +87,9 @@ class SourceReport(Record):
     unclear : str
         Why nobody can tell whether a file that was played holds all of its audio: its header
         contradicts what was found. All that could be decoded was read. Empty if it is clear.
+    started : float or None
+        When its first chunk was captured on the wall clock, ``time.time()`` seconds; ``None`` if
+        none was.
     """
 
     captured: int
@@ -109,6 +112,7 @@ class SourceReport(Record):
     time_quality: TimeQuality = "callback"
     unexplained_frames: int = 0
     unclear: str = ""
+    started: float | None = None
 
     @property
     def seconds(self) -> float:

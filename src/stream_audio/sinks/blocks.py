@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stream_audio._checks import whole_number
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.samples import sealed
 from stream_audio.audio.untold_gaps import UntoldGaps
 
 MAX_FRAMES = 2**24
@@ -132,9 +133,7 @@ class _Span:
 
 
 def _joined(slices: list[NDArray[Any]]) -> NDArray[Any]:
-    data = np.concatenate(slices)
-    data.flags.writeable = False
-    return data
+    return sealed(np.concatenate(slices))
 
 
 class _Reading(Protocol):

@@ -148,7 +148,7 @@ class EventWriter:
             number=self.number + 1,
             source=self._source,
             frame=event.begin,
-            wall_time=info.epoch + kept.time_of(event.begin),
+            started=kept.wall_time_of(event.begin, info.epoch),
         )
         if self._makes_sinks:
             inner = blocking_form(self._given(started), self._loop)

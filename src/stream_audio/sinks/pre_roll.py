@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.chunk import AudioChunk, wall_time_after
 from stream_audio.audio.cutting import cut, gaps_from
 
 
@@ -83,5 +83,13 @@ class PreRoll:
 
     def time_of(self, frame: int) -> float:
         """Return when a frame was captured, or would have been."""
-        near = next((each for each in self._chunks if each.end > frame), self._chunks[-1])
+        near = self._near(frame)
         return near.time + (frame - near.frame) / near.sample_rate
+
+    def wall_time_of(self, frame: int, epoch: float) -> float:
+        """Return that on the wall clock; ``epoch`` is the sink's."""
+        near = self._near(frame)
+        return wall_time_after(near, epoch) + (frame - near.frame) / near.sample_rate
+
+    def _near(self, frame: int) -> AudioChunk:
+        return next((each for each in self._chunks if each.end > frame), self._chunks[-1])

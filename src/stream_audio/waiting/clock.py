@@ -134,6 +134,49 @@ def epoch(clock: Clock) -> float:
     return found
 
 
+SHORTEST_SLEEP = 0.01
+"""Seconds. The clocks are not read in one moment; no machine sleeps for less."""
+
+
+class WallClock:
+    """A session's wall clock: read once, then by the session's clock and the machine's sleep.
+
+    So it runs on while the machine sleeps, when a monotonic clock stands, and does not jump when
+    somebody sets the time.
+
+    Attributes
+    ----------
+    epoch : float
+        What ``time.time()`` was at the clock's 0, by the readings at the start.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._asleep_ns = asleep_ns(clock)
+        self.epoch = epoch(clock)
+
+    def epoch_after(self, asleep_ns: int) -> float:
+        """Return the epoch for times at which the machine had slept for so long.
+
+        A sleep moves it by its length, as the clock stands meanwhile.
+        """
+        slept = (asleep_ns - self._asleep_ns) / NANOSECONDS
+        return self.epoch + (slept if slept >= SHORTEST_SLEEP else 0.0)
+
+    def epoch_now(self) -> float:
+        """Return the epoch for times from now on."""
+        return self.epoch_after(asleep_ns(self._clock))
+
+    def now(self) -> float:
+        """Return the time, ``time.time()`` seconds."""
+        return self.epoch_now() + self._clock.now()
+
+
+def asleep_ns(clock: Clock) -> int:
+    """Return for how long the machine has slept since it was started, in nanoseconds."""
+    return int(lib.sa_clock_suspended(clock.native))
+
+
 def deadline_ns(seconds: float) -> int:
     """Return a time in seconds as the native clock's nanoseconds."""
     return round(seconds * NANOSECONDS)

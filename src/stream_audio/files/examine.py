@@ -7,6 +7,8 @@ from stream_audio.files.chunked_damage import examine_aiff, examine_caf, examine
 from stream_audio.files.chunks import W64_NAME_END
 from stream_audio.files.flac_damage import examine_flac
 from stream_audio.files.mending import Diagnosis, FileBytes
+from stream_audio.files.mp3_damage import examine_mp3
+from stream_audio.files.ogg_damage import examine_ogg
 from stream_audio.files.raw_damage import examine_raw
 from stream_audio.files.raw_format import RawFormat
 from stream_audio.files.wav_damage import examine_wav
@@ -50,7 +52,9 @@ def examine(file: FileBytes, raw: RawFormat | None = None) -> Diagnosis | None:
     offset = end_of_id3(start)
     if file.read(offset, 4) == b"fLaC":
         return examine_flac(file, offset)
-    return None
+    if start[:4] == b"OggS":
+        return examine_ogg(file)
+    return examine_mp3(file, offset)
 
 
 def end_of_id3(start: bytes) -> int:

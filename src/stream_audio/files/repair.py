@@ -17,7 +17,7 @@ from stream_audio.files.identify import identify
 from stream_audio.files.mending import Diagnosis, FileBytes
 from stream_audio.files.raw_format import RawFormat
 
-_KINDS = "WAV, RF64, BW64, AIFF, CAF, AU, W64 and FLAC"
+_KINDS = "WAV, RF64, BW64, AIFF, CAF, AU, W64, FLAC, Ogg and MP3"
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class RepairReport:
         Frames of the mended (or sound) file; ``None`` if only decoding would tell.
     output : str, optional
         The mended file; ``None`` if nothing was written.
+    unclear : str
+        Why nobody can tell whether all of its audio is there; empty if it is, or is known not to
+        be.
     """
 
     path: str
@@ -43,6 +46,7 @@ class RepairReport:
     findings: tuple[str, ...]
     frames: int | None
     output: str | None
+    unclear: str = ""
 
     @property
     def sound(self) -> bool:
@@ -55,13 +59,14 @@ class RepairReport:
 
     def __str__(self) -> str:
         length = "" if self.frames is None else f", {self.frames} frames"
-        if self.sound:
-            return f"{self.path} is sound: {self.format}{length}"
-        lines = [f"{self.path} was damaged: {self.format}{length}"]
+        state = "is sound" if self.sound else "was damaged"
+        lines = [f"{self.path} {state}: {self.format}{length}"]
         lines += [f"  {finding}" for finding in self.findings]
-        lines.append(
-            "mended in place" if self.output == self.path else f"mended file: {self.output}"
-        )
+        if self.unclear:
+            lines.append(f"  unclear: {self.unclear}")
+        if self.output is not None:
+            mended = f"mended file: {self.output}"
+            lines.append("mended in place" if self.output == self.path else mended)
         return "\n".join(lines)
 
 
@@ -80,7 +85,8 @@ def repair(
     Parameters
     ----------
     path : str or os.PathLike
-        A WAV, RF64, BW64, AIFF, CAF, AU, W64 or FLAC file that nobody is writing any more.
+        A WAV, RF64, BW64, AIFF, CAF, AU, W64, FLAC, Ogg or MP3 file that nobody is writing any
+        more.
     in_place : bool
         Mend the file itself, instead of writing a copy. A link is refused. Where something has
         to be moved, a whole file takes its place; hard links then keep the damaged one.
@@ -143,6 +149,7 @@ def repair(
         diagnosis.findings,
         diagnosis.frames,
         None if target is None else str(target),
+        diagnosis.unclear,
     )
 
 
@@ -188,8 +195,12 @@ class _Damaged:
                 f"cannot mend {self._path}: {what or 'it is of no kind that is mended'}",
                 hint=hint or f"Those are {_KINDS}",
             )
-        if diagnosis.hopeless:
-            raise FileError(f"cannot mend {self._path}: {diagnosis.hopeless}")
+        hopeless = diagnosis.hopeless or (diagnosis.missing if not diagnosis.findings else "")
+        if hopeless:
+            raise FileError(
+                f"cannot mend {self._path}: {hopeless}",
+                hint="What is there can be read as it is: AudioSource.file, transcode",
+            )
         return diagnosis
 
     def check_unchanged(self) -> None:

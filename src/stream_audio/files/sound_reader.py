@@ -94,7 +94,8 @@ class SoundReader:
             return Diagnosis("", (), None, as_it_is, unclear=error.message)
         return found or Diagnosis("", (), None, as_it_is)
 
-    def _open(self, number: int) -> _Decoder:
+    def _open(self, number: int, first: int = 0) -> _Decoder:
+        """Open a stream, whose first frame is so many frames behind that of the file."""
         stream = self._streams[number]
         try:
             decoder = _Decoder(self._bytes, stream)
@@ -113,13 +114,13 @@ class SoundReader:
         if not fits:
             text = f"{decoder.channels} channels at {decoder.sample_rate} Hz"
             decoder.close()
-            where = f" from frame {self.position} on" if number else ""
+            where = f" from frame {first} on" if number else ""
             raise FileError(f"cannot play {self.path}: it has {text}{where}", hint=hint)
         return decoder
 
     def _unreadable(self, error: Exception) -> FileError:
         what, hint = self._diagnosis.unclear, ""
-        if not what and not self._diagnosis.format:
+        if not what and self._diagnosis.format in ("", "OGG"):
             what, hint = identify(self._bytes)
         message = f"cannot read {self.path} as a sound file"
         if what:
@@ -168,7 +169,7 @@ class SoundReader:
             return False
         self._decoder.close()
         try:
-            self._decoder = self._open(self._number + 1)
+            self._decoder = self._open(self._number + 1, self.position + filled)
         except FileError as error:
             self._error = error
             return False
@@ -190,6 +191,10 @@ class SoundReader:
             raise FileError(
                 f"{self.path} ends after {self.position} frames: {diagnosis.missing}",
                 hint=_MAY_BE_MENDED if diagnosis.findings and not diagnosis.hopeless else "",
+            )
+        if diagnosis.frames is not None and self.position < diagnosis.frames:
+            raise FileError(
+                f"{self.path} ends after {self.position} frames, but {diagnosis.frames} were found"
             )
         return diagnosis.unclear and f"{self.path}: {diagnosis.unclear}"
 

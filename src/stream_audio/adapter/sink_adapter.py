@@ -71,7 +71,7 @@ class SinkAdapter:
     Raises
     ------
     ConfigTypeError
-        It has no method ``write``, or an attribute is of the wrong type.
+        It has no method ``write``, or a setting is of the wrong type.
     ConfigError
         An attribute is out of range, or raises.
     """
@@ -227,13 +227,9 @@ def _read(sink: object, attribute: str, default: object) -> Any:
 
 
 def _method(sink: object, name: str) -> Method | None:
+    """Return an optional method; what cannot be called is something else of the same name."""
     method = _read(sink, name, None)
-    if method is not None and not callable(method):
-        raise ConfigTypeError(
-            f"{shown(sink)} has an attribute {name} that is no method: {shown(method)}",
-            hint=f"A session calls {name}() of a sink that has it; name the attribute otherwise",
-        )
-    return cast(Method | None, method)
+    return method if callable(method) else None
 
 
 def _flag(sink: object, attribute: str, *, default: bool) -> bool:

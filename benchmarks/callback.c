@@ -5,6 +5,7 @@
  *   callback paced COUNT FIRST   one each 5.33 ms, as a device calls, one measurement each: what
  *                                a period takes that finds caches as others left them
  *   callback push COUNT          pushes alone, between two getppid calls, for strace, callgrind
+ *   callback rung COUNT          the same, for a reader that sleeps by its bell: chunks of four
  *
  * Prints a line for each measurement: its name, a tab, ns for one. FIRST says who begins. The
  * measurement itself takes a clock reading's time, which an empty one shows.
@@ -18,7 +19,7 @@
 
 #include "realtime.h"
 
-enum { RATE = 48000, CHANNELS = 2, PERIOD = 256, BATCH = 1000, RING = 30 * RATE };
+enum { RATE = 48000, CHANNELS = 2, PERIOD = 256, BATCH = 1000, RING = 30 * RATE, CHUNK = 4 };
 
 static const int64_t PERIOD_NS = (int64_t)1000000000 * PERIOD / RATE;
 
@@ -99,9 +100,15 @@ static void paced(uint64_t count, size_t first) {
     }
 }
 
+/* As if the reader slept: nobody has to be woken for the call to be made. */
+static void be_rung(sa_sleeper *sleeper) {
+    sa_capture_ask_to_be_rung(capture, sleeper, capture->position + CHUNK * PERIOD);
+    atomic_fetch_or(&sa_sleeper_doorbell(sleeper)->word, SA_SLEEPS_BY_THE_BELL);
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) {
-        fprintf(stderr, "usage: callback hot|paced|push COUNT [FIRST]\n");
+        fprintf(stderr, "usage: callback hot|paced|push|rung COUNT [FIRST]\n");
         return 2;
     }
     uint64_t count = strtoull(argv[2], NULL, 10);
@@ -111,6 +118,8 @@ int main(int argc, char **argv) {
     if (!capture || !memory) {
         return 1;
     }
+    capture->may_ring = true;
+    sa_sleeper *sleeper = sa_sleeper_create(sa_clock_real());
     push(); /* the linker finds names at their first use */
     drain();
     if (strcmp(argv[1], "push") == 0) {
@@ -122,6 +131,17 @@ int main(int argc, char **argv) {
             }
         }
         getppid();
+    } else if (strcmp(argv[1], "rung") == 0) {
+        sa_word_wake(&sa_sleeper_doorbell(sleeper)->word);
+        getppid();
+        for (uint64_t i = 0; i < count; i++) {
+            be_rung(sleeper);
+            for (int pushes = 0; pushes < CHUNK; pushes++) {
+                push();
+            }
+            drain();
+        }
+        getppid();
     } else if (strcmp(argv[1], "paced") == 0) {
         paced(count, first);
     } else {
@@ -130,5 +150,6 @@ int main(int argc, char **argv) {
         }
     }
     sa_capture_destroy(capture);
+    sa_sleeper_destroy(sleeper);
     return 0;
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import compiled
@@ -19,8 +20,9 @@ from support.processes import require_program
 BATCHES = 200
 PACED = 400
 COUNTED = 10_000
+RUNG = 500
 
-SOURCES = ("capture", "clock", "platform_posix", "realtime", "ring")
+SOURCES = ("capture", "clock", "doorbell", "platform_posix", "realtime", "ring")
 MOST_OVER_COPY = 150.0
 MOST_P999 = 10_000.0
 
@@ -33,7 +35,8 @@ def main() -> None:
         hot = compiled.rounds(program, "hot", BATCHES, rounds=wanted.rounds)
         paced = compiled.rounds(program, "paced", PACED, rounds=wanted.rounds)
         instructions, of_copy = count_instructions(program, Path(folder))
-        calls = system_calls(program, Path(folder))
+        calls = system_calls(program, Path(folder), "push", COUNTED)
+        rung = system_calls(program, Path(folder), "rung", RUNG)
     medians = {"hot": compiled.medians(hot), "paced": compiled.medians(paced)}
     rows = []
     kept = {}
@@ -56,7 +59,11 @@ def main() -> None:
             kept["push"]["p99.9"] <= MOST_P999,
             f"paced: p99.9 at most {MOST_P999 / 1000:.0f} µs ({kept['push']['p99.9'] / 1000:.1f})",
         ),
-        (not calls, f"no system call ({', '.join(calls) or 'none'})"),
+        (not calls, f"no system call while nobody sleeps by the bell ({_said(calls)})"),
+        (
+            rung == {"futex": RUNG},
+            f"one wake for a chunk of four while somebody does ({_said(rung)}, {RUNG} chunks)",
+        ),
     ]
     paragraphs = [
         "ns for `sa_capture_push` of 256 stereo frames, with its two clock readings and its "
@@ -74,6 +81,7 @@ def main() -> None:
         "instructions": instructions,
         "instructions_of_memcpy": of_copy,
         "system_calls": calls,
+        "system_calls_for_a_sleeper": rung,
     }
     compiled.tell(wanted, "callback", "The callback", paragraphs, figures, bystanders)
 
@@ -110,24 +118,25 @@ def count_instructions(program: Path, folder: Path) -> tuple[float, float]:
     return total / pushes, copies / pushes
 
 
-def system_calls(program: Path, folder: Path) -> list[str]:
-    """Return the system calls between the two getppid that frame the pushes."""
+def system_calls(program: Path, folder: Path, what: str, count: int) -> dict[str, int]:
+    """Count the system calls between the two getppid that frame the pushes."""
     log = folder / "strace.out"
     strace = require_program("strace", "strace")
-    command = [strace, "-f", "-o", str(log), str(program), "push", str(COUNTED)]
+    command = [strace, "-f", "-o", str(log), str(program), what, str(count)]
     subprocess.run(command, check=True)
     framed = log.read_text().split("getppid()")
     if len(framed) != 3:
         raise RuntimeError(f"strace saw {len(framed) - 1} calls of getppid, not 2")
-    return sorted(set(re.findall(r"^\d+ +(\w+)\(", framed[1], re.MULTILINE)))
+    return dict(Counter(re.findall(r"^\d+ +(\w+)\(", framed[1], re.MULTILINE)))
 
 
 def _percentile(ordered: list[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-def _said(calls: list[str]) -> str:
-    return ", ".join(calls) if calls else "no system call"
+def _said(calls: dict[str, int]) -> str:
+    said = [f"{count} x {name}" for name, count in sorted(calls.items())]
+    return ", ".join(said) if said else "no system call"
 
 
 if __name__ == "__main__":

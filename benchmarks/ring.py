@@ -22,7 +22,7 @@ COLUMNS = {
     "stream": "two cores, streaming",
 }
 OURS = "sa_ring"
-SOURCES = ("ring", "clock", "platform_posix")
+SOURCES = ("ring", "clock", "doorbell", "platform_posix")
 COPY = "memcpy"
 MOST_OVER_COPY = 1.5
 

@@ -18,13 +18,34 @@ sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_
     capture->channels = channels;
     capture->resume_frames = ring_frames > 8 ? ring_frames / 8 : 1;
     capture->resume_packets = packet_slots > 8 ? packet_slots / 8 : 1;
+    atomic_init(&capture->ring_at, SA_NEVER);
     return capture;
 }
 
 void sa_capture_destroy(sa_capture *capture) {
+    sa_doorbell_let_go(capture->doorbell);
     sa_ring_destroy(&capture->frames);
     sa_ring_destroy(&capture->packets);
     sa_unmap_for_audio(capture, sizeof *capture);
+}
+
+void sa_capture_ask_to_be_rung(sa_capture *capture, const sa_sleeper *sleeper, int64_t position) {
+    if (!capture->may_ring) {
+        return;
+    }
+    if (!capture->doorbell) {
+        capture->doorbell = sa_doorbell_hold(sa_sleeper_doorbell(sleeper));
+    }
+    /* Release: whoever sees the position sees the bell. */
+    atomic_store_explicit(&capture->ring_at, position, memory_order_release);
+    /* Pairs with the fence in sa_capture_push: of two threads that first write and then look, at
+     * least one sees what the other wrote. */
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void sa_capture_be_rung_no_more(sa_capture *capture) {
+    /* Relaxed: a ring that is under way ends the next sleep too soon, and nothing else. */
+    atomic_store_explicit(&capture->ring_at, SA_NEVER, memory_order_relaxed);
 }
 
 void sa_capture_finish(sa_capture *capture) {

@@ -10,7 +10,7 @@
  *
  * Who may call what
  *   audio thread   sa_capture_push (realtime.h), the one producer
- *   reader thread  reader.h, the one consumer
+ *   reader thread  reader.h, the one consumer; sa_capture_ask_to_be_rung, …_be_rung_no_more
  *   any thread     sa_capture_finish, once no callback can run any more; sa_capture_counts
  */
 #ifndef SA_CAPTURE_H
@@ -58,12 +58,17 @@ typedef struct {
     bool source_waits;        /* it is no device: nothing is lost while nobody is there */
     sa_host_clock host_clock; /* where PortAudio's callback gets it from; set before the start */
     int64_t host_latency_ns;  /* of input, as the host reports it, or 0; set before the start */
+    bool may_ring;            /* the audio thread may wake the reader; set before the start */
+    sa_doorbell *doorbell;    /* the reader's; set once, before the first ring_at */
 
     /* The producer's own. */
     alignas(SA_CACHE_LINE) int64_t position;
     int64_t carried_loss;   /* lost since the last record */
     uint32_t carried_flags; /* of packets without a record since then */
     bool overflowing;       /* the last packet did not fit */
+
+    /* Written by the reader before it sleeps, and by the producer when it rings. */
+    alignas(SA_CACHE_LINE) _Atomic int64_t ring_at; /* position; SA_NEVER: nobody sleeps */
 
     /* Written by the producer alone, read by anyone; relaxed: each is a figure of its own. */
     _Atomic int64_t stored;
@@ -90,6 +95,12 @@ typedef struct {
 sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_t channels,
                               uint64_t ring_frames, uint64_t packet_slots);
 void sa_capture_destroy(sa_capture *capture);
+
+/* The reader's: from now on has the push that brings the capture to `position` ring its sleeper.
+ * Nothing is missed: a packet that this call does not wait for is there to be seen after it. It is
+ * to be seen to before the sleep. Does nothing where nobody may ring. */
+void sa_capture_ask_to_be_rung(sa_capture *capture, const sa_sleeper *sleeper, int64_t position);
+void sa_capture_be_rung_no_more(sa_capture *capture);
 
 /* Says that no push will follow; the reader then ends after the last packet. */
 void sa_capture_finish(sa_capture *capture);

@@ -5,7 +5,7 @@
 
 #include "platform.h"
 
-/* One mutex for a virtual clock and all its sleepers; a real sleeper has one of its own. */
+/* One mutex for a virtual clock and all its sleepers; a real sleeper has a doorbell. */
 typedef struct {
     sa_clock head;
     pthread_mutex_t mutex;
@@ -18,13 +18,12 @@ typedef struct {
 
 struct sa_sleeper {
     sa_clock *clock;
-    pthread_mutex_t own_mutex;
-    pthread_mutex_t *mutex;
+    sa_doorbell *doorbell; /* real; the rest is for virtual time */
     pthread_cond_t wake;
     bool woken;    /* a wake that no sleep has taken yet */
-    bool asleep;   /* virtual: inside sa_sleeper_sleep and not yet chosen to run */
-    bool retired;  /* virtual: takes no part any more */
-    int64_t until; /* virtual: the deadline of the sleep under way */
+    bool asleep;   /* inside sa_sleeper_sleep and not yet chosen to run */
+    bool retired;  /* takes no part any more */
+    int64_t until; /* the deadline of the sleep under way */
     sa_sleeper *next;
 };
 
@@ -144,27 +143,30 @@ void sa_virtual_clock_suspend(sa_clock *clock, int64_t span_ns) {
     atomic_fetch_add(&clock->virtual_suspended_ns, span_ns);
 }
 
+static void take_seat(virtual_clock *clock, sa_sleeper *sleeper) {
+    sa_cond_init(&sleeper->wake);
+    atomic_fetch_add_explicit(&clock->holders, 1, memory_order_relaxed);
+    pthread_mutex_lock(&clock->mutex);
+    sa_sleeper **last = &clock->first; /* in order of creation: ties break the same way */
+    while (*last) {
+        last = &(*last)->next;
+    }
+    *last = sleeper;
+    clock->running++;
+    pthread_mutex_unlock(&clock->mutex);
+}
+
 sa_sleeper *sa_sleeper_create(sa_clock *clock) {
     sa_sleeper *sleeper = calloc(1, sizeof *sleeper);
     if (!sleeper) {
         return NULL;
     }
     sleeper->clock = clock;
-    sa_cond_init(&sleeper->wake);
-    pthread_mutex_init(&sleeper->own_mutex, NULL);
-    sleeper->mutex = &sleeper->own_mutex;
     if (clock->is_virtual) {
-        virtual_clock *shared = (virtual_clock *)clock;
-        atomic_fetch_add_explicit(&shared->holders, 1, memory_order_relaxed);
-        sleeper->mutex = &shared->mutex;
-        pthread_mutex_lock(&shared->mutex);
-        sa_sleeper **last = &shared->first; /* in order of creation: ties break the same way */
-        while (*last) {
-            last = &(*last)->next;
-        }
-        *last = sleeper;
-        shared->running++;
-        pthread_mutex_unlock(&shared->mutex);
+        take_seat((virtual_clock *)clock, sleeper);
+    } else if (!(sleeper->doorbell = sa_doorbell_create())) {
+        free(sleeper);
+        return NULL;
     }
     return sleeper;
 }
@@ -191,10 +193,10 @@ void sa_sleeper_retire(sa_sleeper *sleeper) {
 void sa_sleeper_destroy(sa_sleeper *sleeper) {
     sa_sleeper_retire(sleeper);
     if (sleeper->clock->is_virtual) {
+        pthread_cond_destroy(&sleeper->wake);
         let_go((virtual_clock *)sleeper->clock);
     }
-    pthread_cond_destroy(&sleeper->wake);
-    pthread_mutex_destroy(&sleeper->own_mutex);
+    sa_doorbell_let_go(sleeper->doorbell);
     free(sleeper);
 }
 
@@ -203,28 +205,30 @@ const sa_clock *sa_sleeper_clock(const sa_sleeper *sleeper) {
 }
 
 bool sa_sleeper_sleep(sa_sleeper *sleeper, int64_t deadline_ns) {
-    bool woken;
-    pthread_mutex_lock(sleeper->mutex);
-    if (sleeper->clock->is_virtual) {
-        woken = virtual_sleep((virtual_clock *)sleeper->clock, sleeper, deadline_ns);
-    } else {
-        while (!sleeper->woken &&
-               sa_cond_wait_until(&sleeper->wake, sleeper->mutex, deadline_ns)) {
-        }
-        woken = sleeper->woken;
-        sleeper->woken = false;
+    if (!sleeper->clock->is_virtual) {
+        return sa_doorbell_sleep(sleeper->doorbell, SA_RUNG_TO_WAKE, deadline_ns) != 0;
     }
-    pthread_mutex_unlock(sleeper->mutex);
+    virtual_clock *shared = (virtual_clock *)sleeper->clock;
+    pthread_mutex_lock(&shared->mutex);
+    bool woken = virtual_sleep(shared, sleeper, deadline_ns);
+    pthread_mutex_unlock(&shared->mutex);
     return woken;
 }
 
 void sa_sleeper_wake(sa_sleeper *sleeper) {
-    pthread_mutex_lock(sleeper->mutex);
-    sleeper->woken = true;
     if (!sleeper->clock->is_virtual) {
-        pthread_cond_signal(&sleeper->wake);
-    } else if (sleeper->asleep) {
-        start_running((virtual_clock *)sleeper->clock, sleeper);
+        sa_doorbell_ring(sleeper->doorbell, SA_RUNG_TO_WAKE);
+        return;
     }
-    pthread_mutex_unlock(sleeper->mutex);
+    virtual_clock *shared = (virtual_clock *)sleeper->clock;
+    pthread_mutex_lock(&shared->mutex);
+    sleeper->woken = true;
+    if (sleeper->asleep) {
+        start_running(shared, sleeper);
+    }
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+sa_doorbell *sa_sleeper_doorbell(const sa_sleeper *sleeper) {
+    return sleeper->doorbell;
 }

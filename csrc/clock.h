@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "doorbell.h"
+
 #define SA_NEVER INT64_MAX
 
 typedef struct sa_clock sa_clock;
@@ -72,5 +74,9 @@ bool sa_sleeper_sleep(sa_sleeper *sleeper, int64_t deadline_ns);
 
 /* Wakes the sleeper, or its next sleep; any thread but an audio thread may call it. */
 void sa_sleeper_wake(sa_sleeper *sleeper);
+
+/* What it sleeps by on the real clock, for others to ring; NULL on a virtual one, where nobody but
+ * the clock and sa_sleeper_wake ends a sleep. */
+sa_doorbell *sa_sleeper_doorbell(const sa_sleeper *sleeper);
 
 #endif

@@ -19,6 +19,16 @@ const sa_clock *sa_sleeper_clock(const sa_sleeper *sleeper);
 bool sa_sleeper_sleep(sa_sleeper *sleeper, int64_t deadline_ns);
 void sa_sleeper_wake(sa_sleeper *sleeper);
 
+/* watch.h */
+#define SA_LONG_YIELD_NS ...
+#define SA_RUNG_WAITS ...
+typedef struct {
+    uint32_t rung_waits;
+} sa_watch;
+bool sa_watch_is_on(const sa_watch *watch);
+void sa_watch_note_yield(sa_watch *watch, int64_t took_ns);
+void sa_watch_note_audio(sa_watch *watch);
+
 /* ring.h */
 typedef struct {
     uint64_t capacity;
@@ -76,6 +86,7 @@ typedef struct {
     bool counted_by_host;
     bool source_waits;
     int64_t host_latency_ns;
+    bool may_ring;
     ...;
 } sa_capture;
 typedef struct {

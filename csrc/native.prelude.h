@@ -16,3 +16,4 @@
 #include "timeline.h"
 #include "virtual_device.h"
 #include "wait.h"
+#include "watch.h"

@@ -6,6 +6,7 @@
 #define SA_PLATFORM_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,6 +62,15 @@ int64_t sa_time_asleep(void);
  * least, for the calling thread and from now on. Called by threads of ours, not by those of users.
  */
 void sa_ask_for_precise_timers(void);
+
+/* ---- sleeping on a word ---- */
+
+/* Sleeps while the word is `expected`, until sa_word_wake, or `until_ns` of sa_clock_real. May
+ * return for no reason. */
+void sa_word_wait(_Atomic uint32_t *word, uint32_t expected, int64_t until_ns);
+
+/* Wakes who sleeps on the word. Never blocks; an audio thread may call it. */
+void sa_word_wake(_Atomic uint32_t *word);
 
 /* ---- bells ---- */
 

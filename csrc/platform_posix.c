@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <linux/futex.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
@@ -221,6 +222,39 @@ void sa_ask_for_precise_timers(void) {
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 #endif
 }
+
+/* ---- sleeping on a word ---- */
+
+#ifdef __linux__
+void sa_word_wait(_Atomic uint32_t *word, uint32_t expected, int64_t until_ns) {
+    /* A wait with a set of bits is the one whose time is absolute. */
+    struct timespec at = timespec_of(until_ns);
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+            until_ns == SA_NEVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+void sa_word_wake(_Atomic uint32_t *word) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+#else
+/* What libc++ uses under std::atomic::wait; macOS 14.4 has public names for it, which older ones
+ * lack. Never run. */
+extern int __ulock_wait(uint32_t operation, void *address, uint64_t expected, uint32_t us);
+extern int __ulock_wake(uint32_t operation, void *address, uint64_t unused);
+enum { COMPARE_AND_WAIT = 1, LONGEST_WAIT_US = 1000 * 1000 };
+
+void sa_word_wait(_Atomic uint32_t *word, uint32_t expected, int64_t until_ns) {
+    int64_t left_us = (until_ns - sa_clock_now(sa_clock_real())) / 1000 + 1;
+    int64_t us = left_us < LONGEST_WAIT_US ? left_us : LONGEST_WAIT_US;
+    if (us > 0) { /* 0 would mean without an end */
+        __ulock_wait(COMPARE_AND_WAIT, (void *)word, expected, (uint32_t)us);
+    }
+}
+
+void sa_word_wake(_Atomic uint32_t *word) {
+    __ulock_wake(COMPARE_AND_WAIT, (void *)word, 0);
+}
+#endif
 
 /* ---- bells ---- */
 

@@ -131,6 +131,19 @@ int64_t sa_time_asleep(void) {
 void sa_ask_for_precise_timers(void) {
 }
 
+/* ---- sleeping on a word ---- */
+
+void sa_word_wait(_Atomic uint32_t *word, uint32_t expected, int64_t until_ns) {
+    static const int64_t longest_ms = 1000;
+    int64_t left_ms = (until_ns - sa_clock_now(sa_clock_real())) / 1000000 + 1;
+    int64_t ms = left_ms < longest_ms ? left_ms : longest_ms;
+    WaitOnAddress((volatile void *)word, &expected, sizeof expected, ms > 0 ? (DWORD)ms : 0);
+}
+
+void sa_word_wake(_Atomic uint32_t *word) {
+    WakeByAddressSingle((void *)word);
+}
+
 /* ---- bells ---- */
 
 void sa_bell_ring(int bell) {

@@ -23,6 +23,21 @@ static inline bool has_room(sa_capture *capture) {
            sa_ring_space(&capture->packets, packets) >= packets;
 }
 
+/* Wakes the reader if it sleeps until what is there now; once, as the reader asks anew for each
+ * sleep. */
+static inline void ring_the_reader(sa_capture *capture) {
+    /* Pairs with the fence in sa_capture_ask_to_be_rung: the record was published before this
+     * looks whether anybody sleeps. */
+    atomic_thread_fence(memory_order_seq_cst);
+    int64_t wanted = atomic_load_explicit(&capture->ring_at, memory_order_relaxed);
+    /* Acquire: the bell was hung before anyone asked. */
+    if (capture->position >= wanted &&
+        atomic_compare_exchange_strong_explicit(&capture->ring_at, &wanted, SA_NEVER,
+                                                memory_order_acquire, memory_order_relaxed)) {
+        sa_doorbell_ring(capture->doorbell, SA_RUNG_FOR_A_CHUNK);
+    }
+}
+
 void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
                      const sa_host_info *host) {
     SA_CLAIM_ROLE(&capture->producer_thread, "producer");
@@ -73,6 +88,9 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
     sa_ring_copy_in(&capture->packets, &packet, 1);
     /* The one publication: the frames above become visible with their record. */
     sa_ring_publish(&capture->packets);
+    if (capture->may_ring) {
+        ring_the_reader(capture);
+    }
 }
 
 /* A broken host may tell any time: centuries away, or none. */

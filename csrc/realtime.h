@@ -1,9 +1,12 @@
 /* Everything that may run on an audio thread. Nothing else.
  *
- * Bounded and wait-free: no lock, no allocation, no system call (the clock is read through the
- * vDSO), no log, no Python. It may call memcpy, memset and clock_gettime; a test reads the
- * object's undefined symbols and fails on any other name. One call goes through a pointer: a host
- * clock's read, which on JACK is jack_last_frame_time, made by JACK for this very place.
+ * Bounded and wait-free: no lock, no allocation, no log, no Python; the clock is read through the
+ * vDSO. There is one system call, which never blocks: the wake of a reader that sleeps by its
+ * doorbell, once a chunk at most, after the record is published. It is made only while somebody
+ * sleeps so, and never if the capture may not ring (StreamConfig(doorbell=False)). It may call
+ * memcpy, memset, clock_gettime and sa_word_wake; a test reads the object's undefined symbols and
+ * fails on any other name. One call goes through a pointer: a host clock's read, which on JACK is
+ * jack_last_frame_time, made by JACK for this very place.
  */
 #ifndef SA_REALTIME_H
 #define SA_REALTIME_H

@@ -4,6 +4,7 @@
 
 #include "platform.h"
 #include "thread_role.h"
+#include "watch.h"
 
 /* A sleep ends late, and packets come a little early as often as late; so it is to end this long
  * before one is due, and as much earlier as the last sleeps were late. */
@@ -17,13 +18,14 @@ static _Thread_local int64_t sleeps_late_ns = USUALLY_LATE_NS;
 /* Long chunks may be late by this part of their length, so that one look finds them. */
 enum { CHUNK_PARTS_LATE = 256 };
 
-/* If it is not there yet the wait looks again after this long, then at growing intervals. */
+/* What is late is looked for after this long at the latest. A bell cuts that short; a ring that
+ * got lost would cost no more. Where nobody rings, the looks come at intervals that grow to it. */
 static const int64_t FIRST_LOOK_NS = 15 * 1000;
 static const int64_t LAST_LOOK_NS = 5 * 1000 * 1000;
 
-/* While looks follow one another that closely the wait does not sleep in between, which would take
- * longer; but it keeps a core busy for so long at most. */
+/* The wait keeps a core busy for so long at most, and only if it begins to watch in time. */
 static const int64_t WATCH_NS = 200 * 1000;
+static const int64_t LATEST_WATCH_NS = 150 * 1000;
 
 /* How often the wait looks at a source that the clock does not pace. */
 static const int64_t FREEWHEEL_LOOK_NS = 200 * 1000;
@@ -32,6 +34,8 @@ static const int64_t FREEWHEEL_LOOK_NS = 200 * 1000;
  * it freewheels, ALSA's null device. No host has so much to make good after a stall. */
 static const int64_t RACING_NS = 3000 * 1000 * 1000LL;
 static const int64_t SPEED_NS = 20 * 1000 * 1000; /* over which its speed is taken, at least */
+
+static _Thread_local sa_watch watching;
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -51,7 +55,15 @@ static void note_speed(sa_reader *reader, int64_t now) {
     reader->looked_position = reader->progress.position;
 }
 
-/* When to look for the packet that finishes the last of the chunks that are waited for. */
+/* The position, losses included, at which the last of the chunks that are waited for is whole. */
+static int64_t wanted_position(const sa_reader *reader) {
+    int64_t have = sa_reader_open_frames(reader);
+    int64_t wanted = reader->chunk_frames * reader->chunks_at_once;
+    return smaller(reader->timeline.loop_frame + wanted - have, reader->limit);
+}
+
+/* When the packet is due that brings that position, less what a sleep until then would be late;
+ * in the past if it is late. */
 static int64_t next_due(const sa_reader *reader, int64_t now) {
     if (reader->freewheel || reader->racing) {
         return now + FREEWHEEL_LOOK_NS;
@@ -60,21 +72,30 @@ static int64_t next_due(const sa_reader *reader, int64_t now) {
     if (period == 0) {
         return now + LAST_LOOK_NS / 2; /* no packet yet */
     }
-    int64_t have = sa_reader_open_frames(reader);
     int64_t loop_frame = reader->timeline.loop_frame;
-    int64_t wanted = reader->chunk_frames * reader->chunks_at_once;
-    int64_t missing = smaller(wanted - have, reader->limit - loop_frame);
+    int64_t missing = wanted_position(reader) - loop_frame;
     int64_t end = loop_frame + (missing + period - 1) / period * period;
     int64_t due = sa_pace_due(&reader->pace, end, reader->timeline.frame_ns);
     bool is_virtual = reader->capture->clock->is_virtual; /* which no machine's mood may change */
     int64_t lead = LEAD_NS + (is_virtual ? USUALLY_LATE_NS : sleeps_late_ns);
-    due += (int64_t)((double)wanted * reader->timeline.frame_ns) / CHUNK_PARTS_LATE - lead;
-    if (due > now) {
-        return due;
+    int64_t frames = reader->chunk_frames * reader->chunks_at_once;
+    return due + (int64_t)((double)frames * reader->timeline.frame_ns) / CHUNK_PARTS_LATE - lead;
+}
+
+static int64_t earliest_due(sa_reader *const *readers, size_t count, int64_t now) {
+    int64_t due = SA_NEVER;
+    for (size_t i = 0; i < count; i++) {
+        if (!readers[i]->progress.finished) {
+            due = smaller(due, next_due(readers[i], now));
+        }
     }
-    int64_t look = (now - due - lead) / 4;
-    look = look > FIRST_LOOK_NS ? look : FIRST_LOOK_NS;
-    return now + (look < LAST_LOOK_NS ? look : LAST_LOOK_NS);
+    return due;
+}
+
+/* Can its capture tell when that position is there? What the clock does not pace is looked at. */
+static bool may_be_rung_for(const sa_reader *reader) {
+    return reader->capture->may_ring && !reader->capture->clock->is_virtual &&
+           !reader->freewheel && !reader->racing;
 }
 
 /* Has a record been published that the last read did not see? */
@@ -104,6 +125,7 @@ static void pause_briefly(void) {
 /* Watches for a packet until then, or a little longer; true if one has come. */
 static bool watch(sa_reader *const *readers, size_t count, const sa_clock *clock, int64_t until) {
     enum { GLANCES = 16 }; /* reading the clock takes longer than a glance */
+    int64_t now;
     do {
         for (int i = 0; i < GLANCES; i++) {
             if (any_unread(readers, count)) {
@@ -112,9 +134,12 @@ static bool watch(sa_reader *const *readers, size_t count, const sa_clock *clock
             pause_briefly();
         }
         /* The thread that brings the packet may have been woken on this very core. */
+        int64_t before = sa_clock_now(clock);
         sched_yield();
-    } while (sa_clock_now(clock) < until);
-    return false;
+        now = sa_clock_now(clock);
+        sa_watch_note_yield(&watching, now - before);
+    } while (now < until && sa_watch_is_on(&watching));
+    return any_unread(readers, count);
 }
 
 /* Takes in all that is ready; true if the caller should have it. `due`: when this look was due. */
@@ -155,13 +180,45 @@ static bool sleep_until(sa_sleeper *sleeper, const sa_clock *clock, int64_t unti
     return woken;
 }
 
-/* When to look next, at the deadline at the latest. */
+/* Sleeps until a capture has what its reader waits for, too; true if woken for something else. */
+static bool sleep_by_the_bell(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
+                              int64_t until) {
+    for (size_t i = 0; i < count; i++) {
+        if (!readers[i]->progress.finished && may_be_rung_for(readers[i])) {
+            /* As the audio thread counts: it knows of no frames that the host lost. The first
+             * packet tells how long the next ones are. */
+            int64_t position = wanted_position(readers[i]) - readers[i]->gaps.lost;
+            position = readers[i]->timeline.last_period > 0 ? position : 0;
+            sa_capture_ask_to_be_rung(readers[i]->capture, sleeper, position);
+        }
+    }
+    uint32_t rung = 0;
+    if (!any_unread(readers, count)) { /* nothing came before it was asked for */
+        rung = sa_doorbell_sleep(sa_sleeper_doorbell(sleeper),
+                                 SA_RUNG_TO_WAKE | SA_RUNG_FOR_A_CHUNK, until);
+    }
+    for (size_t i = 0; i < count; i++) {
+        sa_capture_be_rung_no_more(readers[i]->capture);
+    }
+    return rung & SA_RUNG_TO_WAKE;
+}
+
+/* When to look next if no bell rings before, at the deadline at the latest. */
 static int64_t next_look(sa_reader *const *readers, size_t count, int64_t now, int64_t deadline) {
     int64_t next = deadline;
     for (size_t i = 0; i < count; i++) {
-        if (!readers[i]->progress.finished) {
-            next = smaller(next, next_due(readers[i], now));
+        if (readers[i]->progress.finished) {
+            continue;
         }
+        int64_t due = next_due(readers[i], now);
+        int64_t late = now - due;
+        if (may_be_rung_for(readers[i])) {
+            due = (late > 0 ? now : due) + LAST_LOOK_NS;
+        } else if (late >= 0) {
+            int64_t look = late / 4 > FIRST_LOOK_NS ? late / 4 : FIRST_LOOK_NS;
+            due = now + smaller(look, LAST_LOOK_NS);
+        }
+        next = smaller(next, due);
     }
     return next;
 }
@@ -179,20 +236,33 @@ int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sl
     for (;;) {
         now = sa_clock_now(clock);
         bool ready = look(readers, count, clock, now, due);
+        if (ready) {
+            sa_watch_note_audio(&watching);
+        }
         if (ready || woken || now >= deadline_ns) {
             break;
         }
-        int64_t until = next_look(readers, count, now, deadline_ns);
-        /* The due time was reckoned from the packets read; one that came since would make the
-         * sleep a period too long. */
-        bool arrived = any_unread(readers, count);
-        if (!arrived && may_watch_ns > 0 && until - now <= FIRST_LOOK_NS) {
-            arrived = watch(readers, count, clock, now + may_watch_ns);
-            until = sa_clock_now(clock);
-            may_watch_ns -= until - now;
+        int64_t packet_due = earliest_due(readers, count, now);
+        /* That was reckoned from the packets read; one that came since would make the sleep a
+         * period too long. */
+        if (any_unread(readers, count)) {
+            due = now;
+            continue;
         }
-        due = arrived ? now : until;
-        woken = !arrived && sleep_until(sleeper, clock, until);
+        bool watches = !clock->is_virtual && may_watch_ns > 0 && sa_watch_is_on(&watching);
+        if (watches && now >= packet_due && now - packet_due <= LATEST_WATCH_NS) {
+            bool arrived = watch(readers, count, clock, smaller(now + may_watch_ns, deadline_ns));
+            due = sa_clock_now(clock);
+            may_watch_ns -= due - now;
+            due = arrived ? now : due;
+        } else if (watches && now < packet_due) {
+            due = smaller(packet_due, deadline_ns);
+            woken = sleep_until(sleeper, clock, due);
+        } else {
+            due = next_look(readers, count, now, deadline_ns);
+            woken = clock->is_virtual ? sleep_until(sleeper, clock, due)
+                                      : sleep_by_the_bell(readers, count, sleeper, due);
+        }
     }
     give_up_roles(readers, count);
     return now;

@@ -1,6 +1,8 @@
 /* The reading thread's one call a turn: it sleeps until a chunk is due, and reads.
  *
- * The callback wakes nobody, so the wait reckons when to look, and watches for a moment around it.
+ * It reckons when to look, and watches for a moment around it. Where watching does not serve
+ * (watch.h) it sleeps until the capture rings. Either way it is a poll with a deadline, that a
+ * packet, a bell or a wake cuts short.
  */
 #ifndef SA_WAIT_H
 #define SA_WAIT_H

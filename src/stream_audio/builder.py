@@ -188,7 +188,9 @@ class StreamAudioBuilder:
     def _start(self, wanted: Callable[[], bool]) -> Session:
         check_process()
         self._check()
-        opening = Opening(self._config.clock, self._config.ring_duration)
+        opening = Opening(
+            self._config.clock, self._config.ring_duration, doorbell=self._config.doorbell
+        )
         start = _Start(self)
         try:
             try:

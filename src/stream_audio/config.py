@@ -48,6 +48,10 @@ class StreamConfig:
         What becomes of samples that are infinite or not a number, which a faulty driver may
         deliver: they are handed on as they are, or as 0. Counted in the report either way. Where
         a format is computed from them (rate, mixed channels) they always count as 0.
+    doorbell : bool
+        Whether an audio thread may wake who waits for its audio: one system call a chunk at most,
+        which never blocks, and none while nobody sleeps. That brings chunks much sooner beside
+        other processes that compute. False keeps the audio thread free of any system call.
     clock : Clock
         For tests: a :class:`stream_audio.testing.VirtualClock`.
     """
@@ -61,6 +65,7 @@ class StreamConfig:
     raise_on_sink_failure: bool = False
     switch_interval: float | None = None
     nonfinite: Literal["pass", "zero"] = "pass"
+    doorbell: bool = True
     clock: Clock = field(default_factory=MonotonicClock)
 
     def __post_init__(self) -> None:
@@ -85,5 +90,7 @@ class StreamConfig:
         if self.switch_interval is not None:
             real_number("switch_interval", self.switch_interval, 1e-6, 10)
         one_of("nonfinite", self.nonfinite, ("pass", "zero"))
+        if not isinstance(self.doorbell, bool):
+            raise ConfigTypeError(f"doorbell must be True or False, not {self.doorbell!r}")
         if not isinstance(self.clock, Clock):
             raise ConfigTypeError(f"clock must be a Clock, not {self.clock!r}")

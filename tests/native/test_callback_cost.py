@@ -1,4 +1,4 @@
-"""The callback's cost, as far as it can be counted: no system call, and few instructions."""
+"""The callback's cost, as far as it can be counted: a system call a chunk, few instructions."""
 
 import importlib.util
 import sys
@@ -30,8 +30,13 @@ def program(callback, tmp_path_factory):
     return callback.build(tmp_path_factory.mktemp("callback"))
 
 
-def test_a_push_makes_no_system_call(callback, program, tmp_path):
-    assert callback.system_calls(program, tmp_path) == []
+def test_a_push_makes_no_system_call_while_nobody_sleeps_by_the_bell(callback, program, tmp_path):
+    assert callback.system_calls(program, tmp_path, "push", callback.COUNTED) == {}
+
+
+def test_a_sleeper_is_woken_once_a_chunk_and_not_for_each_packet(callback, program, tmp_path):
+    calls = callback.system_calls(program, tmp_path, "rung", callback.RUNG)
+    assert calls == {"futex": callback.RUNG}
 
 
 def test_a_push_stays_within_its_instructions(callback, program, tmp_path):

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
 
 CAPTURE = (
-    *("adc", "capture", "clock", "drift", "gaps", "lateness", "levels"),
+    *("adc", "capture", "clock", "doorbell", "drift", "gaps", "lateness", "levels"),
     *(
         "overwritten",
         "platform_posix",
@@ -33,12 +33,13 @@ CAPTURE = (
     ),
 )
 PROGRAMS = {  # and what of the core each needs
-    "ring_hammer": ("clock", "platform_posix", "ring"),
+    "ring_hammer": ("clock", "doorbell", "platform_posix", "ring"),
     "any_host": CAPTURE,
     "any_packets": CAPTURE,
     "capture_hammer": CAPTURE,
     "fork_in_the_middle": CAPTURE,
-    "virtual_clock": ("clock", "platform_posix"),
+    "doorbell": CAPTURE,
+    "virtual_clock": ("clock", "doorbell", "platform_posix"),
     "thread_roles": CAPTURE,
 }
 DEFINES = {"thread_roles": ["-DSA_CHECK_THREADS"]}
@@ -55,7 +56,7 @@ STANDARD = ["-std=gnu11", "-fPIC", "-fvisibility=hidden"]  # as CMakeLists.txt h
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
 
 # All that realtime.h lets an audio thread call; the last name is the linker's own.
-REALTIME_CALLS = {"memcpy", "memset", "clock_gettime", "_GLOBAL_OFFSET_TABLE_"}
+REALTIME_CALLS = {"memcpy", "memset", "clock_gettime", "sa_word_wake", "_GLOBAL_OFFSET_TABLE_"}
 
 HINTS = {  # a word of the compiler's complaint: the Debian package that helps
     "tsan": "gcc (its libtsan comes with it; for clang: libclang-rt-dev)",
@@ -202,6 +203,20 @@ def test_the_hammer_finds_a_missing_release_or_acquire(ordered, tmp_path):
             "!finished && (double)waited_ns <=",
             "!finished && 0 * (double)waited_ns <=",
             id="a late packet waits for ever",
+        ),
+        pytest.param(
+            "doorbell",
+            "realtime.c",
+            "capture->position >= wanted &&",
+            "capture->position > wanted &&",
+            id="the push that completes a chunk does not ring",
+        ),
+        pytest.param(
+            "doorbell",
+            "realtime.c",
+            "sa_doorbell_ring(capture->doorbell, SA_RUNG_FOR_A_CHUNK);",
+            "",
+            id="nobody is rung",
         ),
         pytest.param(
             "fork_in_the_middle",

@@ -64,7 +64,14 @@ class Capture:
     """What an audio thread writes: a ring of frames and one of packet records."""
 
     def __init__(
-        self, clock: Any, sample_rate: float, channels: int, ring_frames: int, period: int
+        self,
+        clock: Any,
+        sample_rate: float,
+        channels: int,
+        ring_frames: int,
+        period: int,
+        *,
+        doorbell: bool = True,
     ) -> None:
         # Packets of the expected size fill the frame ring first; smaller ones have some room too.
         packets = max(ring_frames // max(period, 1) * 2, int(sample_rate) // SMALLEST_PERIOD, 64)
@@ -73,6 +80,7 @@ class Capture:
         if self.native == ffi.NULL:
             note_end_of_use(self)
             raise MemoryError(f"no memory for a ring of {ring_frames} frames")
+        self.native.may_ring = doorbell
         self.frames = ring_frames
         self.bytes = ring_frames * channels * 4 + packets * int(ffi.sizeof("sa_packet"))
         self.channels = channels

@@ -21,11 +21,14 @@ class Opening:
     Devices are listed when the first source asks for them, and once for all sources of a start.
     """
 
-    def __init__(self, clock: Clock, ring_duration: float | None) -> None:
+    def __init__(
+        self, clock: Clock, ring_duration: float | None, *, doorbell: bool = True
+    ) -> None:
         self.clock = clock
         self.formats: tuple[AudioFormat, ...] = ()
         """Those that sinks want of the source that is being opened."""
         self.ring_duration = ring_duration
+        self._doorbell = doorbell
         self._listing: Listing | None = None
 
     def listing(self) -> Listing:
@@ -43,7 +46,9 @@ class Opening:
         else:
             frames = max(1, round(self.ring_duration * sample_rate))
         try:
-            return Capture(self.clock.native, sample_rate, channels, frames, period)
+            return Capture(
+                self.clock.native, sample_rate, channels, frames, period, doorbell=self._doorbell
+            )
         except MemoryError as error:
             raise StreamAudioError(
                 f"there is no memory for a ring of {frames / sample_rate:g} s at {sample_rate} Hz "

@@ -6,9 +6,9 @@
     capture.py --keep                             into RESULTS.md and results/capture.json
 
 stream_audio beside sounddevice, rtmixer and PyAudio, on one JACK server without hardware, 48 kHz
-stereo in periods of 256 frames, under three loads of the same process, and the CPU time
-of recording to a WAV file. In each round every contender runs once, in a fresh process, in an
-order that is shuffled anew; figures are medians over the rounds.
+stereo in periods of 256 frames, idle, beside other processes, under two loads of its own process,
+and the CPU time of recording to a WAV file. In each round every contender runs once, in a fresh
+process, in an order that is shuffled anew; figures are medians over the rounds.
 
 How latency is measured. A JACK client in C, in a process of its own, plays the server's frame
 count and notes CLOCK_MONOTONIC at the start of each cycle. Latency is the time from there, for the

@@ -39,7 +39,7 @@ SETTLE_NS = 300_000_000
 PATIENCE_NS = 10_000_000_000
 """How long a contender may lag behind before what it still owes counts as lost."""
 
-LOADS = ("none", "gil-python", "gil-c")
+LOADS = ("none", "other-processes", "gil-python", "gil-c")
 """Of stream_audio.latency.loads."""
 
 SHORT_SWITCH_INTERVAL = 0.0005

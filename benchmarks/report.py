@@ -13,6 +13,8 @@ from stream_audio.latency.loads import LOADS
 Medians = dict[str, dict[str, Any]]
 """By load, by contender."""
 
+MOST_OVER_PYAUDIO = 1.1
+BESIDE_P99_MS = 1.0
 MOST_OVER_FLOOR = 1.1
 SWITCHED_P99_MS = 40.0
 CPU_MS = 2.5
@@ -186,6 +188,21 @@ def _verdicts(medians: Medians) -> Iterator[str]:
                 f"idle: {key} of stream_audio at most that of the best peer, {best}",
                 f"{ours:.3f} / {theirs:.3f} ms = {ours / theirs:.2f}",
             )
+    beside = medians.get("other-processes", {})
+    if {"stream_audio", "pyaudio-read"} <= beside.keys():
+        for key in ("p50", "p90"):
+            ours, theirs = beside["stream_audio"][key], beside["pyaudio-read"][key]
+            yield _verdict(
+                ours <= MOST_OVER_PYAUDIO * theirs,
+                f"beside other processes: {key} at most {MOST_OVER_PYAUDIO} x PyAudio's",
+                f"{ours:.3f} / {theirs:.3f} ms = {ours / theirs:.2f}",
+            )
+        p99 = beside["stream_audio"]["p99"]
+        yield _verdict(
+            p99 <= BESIDE_P99_MS,
+            f"beside other processes: p99 at most {BESIDE_P99_MS:g} ms",
+            f"{p99:.3f} ms",
+        )
     if {"stream_audio-asyncio", "sounddevice-asyncio"} <= idle.keys():
         for key in ("p50", "p99"):
             ours, theirs = (

@@ -64,13 +64,13 @@ def written(folder):
 
 def test_a_load_that_cannot_start_says_so_and_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.executable", "/bin/false")
-    with pytest.raises(RuntimeError, match="'cpu' did not start"):
-        Load("cpu", tmp_path).start()
+    with pytest.raises(RuntimeError, match="'other-processes' did not start"):
+        Load("other-processes", tmp_path).start()
     assert children() == []
 
 
 def test_a_load_may_be_stopped_twice():
-    load = Load("cpu")
+    load = Load("other-processes")
     load.start()
     load.stop()
     load.stop()

@@ -81,7 +81,7 @@ LOADS: dict[str, LoadKind] = {
         _hold_the_gil,
         threads=1,
     ),
-    "cpu": LoadKind(
+    "other-processes": LoadKind(
         "as many processes as processors compute",
         process=lambda folder: _spin,
         processes=os.cpu_count() or 1,

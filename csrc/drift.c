@@ -6,8 +6,10 @@
 /* Fewer points than this tell nothing. */
 enum { FEWEST_POINTS = 10 };
 
-/* Crystals are within 100 ppm of what they say: an error above that is no knowledge. */
+/* Crystals are within 100 ppm of what they say: an error above that is no knowledge, unless the
+ * drift is so many times as large, as of a device that runs at another rate than it says. */
 static const double LARGEST_ERROR_PPM = 100;
+static const double LARGEST_ERROR_PART = 0.1;
 
 /* Between two points it is a step beyond so many packets, and so many times the median. */
 static const double STEP_PACKETS = 1.5;
@@ -15,6 +17,9 @@ static const double STEP_MEDIANS = 12;
 
 /* So many of the newest points tell what is usual between two of them. */
 enum { STEP_POINTS = 64 };
+
+/* Pairs of points that tell the rate in the rough. */
+enum { RAW_PAIRS = 3 };
 
 /* Points that settle a segment. */
 enum { SETTLED_POINTS = 3 };
@@ -31,6 +36,7 @@ void sa_drift_init(sa_drift *drift, double sample_rate) {
         .sample_rate = sample_rate,
         .begins = true,
         .step_ns = NAN,
+        .raw_slope = NAN,
         .settled = {.late = NAN},
     };
 }
@@ -63,18 +69,26 @@ static double off_by(const sa_drift_point *point, const sa_drift_point *before, 
 static void find_steps(sa_drift *drift) {
     int64_t count = count_of(drift);
     int64_t first = count > STEP_POINTS ? count - STEP_POINTS : 0;
-    double values[STEP_POINTS];
+    double values[STEP_POINTS], all[STEP_POINTS];
     int64_t pairs = 0;
     for (int64_t i = first + 1; i < count; i++) {
         const sa_drift_point *point = point_at(drift, i), *before = point_at(drift, i - 1);
+        double slope = (point->late - before->late) / (point->time - before->time);
+        all[i - first - 1] = slope;
         if (!point->begins) {
-            values[pairs++] = (point->late - before->late) / (point->time - before->time);
+            values[pairs++] = slope;
         }
+    }
+    if (count - first > RAW_PAIRS) {
+        drift->raw_slope = median(all, count - first - 1);
     }
     if (pairs < FEWEST_POINTS / 2) {
         return;
     }
     double slope = median(values, pairs);
+    if (isnan(drift->step_ns)) {
+        drift->slope = slope; /* until a line can be drawn: a wrong rate is no row of steps */
+    }
     pairs = 0;
     for (int64_t i = first + 1; i < count; i++) {
         if (!point_at(drift, i)->begins) {
@@ -139,8 +153,10 @@ static void draw_line(sa_drift *drift) {
     /* A device that is fast gains on our clock: its lateness falls. */
     double ratio = 1 / (1 + drift->slope * 1e-9);
     double error_ppm = sqrt(fmax(variance, by_quarters) / times) * 1e-3 * ratio * ratio;
-    bool known = count >= FEWEST_POINTS && error_ppm <= LARGEST_ERROR_PPM;
-    drift->ppm = known ? (ratio - 1) * 1e6 : NAN;
+    double ppm = (ratio - 1) * 1e6;
+    double largest = fmax(LARGEST_ERROR_PPM, LARGEST_ERROR_PART * fabs(ppm));
+    bool known = count >= FEWEST_POINTS && error_ppm <= largest;
+    drift->ppm = known ? ppm : NAN;
     drift->error_ppm = known ? error_ppm : NAN;
 }
 

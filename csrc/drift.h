@@ -49,6 +49,7 @@ typedef struct {
     int64_t added;          /* points so far; the ring holds the last of them */
     int64_t undrawn;        /* those since the line was drawn */
     double slope;           /* ns a second, as it was drawn last */
+    double raw_slope;       /* the same from pairs of points, across all segments; NaN: too few */
     double step_ns;         /* more than this between two points is a step; NaN: not known yet */
     sa_drift_point settled; /* the last point that two others of its segment confirmed */
 } sa_drift;

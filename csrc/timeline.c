@@ -21,7 +21,10 @@ static const double RELOCK_AFTER_NS = 2e9;
 static const double FARTHEST_NS = 3.2e18;
 
 /* The loop takes no device to be further off its nominal rate than this. */
-static const double LARGEST_DRIFT = 0.2;
+static const double LARGEST_DRIFT = 0.3;
+
+/* Two measurements of a rate agree if they differ by less than this part. */
+static const double RATES_AGREE = 0.05;
 
 void sa_timeline_init(sa_timeline *timeline, double sample_rate, int64_t latency_ns) {
     *timeline = (sa_timeline){
@@ -38,7 +41,25 @@ static double seen_at(const sa_timeline *timeline, const sa_packet *packet) {
     return (double)(packet->entry_ns - timeline->origin_ns) - timeline->adc.age_ns;
 }
 
+static void set_rate(sa_timeline *timeline, double frame_ns) {
+    double nominal = 1e9 / timeline->sample_rate;
+    timeline->frame_ns =
+        fmin(fmax(frame_ns, nominal * (1 - LARGEST_DRIFT)), nominal * (1 + LARGEST_DRIFT));
+}
+
+/* A loop that begins at the rate that the device claims does not get to one that is per cent away:
+ * it takes that from the drift, if what came since it was locked says so too. */
+static void learn_rate(sa_timeline *timeline, const sa_packet *packet) {
+    double frames = (double)(timeline->loop_frame - timeline->locked_at);
+    double seen = (double)(packet->entry_ns - timeline->origin_ns) / frames;
+    double frame_ns = (1e9 + timeline->drift.raw_slope) / timeline->sample_rate; /* or NaN */
+    if (frames > 0 && fabs(seen / frame_ns - 1) < RATES_AGREE) {
+        set_rate(timeline, frame_ns);
+    }
+}
+
 static void lock_loop(sa_timeline *timeline, const sa_packet *packet) {
+    timeline->locked_at = timeline->loop_frame;
     timeline->origin_ns = packet->entry_ns;
     timeline->loop_time = seen_at(timeline, packet);
     timeline->loop_age = 0;
@@ -61,11 +82,8 @@ static void correct(sa_timeline *timeline) {
         return;
     }
     timeline->loop_time += M_SQRT2 * omega * timeline->error;
-    double nominal = 1e9 / timeline->sample_rate;
-    double frame_ns =
-        timeline->frame_ns + omega * omega * timeline->error / (double)timeline->last_period;
-    timeline->frame_ns =
-        fmin(fmax(frame_ns, nominal * (1 - LARGEST_DRIFT)), nominal * (1 + LARGEST_DRIFT));
+    set_rate(timeline,
+             timeline->frame_ns + omega * omega * timeline->error / (double)timeline->last_period);
 }
 
 /* Is it the loop that is wrong, not the packet? Nothing is handed over before it is there: one
@@ -111,6 +129,7 @@ void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t
     if (lock) {
         lock_loop(timeline, packet);
     } else if (lost_lock(timeline, packet)) {
+        learn_rate(timeline, packet);
         lock_loop(timeline, packet);
         sa_drift_break(&timeline->drift);
     }

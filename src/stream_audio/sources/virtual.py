@@ -95,7 +95,7 @@ class VirtualSource(Record, kw_only=True):
             whole_number("frames", self.frames, 1, 2**62)
         real_number("frequency", self.frequency, 0, self.sample_rate / 2)
         real_number("level", self.level, -300, 0)
-        real_number("drift_ppm", self.drift_ppm, -100_000, 100_000)
+        real_number("drift_ppm", self.drift_ppm, -250_000, 250_000)
         real_number("jitter", self.jitter, 0, 10)
         if self.latency is not None:
             real_number("latency", self.latency, 0, 10)

@@ -41,6 +41,7 @@ from stream_audio import (
     StreamAudioError,
     StreamConfig,
     StreamEvent,
+    WrongSampleRate,
     _exports,
 )
 from stream_audio.testing import Fault, VirtualClock
@@ -251,6 +252,7 @@ SHOWN = [
     (GapDetected(1.5, GAP, "a.wav"), "sink='a.wav'"),
     (SourceEnded(1.5, "mic"), "source='mic'"),
     (SourceStalled(1.5, "mic", 3.0), "seconds=3.0"),
+    (WrongSampleRate(1.5, "mic", 48_000, 44_100.0), "measured_rate=44100.0"),
     (SourceLost(1.5, "mic", "unplugged"), "reason='unplugged'"),
     (SinkFailed(1.5, "a.wav", OSError("full"), True), "OSError('full')"),
     (SinkStalled(1.5, "talk", 3.0), "sink='talk'"),

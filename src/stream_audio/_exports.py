@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from stream_audio.reports.events import StreamEvent as StreamEvent
     from stream_audio.reports.events import TriggerEnded as TriggerEnded
     from stream_audio.reports.events import TriggerStarted as TriggerStarted
+    from stream_audio.reports.events import WrongSampleRate as WrongSampleRate
     from stream_audio.reports.histogram import Histogram as Histogram
     from stream_audio.reports.report import Pause as Pause
     from stream_audio.reports.report import SessionReport as SessionReport
@@ -151,6 +152,7 @@ _WHERE = {
     "TriggerEnded": "reports.events",
     "TriggerSink": "sinks.trigger",
     "TriggerStarted": "reports.events",
+    "WrongSampleRate": "reports.events",
     "default_input_device": "devices.list",
     "formats": "files.formats",
     "list_input_devices": "devices.list",

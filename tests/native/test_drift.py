@@ -30,6 +30,15 @@ def test_after_ten_minutes_of_10_ms_jitter_it_is_known_to_2_ppm(period):
     assert 0 < error < 1
 
 
+@pytest.mark.parametrize("part", [-0.2, -0.08125, -0.02, 0.02, 0.0884, 0.2])
+@pytest.mark.parametrize("period", [64, 480, 4096])
+def test_a_rate_that_is_wrong_by_per_cent_is_known_too(part, period):
+    """Its points lie far apart, and are no steps; every lock on its first times is lost."""
+    found, error = drift_of(Device(14, drift_ppm=part * 1e6, period=period))
+    assert found == pytest.approx(part * 1e6, abs=10)
+    assert error < 10
+
+
 def test_nothing_is_said_in_the_first_ten_seconds():
     drift, error = drift_of(Device(9.9))
     assert math.isnan(drift)

@@ -324,5 +324,5 @@ def _print_report(
     for label, value in rows.items():
         if value:
             _out.print(f"{label:>10}  {value}", highlight=False, soft_wrap=True, markup=False)
-    if _exit_code(report):
+    if _exit_code(report) or source.rate_is_wrong:
         _out.print(str(report), highlight=False, soft_wrap=True, markup=False)

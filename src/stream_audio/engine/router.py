@@ -28,6 +28,7 @@ from stream_audio.engine.fast_path import FastPath
 from stream_audio.engine.history import History
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.pauses import PausePolicy
+from stream_audio.engine.rate_watch import RateWatch
 from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.sink_setup import SinkSetup
@@ -125,6 +126,7 @@ class Router:
         self._some_can_wait = False  # of the sources; no device can
         self._limit = StopLimit(self.clock, config.stop_timeout)
         self._stalls = StallWatch(self.send)
+        self._rates = RateWatch(self.send)
         self._running: list[Inlet] = []  # the sources that have not ended
         self._ended = False  # one of them has, meanwhile
         self._reads: list[Inlet] = []  # those that the turns read
@@ -558,6 +560,7 @@ class Router:
             # one of them may be waiting for us.
             self.request_stop()
         log_host_messages()
+        self._rates.look(self._running, now)
         self._stalls.look_at_sources(self._running, now)
         self._stalls.look_at_sinks(self.deliveries.values(), now)
 
@@ -596,6 +599,7 @@ class Router:
         self._ended = False
         ended = [inlet for inlet in self._running if inlet.reader.progress.finished]
         self._running = [inlet for inlet in self._running if inlet not in ended]
+        self._rates.look(ended, self.clock.now())
         for inlet in ended:
             inlet.stop()
             self._routings[inlet.name].finish()

@@ -139,6 +139,27 @@ class SourceStalled(StreamEvent):
     seconds: float
 
 
+class WrongSampleRate(StreamEvent):
+    """A device runs at another sample rate than it says: files of it play too fast or too slow.
+
+    Sent once for each source that is off by 0.2 % or more, after ten seconds at the earliest. A
+    crystal is right to 0.01 %.
+
+    Attributes
+    ----------
+    source : str
+        Its id.
+    sample_rate : int
+        What it says, Hz.
+    measured_rate : float
+        Frames a second by the computer's clock.
+    """
+
+    source: str
+    sample_rate: int
+    measured_rate: float
+
+
 class SourceLost(StreamEvent):
     """A device or its server is gone; the source has ended.
 

@@ -34,6 +34,22 @@ class Pause(Record):
         return self.frame + self.frames
 
 
+WRONG_RATE_PPM = 2000
+"""Drift of a device whose sample rate is wrong; that of a crystal is 100 at most."""
+
+
+def measured_rate(sample_rate: int, drift_ppm: float | None) -> float | None:
+    """Return how many frames a second come by the computer's clock, if it is known."""
+    return None if drift_ppm is None else sample_rate * (1 + drift_ppm * 1e-6)
+
+
+def rate_is_wrong(drift_ppm: float | None, drift_error_ppm: float | None) -> bool:
+    """Whether a device surely runs at another rate than it says."""
+    if drift_ppm is None or drift_error_ppm is None:
+        return False
+    return abs(drift_ppm) - 4 * drift_error_ppm >= WRONG_RATE_PPM
+
+
 class SourceReport(Record):
     """One source's frames, in the device's frames.
 
@@ -118,6 +134,16 @@ class SourceReport(Record):
     def seconds(self) -> float:
         """Captured audio in seconds."""
         return self.captured / self.sample_rate
+
+    @property
+    def measured_rate(self) -> float | None:
+        """Frames a second by the computer's clock; ``None`` where ``drift_ppm`` is."""
+        return measured_rate(self.sample_rate, self.drift_ppm)
+
+    @property
+    def rate_is_wrong(self) -> bool:
+        """Whether it surely runs at another sample rate than it says, 0.2 % off or more."""
+        return rate_is_wrong(self.drift_ppm, self.drift_error_ppm)
 
 
 class SinkReport(Record):
@@ -217,6 +243,11 @@ class SessionReport(Record):
                     else ""
                 )
             )
+            if source.rate_is_wrong:
+                lines.append(
+                    f"  its sample rate is wrong: it says {source.sample_rate} Hz, and "
+                    f"{source.measured_rate:.0f} frames a second came"
+                )
             if source.error:
                 lines.append(f"  ended early: {source.error}")
             if source.unclear:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stream_audio.audio.gap import Gap
+
 
 class StreamAudioError(Exception):
     """The root of everything this library raises on purpose.
@@ -149,6 +151,8 @@ class SinkError(StreamAudioError):
     taken : int
         Frames at the beginning of the chunk that were taken all the same. If it is not tried
         again they count as delivered.
+    lost : tuple of Gap
+        Frames of earlier chunks that had been taken, and count as dropped after all.
     """
 
     def __init__(
@@ -157,12 +161,14 @@ class SinkError(StreamAudioError):
         *,
         retryable: bool = True,
         taken: int = 0,
+        lost: tuple[Gap, ...] = (),
         host_text: str = "",
         hint: str = "",
     ) -> None:
         super().__init__(message, host_text=host_text, hint=hint)
         self.retryable = retryable
         self.taken = taken
+        self.lost = lost
 
 
 class FileSinkError(SinkError):
@@ -184,9 +190,12 @@ class FileSinkError(SinkError):
         frames: int = 0,
         retryable: bool = False,
         taken: int = 0,
+        lost: tuple[Gap, ...] = (),
         host_text: str = "",
         hint: str = "",
     ) -> None:
-        super().__init__(message, retryable=retryable, taken=taken, host_text=host_text, hint=hint)
+        super().__init__(
+            message, retryable=retryable, taken=taken, lost=lost, host_text=host_text, hint=hint
+        )
         self.path = path
         self.frames = frames

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,11 @@ from stream_audio import (
     SinkFailed,
     StreamAudio,
     StreamConfig,
+    TriggerSink,
 )
 from stream_audio.testing import VirtualClock
 from support.mounts import mount, mounted, tmpfs
+from support.readers import by_soundfile, seconds_by_ffmpeg
 
 RATE = 48_000
 GIVE_UP = 60.0
@@ -124,6 +127,113 @@ def test_the_fallback_takes_over_at_the_very_frame(small_disk, tmp_path):
     assert counted(fallback, start=counted(path)) == 20 * RATE
     assert told.frames == soundfile.info(path).frames
     assert report.sinks["a.wav"].delivered == 20 * RATE
+
+
+@pytest.fixture(scope="module")
+def one_tiny_disk(tmp_path_factory):
+    with tmpfs(tmp_path_factory.mktemp("disks") / "tiny", "size=128k") as folder:
+        yield folder
+
+
+@pytest.fixture
+def tiny_disk(one_tiny_disk):
+    """A disk of 128 kB; empty, and used again and again."""
+    yield one_tiny_disk
+    for path in one_tiny_disk.iterdir():
+        path.unlink()
+
+
+ENDINGS = ["wav", "flac", "ogg", "opus", "mp3", "caf", "aiff", "au", "w64", "rf64"]
+SHAPES = {
+    "mp3": [(44_100, 1), (48_000, 2), (8000, 1), (22_050, 2)],
+    "opus": [(48_000, 2), (8000, 1), (48_000, 8)],
+}
+OTHER_SHAPES = [(44_100, 1), (48_000, 2), (192_000, 8), (8000, 1)]
+SETTINGS = [{}, {"rotate": 0.7}, {"atomic": True, "ledger": True}]
+
+
+def ways_to_write():
+    """Each format in one way, and in the long suite in all."""
+    for ending in ENDINGS:
+        for shape in SHAPES.get(ending, OTHER_SHAPES):
+            for settings in SETTINGS:
+                first = shape == SHAPES.get(ending, OTHER_SHAPES)[0]
+                usual = settings == SETTINGS[1 if ending in ("flac", "caf") else 0]
+                marks = () if first and usual else pytest.mark.long
+                yield pytest.param(ending, *shape, settings, marks=marks)
+
+
+@pytest.mark.parametrize(("ending", "sample_rate", "channels", "settings"), [*ways_to_write()])
+def test_what_is_delivered_is_in_the_file(tiny_disk, ending, sample_rate, channels, settings):
+    """As two readers find, in all the files; what an encoder still held is not delivered."""
+    source = AudioSource.virtual(
+        "noise", sample_rate=sample_rate, channels=channels, pace="freewheel"
+    )
+    events = []
+    failed = threading.Event()
+
+    def note(event):
+        events.append(event)
+        if isinstance(event, SinkFailed):
+            failed.set()
+
+    builder = StreamAudio.builder().format(FormatPreset.NATIVE).add_source("mic", source)
+    sink = FileSink(tiny_disk / f"a.{ending}", **settings)
+    with builder.add_sink(sink, name="file").on_event(note).start() as session:
+        assert failed.wait(GIVE_UP)
+    report = session.report()
+    assert report.balanced, report.problems
+    [error] = [event.error for event in events if isinstance(event, SinkFailed)]
+    closed = [event for event in events if isinstance(event, FileClosed)]
+    for event in closed:
+        assert len(by_soundfile(event.path)[0]) == event.frames
+        if event.path == error.path and event.frames:
+            # Of a short Ogg file that is complete, ffmpeg decodes what lies beyond its end.
+            assert round(seconds_by_ffmpeg(event.path) * sample_rate) == event.frames
+    # A file in which there is nothing is not left.
+    assert sorted(tiny_disk.glob(f"*.{ending}*")) == sorted(
+        path
+        for event in closed
+        for path in (event.path, event.path.with_name(event.path.name + ".json"))
+        if path.exists()
+    )
+    assert error.frames == sum(event.frames for event in closed if event.path == error.path)
+    assert report.sinks["file"].delivered == sum(event.frames for event in closed) == sink.frames
+    assert report.sinks["file"].delivered + report.sinks["file"].dropped == (
+        report.sinks["file"].offered
+    )
+
+
+@pytest.mark.parametrize("triggered", [False, True])
+def test_what_an_encoder_held_at_the_end_is_not_delivered(tiny_disk, triggered):
+    """Nothing failed before: the last block alone does not fit, or does through a trigger."""
+    path = tiny_disk / "a.flac"
+    source = AudioSource.virtual("noise", channels=1, frames=4500, pace="freewheel")
+    filler = tiny_disk / "filler"
+    sink = FileSink(path)
+    events = []
+    builder = StreamAudio.builder().format(FormatPreset.NATIVE).add_source("mic", source)
+    given = TriggerSink(sink, when=lambda chunk: True, post_roll=0.5) if triggered else sink
+    builder.add_sink(given, name="file").on_event(events.append)
+
+    original = sink.stop
+
+    def stop():
+        with filler.open("wb") as file:
+            left = os.statvfs(tiny_disk)
+            os.posix_fallocate(file.fileno(), 0, left.f_bavail * left.f_frsize)
+        return original()
+
+    sink.stop = stop
+    with builder.start() as session:
+        session.wait(GIVE_UP)
+    report = session.report()
+    assert report.balanced, report.problems
+    [error] = [event.error for event in events if isinstance(event, SinkFailed)]
+    frames = len(by_soundfile(path)[0])
+    assert error.frames == report.sinks["file"].delivered == frames == 4096
+    assert report.sinks["file"].dropped == 4500 - 4096
+    assert [(gap.frame, gap.frames) for gap in report.sinks["file"].gaps] == [(4096, 404)]
 
 
 @pytest.mark.parametrize("settings", [{"rotate": 2}, {"rotate": "1MiB"}, {"atomic": True}])

@@ -57,6 +57,14 @@ def by_sox(path: Path) -> tuple[Samples, int]:
     return samples.astype(np.int64) >> 16, int(header[4])
 
 
+def seconds_by_ffmpeg(path: Path) -> float:
+    """Return how long what ffmpeg's libraries decode is; Opus it decodes at 48 kHz."""
+    with av.open(str(path)) as file:
+        stream = file.streams.audio[0]
+        frames = sum(frame.samples for frame in file.decode(stream))
+        return float(frames / stream.codec_context.sample_rate)
+
+
 def by_ffmpeg(path: Path) -> tuple[Samples, int]:
     """Read with ffmpeg's libraries."""
     with av.open(str(path)) as file:

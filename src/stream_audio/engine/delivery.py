@@ -207,6 +207,8 @@ class Delivery(abc.ABC):
 
     def _fail(self, error: BaseException, remark: str = "") -> None:
         """Take note that the sink failed; it is given up unless it asked to go on."""
+        if isinstance(error, SinkError):
+            self._taken_back(error.lost)
         self.error = error
         self._error_text = in_words(error) + remark
         gives_up = self._on_failure == "detach"
@@ -239,6 +241,8 @@ class Delivery(abc.ABC):
             if self.error is None:
                 self._fail(error)
             else:
+                if isinstance(error, SinkError):
+                    self._taken_back(error.lost)
                 _log.error("sink %s could not stop either: %s", self.name, in_words(error))
         else:
             if not self._account_is_closed:
@@ -250,7 +254,7 @@ class Delivery(abc.ABC):
         return False
 
     def _taken_back(self, returned: object) -> None:
-        """Enter what a sink that does not block had taken before, and says to have dropped."""
+        """Enter what a sink had taken before, and says to have dropped."""
         try:
             gaps = dropped_in(returned)
             with self._entering:

@@ -84,6 +84,14 @@ class Part:
             else:
                 self.file.publish()
 
+    def remove(self) -> None:
+        """Delete a file that is closed, and holds nothing."""
+        with contextlib.suppress(OSError):  # it may be gone
+            self.file.remove()
+        if self.ledger is not None:
+            with contextlib.suppress(OSError):
+                self.ledger.discard()
+
     def discard(self) -> None:
         """Take back what was begun."""
         with contextlib.suppress(OSError):  # it may be gone, or its disk full

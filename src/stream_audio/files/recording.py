@@ -7,13 +7,14 @@ is full, or a write fails and there is a fallback, the next file takes over at t
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream_audio.audio.chunk import AudioChunk, wall_time_after
-from stream_audio.audio.gap import Gap
+from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.files.file_watch import FileWatch, removed
 from stream_audio.files.part import Part
 from stream_audio.files.part_ledger import PlacedGap
@@ -44,6 +45,11 @@ class Recording:
         self._half_done: tuple[AudioChunk, int] | None = None
         self.taken = 0
         """When a write raises: how many frames of its chunk are in a file."""
+        # What of the last chunks an encoder may still hold, with silence for gaps between them.
+        self._unsure: deque[Gap | int] | None = None
+        if not plan.container.takes_any_length:
+            self._unsure = deque()
+        self._unsure_frames = 0
         self._left = 0  # room in the current file, or nearly so
         self._piece = max(1, round(PIECE * self._rate))
         self._most_at_once = sys.maxsize if plan.container.takes_any_length else self._piece
@@ -71,7 +77,7 @@ class Recording:
     @property
     def frames(self) -> int:
         """Frames in all its files, silence included."""
-        return self._files.frames_before + self.part.saved_frames
+        return self._files.frames
 
     def begin(self) -> None:
         """Take the place of what is to be overwritten: the session has begun.
@@ -105,6 +111,7 @@ class Recording:
                 while done < silence + frames:
                     done += self._write_some(chunk, silence, done)
             except OSError as error:
+                self.part.writer.fail(error)
                 self._half_done = (chunk, done)
                 self.taken = max(0, done - silence)
                 time = self._time_of(chunk, done - silence)
@@ -128,6 +135,20 @@ class Recording:
         self._files.close()
         if self.incomplete is not None:
             raise self.incomplete[1]
+
+    def lost(self) -> tuple[Gap, ...]:
+        """Return what was taken and is in no file, after :meth:`close` has failed."""
+        frames = sum(len(samples) for samples in self._files.carried)
+        gaps: list[Gap] = []
+        while frames > 0 and self._unsure:
+            last = self._unsure.pop()
+            count = min(frames, last if isinstance(last, int) else last.frames)
+            frames -= count
+            if isinstance(last, Gap):
+                skipped = last.frames - count
+                time = last.time + skipped / self._rate
+                gaps.append(replace(last, frame=last.frame + skipped, frames=count, time=time))
+        return tuple(reversed(gaps))
 
     def discard(self) -> None:
         """Take back what is not complete."""
@@ -181,9 +202,32 @@ class Recording:
             self._at_once = self._piece  # some of it may still fit
             return 0
         self._left = room - count
+        if self._unsure is not None:
+            self._note_unsure(self._unsure, chunk, first, count - silent, silent)
         if chunk.gaps:
             self._place_gaps(chunk.gaps, at, done, silent)
         return count
+
+    def _note_unsure(
+        self, unsure: deque[Gap | int], chunk: AudioChunk, first: int, count: int, silent: int
+    ) -> None:
+        """Note what was written, and forget what is certainly in a file by now."""
+        if silent:
+            unsure.append(silent)
+        if count:
+            time = chunk.time + first / self._rate
+            cause = GapCause.SINK_FAILED
+            unsure.append(Gap(chunk.source, chunk.frame + first, count, cause, time))
+        self._unsure_frames += silent + count
+        surplus = self._unsure_frames - self.part.writer.held_frames
+        while unsure:
+            oldest = unsure[0]
+            frames = oldest if isinstance(oldest, int) else oldest.frames
+            if frames > surplus:
+                break
+            unsure.popleft()
+            surplus -= frames
+            self._unsure_frames -= frames
 
     def _begin_part(self, time: float, frame: int) -> None:
         if self._first_frame is None:

@@ -49,8 +49,6 @@ class Succession:
     ----------
     part : Part
         The one that is being written.
-    frames_before : int
-        Frames in the files that are complete.
     carried : list of Samples
         What an encoder still held when its file could not be completed: for the next file.
     incomplete : tuple of Part and OSError, optional
@@ -79,10 +77,16 @@ class Succession:
             "gaps_are": plan.gaps,
         }
         self._kept = None if plan.keep is None else Kept(plan.keep)
-        self.frames_before = 0
+        self._frames_before = 0  # in the files that are complete
+        self._ended = False
         self.carried: list[Samples] = []
         self.incomplete: tuple[Part, OSError] | None = None
         self.part = self._create(start, index=1)
+
+    @property
+    def frames(self) -> int:
+        """Frames in all files, silence included."""
+        return self._frames_before + (0 if self._ended else self.part.saved_frames)
 
     def begin(self, now: float) -> None:
         """Let the first file take its name, as the session has begun; raises OSError.
@@ -172,6 +176,7 @@ class Succession:
         if self._ahead is not None:
             self._ahead.discard()
         self._finish_part()
+        self._ended = True
 
     def discard(self) -> None:
         """Take back what is not complete."""
@@ -306,7 +311,10 @@ class Succession:
             self._fail_at_close(part, error)
             # What an encoder still held goes into the next file.
             self.carried += part.writer.unsaved
-        self.frames_before += part.saved_frames
+            if not part.frames and not part.removed:
+                part.remove()  # no reader makes anything of it
+                return
+        self._frames_before += part.saved_frames
         if part.removed:
             if part.ledger is not None:
                 part.ledger.discard()

@@ -93,6 +93,11 @@ class WavWriter:
         return self._data_bytes // self._frame_bytes
 
     @property
+    def held_frames(self) -> int:
+        """None: what was taken is in the file."""
+        return 0
+
+    @property
     def size(self) -> int:
         """Bytes of the file so far."""
         return self._header_bytes + self._data_bytes
@@ -153,6 +158,9 @@ class WavWriter:
             # and close() does not keep it back.
             with contextlib.suppress(OSError):
                 self._write_header()
+
+    def fail(self, error: OSError) -> None:
+        """Do nothing: nothing is held back."""
 
     def settle(self) -> None:
         """Let the header speak of what is in the file, unless it nearly does; never raises."""

@@ -37,6 +37,10 @@ class SoundFileWriter(Protocol):
         """Frames written, silence included."""
 
     @property
+    def held_frames(self) -> int:
+        """Frames that were taken and are not in the file yet: an encoder has them, or a buffer."""
+
+    @property
     def size(self) -> int:
         """Bytes of the file so far; of a compressed one, as far as it has been encoded."""
 
@@ -49,6 +53,13 @@ class SoundFileWriter(Protocol):
 
     def write(self, samples: Samples, silence_before: int = 0) -> None:
         """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing."""
+
+    def fail(self, error: OSError) -> None:
+        """Take note that the recording fails, for whatever reason.
+
+        Unless a write succeeds after that, what is held is given up: it is not tried again at the
+        end, so that the number of frames that was told with the error stays true.
+        """
 
     def settle(self) -> None:
         """Let the header speak of what is in the file, unless it nearly does; never raises.

@@ -94,10 +94,10 @@ class EventWriter:
         if self.inner is not None:
             _call(self.inner, name)
 
-    def let_go(self, name: str) -> None:
+    def let_go(self, name: str) -> object:
         """Have done with the sink under way: by its method ``name``, else by ``stop``."""
         inner, self.inner = self.inner, None
-        _let_go(inner, name)
+        return _let_go(inner, name)
 
     def hand_on(self, decided: int) -> None:
         """Write what belongs to events; after one that raises, the next call goes on from there.
@@ -214,12 +214,11 @@ class EventWriter:
         info.send(TriggerEnded(info.now(), info.name, self.number, self._source, self._place))
 
 
-def _call(sink: Any, name: str, *arguments: object) -> None:
+def _call(sink: Any, name: str, *arguments: object) -> object:
     """Call an optional method of a sink, if there is one."""
     method = getattr(sink, name, None)
-    if method is not None:
-        method(*arguments)
+    return None if method is None else method(*arguments)
 
 
-def _let_go(sink: Any, name: str) -> None:
-    _call(sink, name if hasattr(sink, name) else "stop")
+def _let_go(sink: Any, name: str) -> object:
+    return _call(sink, name if hasattr(sink, name) else "stop")

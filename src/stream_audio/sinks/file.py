@@ -12,6 +12,7 @@ from typing import Unpack
 from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import SampleType
+from stream_audio.audio.gap import Gap
 from stream_audio.contracts.sink import LONGEST_GATHER, SinkInfo
 from stream_audio.errors import ConfigError, ConfigTypeError, FileSinkError, SinkError
 from stream_audio.files.containers import check_encoding, find_container
@@ -185,6 +186,7 @@ class FileSink:
             self._check_ending(self._plan.fallback)
         self._recording: Recording | None = None
         self._frames = 0
+        self._told: OSError | None = None  # by the last write, if it failed
 
     def _check_ending(self, fallback: Path | None) -> None:
         ending = self._path.suffix
@@ -257,7 +259,9 @@ class FileSink:
             raise SinkError(f"{self._path} is not open", retryable=False)
         try:
             recording.write(chunk)
+            self._told = None
         except OSError as error:
+            self._told = error
             part = recording.part
             frames, taken = part.saved_frames, recording.taken
             raise _failure("write to", part.file.path, frames, error, taken) from error
@@ -270,17 +274,26 @@ class FileSink:
         if self._recording is not None:
             self._recording.settle()
 
-    def stop(self) -> None:
-        """Complete the file; called by the session."""
+    def stop(self) -> tuple[Gap, ...]:
+        """Complete the file; called by the session.
+
+        Returns what it had taken and could not save, if the last write has said why.
+        """
         recording, self._recording = self._recording, None
-        if recording is not None:
-            try:
-                recording.close()
-            except OSError as error:
-                part = recording.incomplete[0] if recording.incomplete else recording.part
-                raise _failure("complete", part.file.path, part.saved_frames, error) from error
-            finally:
-                self._path = recording.path
+        if recording is None:
+            return ()
+        try:
+            recording.close()
+        except OSError as error:
+            part = recording.incomplete[0] if recording.incomplete else recording.part
+            frames, lost = part.saved_frames, recording.lost()
+            if self._told is not None and self._told.errno == error.errno:
+                return lost
+            raise _failure("complete", part.file.path, frames, error, lost=lost) from error
+        finally:
+            self._path = recording.path
+            self._frames = recording.frames
+        return ()
 
     def discard(self) -> None:
         """Delete the file again; called if the session could not start after all."""
@@ -312,7 +325,14 @@ def _gather(wanted: float | None, encoding: Encoding) -> float:
     return gather
 
 
-def _failure(doing: str, path: Path, frames: int, error: OSError, taken: int = 0) -> FileSinkError:
+def _failure(
+    doing: str,
+    path: Path,
+    frames: int,
+    error: OSError,
+    taken: int = 0,
+    lost: tuple[Gap, ...] = (),
+) -> FileSinkError:
     hint = _HINTS.get(error.errno or 0, "")
     if error.errno == errno.EEXIST and path.is_dir():
         hint = _NAME_A_FILE
@@ -325,6 +345,7 @@ def _failure(doing: str, path: Path, frames: int, error: OSError, taken: int = 0
         frames=frames,
         retryable=error.errno not in _FINAL_ERRORS,
         taken=taken,
+        lost=lost,
         host_text="; ".join([error.strerror or str(error), *getattr(error, "__notes__", ())]),
         hint=hint,
     )

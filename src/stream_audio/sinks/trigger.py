@@ -229,7 +229,7 @@ class TriggerSink:
         """Tell the sink of the event that is open; called by the session."""
         self._events.call_inner("caught_up")
 
-    def stop(self) -> None:
+    def stop(self) -> object:
         """End the event that is open, and the inner sink; called by the session."""
         try:
             self._forget_what_failed()
@@ -237,7 +237,8 @@ class TriggerSink:
             self._events.finish()
         finally:
             self._state = State.ENDED
-            self._events.let_go("stop")
+            dropped = self._events.let_go("stop")
+        return dropped
 
     def discard(self) -> None:
         """Undo the start; called by the session if it could not start."""

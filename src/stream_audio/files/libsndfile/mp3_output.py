@@ -1,8 +1,10 @@
 """An MP3 file whose length can be told at any moment, even if the process is killed.
 
 Its first frame holds no audio but the number of those that follow, which libsndfile writes at the
-end. Without it, readers guess the length of a file of variable bit rate. Formats: ISO/IEC 11172-3
-and 13818-3, and the tag that the encoder of Xing introduced.
+end. Without it, readers guess the length of a file of variable bit rate. The same frame says how
+many samples the encoder put before the first one and after the last one, so that all readers find
+the same number. Formats: ISO/IEC 11172-3 and 13818-3, the tag that the encoder of Xing introduced,
+and LAME's extension of it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,12 @@ import struct
 import sys
 
 from stream_audio.files.libsndfile.output import Output
+
+_ENCODER_DELAY = 576
+"""Samples that LAME puts before the first one; told in its tag."""
+
+_DECODER_DELAY = 529
+"""Samples that every decoder is late by: as many of the last frame never come out."""
 
 
 class Mp3Output(Output):
@@ -22,9 +30,11 @@ class Mp3Output(Output):
         super().__init__(descriptor)
         self._first = b""
         self._passed = 0  # bytes that have landed
-        self._next = 0  # where the next header is
+        self._last = 0  # where the last header is
+        self._next = 0  # where the next one is
         self._header = b""  # as much of it as has landed
         self._headers = 0
+        self._accepted = 0  # frames of audio that the encoder was given
         self._stated = 0
 
     def landed(self, piece: bytes) -> bool:
@@ -40,22 +50,47 @@ class Mp3Output(Output):
             if not length:
                 self._next = sys.maxsize  # it cannot be followed: nothing is stated
                 break
+            self._last = self._next
             self._next += length
             self._header = b""
             self._headers += 1
+        self._whole = self._next if self._next <= self._passed else self._last
         return False
 
+    def all_landed(self, frames: int) -> None:
+        """Take note of what the encoder was given; it holds some of it back."""
+        self._accepted = frames
+
+    @property
+    def _blocks(self) -> int:
+        """How many frames with audio are whole: the first has none, the last may be cut."""
+        return max(0, self._headers - 1 - (self._next > self._passed))
+
+    @property
+    def _block_size(self) -> int:
+        return 1152 if self._first[1] >> 3 & 3 == 3 else 576
+
+    @property
+    def safe_frames(self) -> int:
+        """Frames of audio that come out of the whole ones."""
+        if not self._blocks:
+            return 0
+        audible = self._blocks * self._block_size - _ENCODER_DELAY - _DECODER_DELAY
+        return max(0, min(audible, self._accepted))
+
     def state_length(self) -> bool:
-        """Put the number of frames into the first one."""
-        # The first one holds no audio, the last may have landed in part.
-        blocks = self._headers - 1 - (self._next > self._passed)
+        """Put the number of frames, and what they hold beside the audio, into the first one."""
+        blocks = self._blocks
         if blocks <= self._stated:
             return self._stated > 0
+        padding = blocks * self._block_size - _ENCODER_DELAY - self.safe_frames
+        delays = (_ENCODER_DELAY << 12 | padding).to_bytes(3, "big")
         mpeg_1, mono = self._first[1] >> 3 & 3 == 3, self._first[3] >> 6 == 3
         offset = 4 + {(True, True): 17, (True, False): 32, (False, True): 9}.get(
             (mpeg_1, mono), 17
         )
-        self.put(struct.pack(">4sII", b"Xing", 1, blocks), offset)
+        tag = struct.pack(">4sII9s12x3s", b"Xing", 1, blocks, b"LAME3.100", delays)
+        self.put(tag, offset)
         self._stated = blocks
         return True
 

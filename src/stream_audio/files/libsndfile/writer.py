@@ -78,11 +78,13 @@ class LibsndfileWriter:
         self._sample_rate = sample_rate
         self._convert = converter(subtype)
         self._accepted = 0
+        self._failed: OSError | None = None  # and nothing was written since
         self._silence_ahead = 0
         self._recent: deque[tuple[int, Samples]] = deque()
         self._fsync = "fsync" in encoding
         self._flush_error: OSError | None = None
         self._period = encoding.get("fsync", _STATE_PERIOD) * sample_rate
+        self._step = 0  # frames of the last write
         self._settled = -sys.maxsize  # frames up to which the disk, or the header, knows
         self._max_frames = max_frames(format, subtype, channels)
         self._output = _output(format, subtype, descriptor, sample_rate)
@@ -97,7 +99,17 @@ class LibsndfileWriter:
     @property
     def frames(self) -> int:
         """Frames written, silence included; after a failure, those that are in the file."""
-        return self._output.safe_frames if self._output.owes else self._accepted
+        is_whole = self._failed is None and not self._output.owes
+        return self._accepted if is_whole else self._safe_frames
+
+    @property
+    def held_frames(self) -> int:
+        """Frames that were taken and are not in the file yet."""
+        return self._accepted - self._safe_frames
+
+    @property
+    def _safe_frames(self) -> int:
+        return min(self._accepted, self._output.safe_frames)
 
     @property
     def size(self) -> int:
@@ -107,7 +119,7 @@ class LibsndfileWriter:
     @property
     def unsaved(self) -> list[Samples]:
         """What was taken but is not in the file, after :meth:`close` has failed."""
-        safe = self._output.safe_frames
+        safe = self._safe_frames
         return [samples[max(0, safe - start) :] for start, samples in self._recent]
 
     def room(self, size: int = sys.maxsize) -> int:
@@ -118,7 +130,9 @@ class LibsndfileWriter:
 
     def write(self, samples: Samples, silence_before: int = 0) -> None:
         """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing."""
+        self._step = 0
         self._drain()
+        self._step = 0 if self._fsync else len(samples)
         if silence_before - self._silence_ahead + len(samples) > self.room():
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         if self._accepted == 0:
@@ -130,8 +144,13 @@ class LibsndfileWriter:
             self._drain()  # when it raises the silence is not asked for again
         self._encode(samples)
         self._silence_ahead = 0
+        self._failed = None
         with contextlib.suppress(OSError):  # it comes again with the next write, or with close()
             self._drain()
+
+    def fail(self, error: OSError) -> None:
+        """Take note that the recording fails: unless a write succeeds, this is the end."""
+        self._failed = error
 
     def settle(self) -> None:
         """Let the header speak of what is in the file, unless it nearly does; never raises."""
@@ -144,10 +163,13 @@ class LibsndfileWriter:
     def close(self) -> None:
         """Complete the file and close the descriptor.
 
-        If that fails, the file ends after the last block that is entirely in it.
+        If that fails, or what went before has, the file ends after the last block that is entirely
+        in it.
         """
         try:
             try:
+                if self._failed is not None and self._output.owes:
+                    raise self._failed
                 self._drain()
                 self._close_sound()
                 self._output.drain()
@@ -182,7 +204,8 @@ class LibsndfileWriter:
         output.all_landed(self._accepted)
         while self._recent and _end(self._recent[0]) <= output.safe_frames:
             self._recent.popleft()
-        if self._accepted - self._settled >= self._period:
+        # Whether another write of this length could make the header too old.
+        if self._accepted + self._step - self._settled >= self._period:
             if self._fsync:
                 self._flush()
             self._state_length()
@@ -219,7 +242,7 @@ class LibsndfileWriter:
             self._close_sound()
             output.drain()
             output.state_length()
-        self._accepted = output.safe_frames
+        self._accepted = self._safe_frames
 
 
 def _end(taken: tuple[int, Samples]) -> int:

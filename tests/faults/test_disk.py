@@ -209,22 +209,21 @@ def test_what_an_encoder_held_at_the_end_is_not_delivered(tiny_disk, triggered):
     """Nothing failed before: the last block alone does not fit, or does through a trigger."""
     path = tiny_disk / "a.flac"
     source = AudioSource.virtual("noise", channels=1, frames=4500, pace="freewheel")
-    filler = tiny_disk / "filler"
-    sink = FileSink(path)
+
+    class Filling(FileSink):
+        """The disk is filled right before the file is completed."""
+
+        def stop(self):
+            with (tiny_disk / "filler").open("wb") as file:
+                left = os.statvfs(tiny_disk)
+                os.posix_fallocate(file.fileno(), 0, left.f_bavail * left.f_frsize)
+            return super().stop()
+
+    sink = Filling(path)
     events = []
     builder = StreamAudio.builder().format(FormatPreset.NATIVE).add_source("mic", source)
     given = TriggerSink(sink, when=lambda chunk: True, post_roll=0.5) if triggered else sink
     builder.add_sink(given, name="file").on_event(events.append)
-
-    original = sink.stop
-
-    def stop():
-        with filler.open("wb") as file:
-            left = os.statvfs(tiny_disk)
-            os.posix_fallocate(file.fileno(), 0, left.f_bavail * left.f_frsize)
-        return original()
-
-    sink.stop = stop
     with builder.start() as session:
         session.wait(GIVE_UP)
     report = session.report()

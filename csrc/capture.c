@@ -58,6 +58,7 @@ sa_capture_counts sa_capture_count(sa_capture *capture) {
         .stored = atomic_load_explicit(&capture->stored, memory_order_relaxed),
         .lost = atomic_load_explicit(&capture->lost, memory_order_relaxed),
         .unrecorded_loss = atomic_load_explicit(&capture->unrecorded_loss, memory_order_relaxed),
+        .unrecorded_holes = atomic_load_explicit(&capture->unrecorded_holes, memory_order_relaxed),
         .callbacks = atomic_load_explicit(&capture->callbacks, memory_order_relaxed),
     };
 }

@@ -6,10 +6,11 @@
  *
  * Nothing is ever overwritten: frames that do not fit are counted, and the count travels in the
  * next record (`lost_before`). After that an eighth of both rings must be free before more goes
- * in. What is lost after the last record stands in `unrecorded_loss`.
+ * in. What is lost after the last record stands in `unrecorded_loss`. What the host says it has
+ * left out takes the same way, and is told apart (`left_out`, `unrecorded_holes`).
  *
  * Who may call what
- *   audio thread   sa_capture_push (realtime.h), the one producer
+ *   audio thread   sa_capture_push, sa_capture_leave_out (realtime.h), the one producer
  *   reader thread  reader.h, the one consumer; sa_capture_ask_to_be_rung, …_be_rung_no_more
  *   any thread     sa_capture_finish, once no callback can run any more; sa_capture_counts
  */
@@ -27,13 +28,17 @@ typedef struct {
     void *client;            /* what read is given */
 } sa_host_clock;
 
-/* The host said that input was lost before this packet. A hint: few host APIs ever say it. */
-enum { SA_PACKET_OVERFLOW = 1 };
+enum {
+    /* The host said that input was lost before this packet. A hint: few host APIs ever say it. */
+    SA_PACKET_OVERFLOW = 1,
+    /* What the host left out before this packet it did not capture: its device was suspended. */
+    SA_PACKET_SUSPENDED = 2,
+};
 
 /* One callback. */
 typedef struct {
     int64_t position;      /* of the first frame; frames that did not fit are counted in */
-    int64_t lost_before;   /* frames that did not fit just before this packet */
+    int64_t lost_before;   /* frames that did not fit, or that the host left out, just before it */
     int64_t stored_before; /* frames that went into the ring before this packet */
     int64_t entry_ns;      /* our clock when the callback was entered */
     int64_t host_adc_ns;   /* the host's time of the first frame at the converter; 0: unknown */
@@ -41,7 +46,11 @@ typedef struct {
     uint32_t frames;       /* stored frames of this packet */
     uint32_t flags;        /* SA_PACKET_… */
     uint32_t duration_ns;  /* from entry to just before the record was published */
-    uint32_t host_frame;   /* the host's own count for the first frame, if it has a clock */
+    union {
+        uint32_t host_frame; /* where the host counts: its own count for the first frame */
+        uint32_t left_out;   /* elsewhere: how many of lost_before it left out; what is beyond
+                              * 32 bits (a day at 48 kHz) counts as not fitting */
+    };
 } sa_packet;
 
 typedef struct {
@@ -63,7 +72,8 @@ typedef struct {
 
     /* The producer's own. */
     alignas(SA_CACHE_LINE) int64_t position;
-    int64_t carried_loss;   /* lost since the last record */
+    int64_t carried_loss;   /* lost or left out since the last record */
+    int64_t carried_holes;  /* of those, left out by the host */
     uint32_t carried_flags; /* of packets without a record since then */
     bool overflowing;       /* the last packet did not fit */
 
@@ -74,6 +84,7 @@ typedef struct {
     _Atomic int64_t stored;
     _Atomic int64_t lost;
     _Atomic int64_t unrecorded_loss;
+    _Atomic int64_t unrecorded_holes;
     _Atomic int64_t callbacks;
 
     /* Set once, by sa_capture_finish, after the last push. */
@@ -85,9 +96,10 @@ typedef struct {
 } sa_capture;
 
 typedef struct {
-    int64_t stored;          /* frames that went into the ring */
-    int64_t lost;            /* frames that did not fit */
-    int64_t unrecorded_loss; /* those of them that no record tells of yet */
+    int64_t stored;           /* frames that went into the ring */
+    int64_t lost;             /* frames that did not fit */
+    int64_t unrecorded_loss;  /* those of them that no record tells of yet */
+    int64_t unrecorded_holes; /* left out by the host, and no record tells of it yet */
     int64_t callbacks;
 } sa_capture_counts;
 

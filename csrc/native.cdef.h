@@ -66,6 +66,7 @@ int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t 
 
 /* capture.h */
 #define SA_PACKET_OVERFLOW ...
+#define SA_PACKET_SUSPENDED ...
 typedef struct {
     int64_t position;
     int64_t lost_before;
@@ -76,7 +77,10 @@ typedef struct {
     uint32_t frames;
     uint32_t flags;
     uint32_t duration_ns;
-    uint32_t host_frame;
+    union {
+        uint32_t host_frame;
+        uint32_t left_out;
+    };
 } sa_packet;
 typedef struct {
     sa_ring frames;
@@ -93,6 +97,7 @@ typedef struct {
     int64_t stored;
     int64_t lost;
     int64_t unrecorded_loss;
+    int64_t unrecorded_holes;
     int64_t callbacks;
 } sa_capture_counts;
 sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_t channels,
@@ -110,6 +115,7 @@ typedef struct {
 } sa_host_info;
 void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
                      const sa_host_info *host);
+void sa_capture_leave_out(sa_capture *capture, int64_t count, uint32_t flags);
 
 /* histogram.h */
 #define SA_HISTOGRAM_BUCKETS ...
@@ -315,6 +321,70 @@ int sa_stream_is_active(sa_stream *stream, int64_t timeout_ns, sa_call_error *er
 double sa_stream_input_latency(const sa_stream *stream);
 double sa_stream_output_latency(const sa_stream *stream);
 double sa_stream_sample_rate(const sa_stream *stream);
+
+/* pulse_connection.h */
+#define SA_PULSE_OK ...
+#define SA_PULSE_NO_LIBRARY ...
+#define SA_PULSE_NO_SERVER ...
+#define SA_PULSE_NO_ANSWER ...
+#define SA_PULSE_NO_SOURCE ...
+#define SA_PULSE_FAILED ...
+#define SA_PULSE_NO_MEMORY ...
+typedef struct {
+    int32_t status;
+    char text[...];
+} sa_pulse_error;
+typedef struct {
+    char name[...];
+    char description[...];
+    char channel_map[...];
+    uint32_t sample_rate;
+    uint32_t channels;
+    int32_t alsa_card;
+    int32_t alsa_device;
+    double latency;
+    bool is_monitor;
+} sa_pulse_source;
+typedef struct {
+    char name[...];
+    char default_source[...];
+    int64_t default_changes;
+} sa_pulse_server;
+typedef struct sa_pulse sa_pulse;
+sa_pulse *sa_pulse_connect(const char *library_path, const char *application, int64_t timeout_ns,
+                           sa_pulse_error *error);
+void sa_pulse_disconnect(sa_pulse *pulse);
+size_t sa_pulse_source_count(const sa_pulse *pulse);
+const sa_pulse_source *sa_pulse_source_at(const sa_pulse *pulse, size_t index);
+void sa_pulse_server_now(sa_pulse *pulse, sa_pulse_server *server);
+
+/* pulse_stream.h */
+#define SA_PULSE_RUNNING ...
+#define SA_PULSE_SUSPENDED ...
+#define SA_PULSE_ENDED ...
+typedef struct {
+    const char *source;
+    const char *channel_map;
+    uint32_t sample_rate;
+    uint32_t channels;
+    uint32_t fragment;
+    double source_latency;
+} sa_pulse_settings;
+typedef struct {
+    int32_t state;
+    bool moved;
+    char reason[...];
+    int64_t latency_ns;
+} sa_pulse_status;
+typedef struct sa_pulse_stream sa_pulse_stream;
+sa_pulse_stream *sa_pulse_stream_open(sa_pulse *pulse, sa_capture *capture,
+                                      sa_pulse_settings settings, int64_t timeout_ns,
+                                      sa_pulse_error *error);
+bool sa_pulse_stream_start(sa_pulse_stream *stream, sa_pulse_error *error);
+void sa_pulse_stream_stop(sa_pulse_stream *stream);
+void sa_pulse_stream_close(sa_pulse_stream *stream);
+void sa_pulse_stream_look(sa_pulse_stream *stream, sa_pulse_status *status);
+uint32_t sa_pulse_stream_fragment(const sa_pulse_stream *stream);
 
 /* round_trip.h */
 typedef struct {

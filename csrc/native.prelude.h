@@ -8,6 +8,8 @@
 #include "platform.h"
 #include "portaudio_generation.h"
 #include "portaudio_stream.h"
+#include "pulse_connection.h"
+#include "pulse_stream.h"
 #include "reader.h"
 #include "realtime.h"
 #include "ring.h"

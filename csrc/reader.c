@@ -140,12 +140,15 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     }
     if (packet->lost_before > 0 || verdict.lost > 0) {
         close_chunk(reader); /* a chunk is contiguous */
-        int64_t suspended = verdict.suspended ? verdict.lost : 0;
-        int64_t host_lost = verdict.lost - suspended;
-        reader->pending_ring_lost += packet->lost_before;
+        int64_t left_out = reader->capture->counted_by_host ? 0 : packet->left_out;
+        int64_t not_fitted = packet->lost_before - left_out;
+        int64_t suspended = (verdict.suspended ? verdict.lost : 0) +
+                            (packet->flags & SA_PACKET_SUSPENDED ? left_out : 0);
+        int64_t host_lost = verdict.lost + left_out - suspended;
+        reader->pending_ring_lost += not_fitted;
         reader->pending_host_lost += host_lost;
         reader->pending_suspended += suspended;
-        progress->ring_lost += packet->lost_before;
+        progress->ring_lost += not_fitted;
         progress->host_lost += host_lost;
         progress->suspended += suspended;
     }
@@ -236,16 +239,17 @@ static int64_t smaller(int64_t a, int64_t b) {
 static void finish(sa_reader *reader) {
     sa_progress *progress = &reader->progress;
     close_chunk(reader);
-    int64_t unrecorded = sa_capture_count(reader->capture).unrecorded_loss;
+    sa_capture_counts counts = sa_capture_count(reader->capture);
     progress->ring_lost -= reader->pending_ring_lost;
     progress->host_lost -= reader->pending_host_lost;
     progress->suspended -= reader->pending_suspended;
 
     int64_t room = reader->limit - progress->position;
     int64_t ring_lost = smaller(reader->pending_ring_lost, room);
-    int64_t host_lost = smaller(reader->pending_host_lost, room - ring_lost);
+    int64_t host_lost =
+        smaller(reader->pending_host_lost + counts.unrecorded_holes, room - ring_lost);
     int64_t suspended = smaller(reader->pending_suspended, room - ring_lost - host_lost);
-    ring_lost += smaller(unrecorded, room - ring_lost - host_lost - suspended);
+    ring_lost += smaller(counts.unrecorded_loss, room - ring_lost - host_lost - suspended);
     progress->trailing_ring_lost = ring_lost;
     progress->trailing_host_lost = host_lost;
     progress->trailing_suspended = suspended;

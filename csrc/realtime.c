@@ -11,7 +11,17 @@ static inline void add_to(_Atomic int64_t *figure, int64_t amount) {
 static void lose(sa_capture *capture, int64_t frames) {
     capture->carried_loss += frames;
     add_to(&capture->lost, frames);
-    atomic_store_explicit(&capture->unrecorded_loss, capture->carried_loss, memory_order_relaxed);
+    atomic_store_explicit(&capture->unrecorded_loss,
+                          capture->carried_loss - capture->carried_holes, memory_order_relaxed);
+}
+
+void sa_capture_leave_out(sa_capture *capture, int64_t count, uint32_t flags) {
+    SA_CLAIM_ROLE(&capture->producer_thread, "producer");
+    capture->carried_loss += count;
+    capture->carried_holes += count;
+    capture->carried_flags |= flags;
+    atomic_store_explicit(&capture->unrecorded_holes, capture->carried_holes,
+                          memory_order_relaxed);
 }
 
 /* Once something did not fit, it takes more room to go on: a reader that is too slow for long gets
@@ -68,17 +78,24 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
         .position = capture->position + capture->carried_loss,
         .lost_before = capture->carried_loss,
         .stored_before = stored_before,
-        .host_frame = host->host_frame,
         .entry_ns = entry_ns,
         .host_adc_ns = host->host_adc_ns,
         .host_now_ns = host->host_now_ns,
         .frames = (uint32_t)stored,
         .flags = host->flags | capture->carried_flags,
     };
+    if (capture->counted_by_host) {
+        packet.host_frame = host->host_frame;
+    } else {
+        packet.left_out =
+            capture->carried_holes < UINT32_MAX ? (uint32_t)capture->carried_holes : UINT32_MAX;
+    }
     capture->carried_flags = 0;
     capture->position = packet.position + (int64_t)stored;
     if (capture->carried_loss != 0) {
         capture->carried_loss = 0;
+        capture->carried_holes = 0;
+        atomic_store_explicit(&capture->unrecorded_holes, 0, memory_order_relaxed);
         atomic_store_explicit(&capture->unrecorded_loss, 0, memory_order_relaxed);
     }
     if (stored < count) {

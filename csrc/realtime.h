@@ -28,6 +28,10 @@ typedef struct {
 void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
                      const sa_host_info *host);
 
+/* Counts frames that the host says it has not got, with why (SA_PACKET_…, or 0). The next record
+ * tells of them. */
+void sa_capture_leave_out(sa_capture *capture, int64_t count, uint32_t flags);
+
 /* PortAudio's callback; `user_data` is the sa_capture. */
 int sa_portaudio_callback(const void *input, void *output, unsigned long frame_count,
                           const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags,

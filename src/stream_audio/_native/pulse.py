@@ -1,0 +1,246 @@
+"""Connections to PulseAudio, or to PipeWire in its place, and the streams that record from it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from enum import Enum
+from typing import Any
+
+from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio._native.capture import Capture
+from stream_audio._record import Record
+from stream_audio.errors import (
+    BackendError,
+    DeviceError,
+    DeviceNotFoundError,
+    HostUnresponsiveError,
+    StreamAudioError,
+)
+
+ANSWER_TIMEOUT = 3_000_000_000
+"""Nanoseconds within which a server has to answer."""
+
+LIBRARY_VARIABLE = "STREAM_AUDIO_PULSE_LIBRARY"
+"""Environment variable with the path of the libpulse to use."""
+
+_APPLICATION = b"stream-audio"
+
+
+class PulseSource(Record):
+    """A source of a server, as it was when the connection was made.
+
+    ``name`` is the server's own and unique there; ``description`` is what a desktop shows.
+    ``latency`` is what the source holds back, in seconds, as it is configured at the moment.
+    ``alsa`` are the numbers of the card and the device behind it, if that is what it is.
+    """
+
+    name: str
+    description: str
+    channel_map: tuple[str, ...]
+    sample_rate: int
+    latency: float
+    is_monitor: bool
+    alsa: tuple[int, int] | None = None
+
+    @property
+    def channels(self) -> int:
+        """How many it has."""
+        return len(self.channel_map)
+
+
+class NoPulseServerError(BackendError):
+    """There is no libpulse here, or no server answers: other hosts may have devices."""
+
+
+class PulseState(Enum):
+    """How a stream stands."""
+
+    RUNNING = lib.SA_PULSE_RUNNING
+    """Packets come."""
+    SUSPENDED = lib.SA_PULSE_SUSPENDED
+    """The server has put the source to sleep; packets may come again."""
+    ENDED = lib.SA_PULSE_ENDED
+    """The source or the server is gone; nothing will come any more."""
+
+
+class PulseStatus(Record):
+    """What a stream has been told by its server. ``latency`` is in seconds, 0 if unknown."""
+
+    state: PulseState
+    reason: str
+    moved: bool
+    latency: float
+
+
+class PulseConnection:
+    """A connection to the server that the environment names, with the sources it has.
+
+    Shared by counting: it is closed when the last of those who :meth:`hold` it lets go.
+
+    Raises
+    ------
+    NoPulseServerError
+        libpulse is not installed, or no server runs.
+    BackendError
+        The server cannot be asked.
+    HostUnresponsiveError
+        The server does not answer.
+    """
+
+    def __init__(self) -> None:
+        check_process()
+        path = os.environ.get(LIBRARY_VARIABLE)
+        error = ffi.new("sa_pulse_error *")
+        self._native = lib.sa_pulse_connect(
+            os.fsencode(path) if path else ffi.NULL, _APPLICATION, ANSWER_TIMEOUT, error
+        )
+        if self._native == ffi.NULL:
+            raise _connecting_failed(error)
+        self._holders = 1
+        self._lock = threading.Lock()
+        self.sources = [
+            _source(lib.sa_pulse_source_at(self._native, index))
+            for index in range(lib.sa_pulse_source_count(self._native))
+        ]
+        self.server = _text(self._server().name)
+
+    def hold(self) -> PulseConnection:
+        """Keep it open for one more holder."""
+        with self._lock:
+            self._holders += 1
+        return self
+
+    def release(self) -> None:
+        """Let go of it; the last one closes it."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders > 0 or not in_loading_process():
+                return
+        lib.sa_pulse_disconnect(self._native)
+
+    @property
+    def default_source(self) -> str:
+        """The name of the server's default source now; empty if it has none."""
+        return _text(self._server().default_source)
+
+    def open_stream(
+        self, source: PulseSource, capture: Capture, *, sample_rate: int, fragment: int
+    ) -> PulseStream:
+        """Open a stream that feeds ``capture`` with all channels of the source.
+
+        Raises
+        ------
+        DeviceNotFoundError
+            The source is gone.
+        DeviceError
+            It cannot be opened for another reason.
+        """
+        error = ffi.new("sa_pulse_error *")
+        name = ffi.new("char[]", source.name.encode())
+        channel_map = ffi.new("char[]", ",".join(source.channel_map).encode())
+        settings = {
+            "source": name,
+            "channel_map": channel_map,
+            "sample_rate": sample_rate,
+            "channels": source.channels,
+            "fragment": fragment,
+            "source_latency": source.latency,
+        }
+        native = lib.sa_pulse_stream_open(
+            self._native, capture.native, settings, ANSWER_TIMEOUT, error
+        )
+        if native == ffi.NULL:
+            raise _stream_failed("open", source, error)
+        return PulseStream(self, native, source)
+
+    def _server(self) -> Any:
+        server = ffi.new("sa_pulse_server *")
+        lib.sa_pulse_server_now(self._native, server)
+        return server
+
+
+class PulseStream:
+    """A stream that records one source and no other."""
+
+    def __init__(self, connection: PulseConnection, native: Any, source: PulseSource) -> None:
+        self._connection = connection.hold()
+        self._native = native
+        self._source = source
+        self.fragment = int(lib.sa_pulse_stream_fragment(native))
+        """Frames that the server hands over at once, as it decided."""
+        self._last = PulseStatus(PulseState.RUNNING, "", False, 0.0)
+
+    def start(self) -> None:
+        """Let the packets come."""
+        error = ffi.new("sa_pulse_error *")
+        if not lib.sa_pulse_stream_start(self._native, error):
+            raise _stream_failed("start", self._source, error)
+
+    def stop(self) -> None:
+        """Let no packet come after this has returned."""
+        if in_loading_process():
+            lib.sa_pulse_stream_stop(self._native)
+
+    def status(self) -> PulseStatus:
+        """Return how it stands; asks nobody."""
+        if self._native == ffi.NULL or not in_loading_process():
+            return self._last
+        status = ffi.new("sa_pulse_status *")
+        lib.sa_pulse_stream_look(self._native, status)
+        return PulseStatus(
+            PulseState(status.state),
+            _text(status.reason),
+            bool(status.moved),
+            status.latency_ns * 1e-9,
+        )
+
+    def close(self) -> None:
+        """Close the stream and let go of the connection."""
+        self._last = self.status()
+        if in_loading_process():
+            lib.sa_pulse_stream_close(self._native)
+        self._native = ffi.NULL
+        self._connection.release()
+
+
+def _text(chars: Any) -> str:
+    return str(ffi.string(chars).decode("utf-8", "replace"))
+
+
+def _source(native: Any) -> PulseSource:
+    has_card = native.alsa_card >= 0 and native.alsa_device >= 0
+    return PulseSource(
+        name=_text(native.name),
+        description=_text(native.description),
+        channel_map=tuple(_text(native.channel_map).split(",")),
+        sample_rate=native.sample_rate,
+        latency=native.latency,
+        is_monitor=native.is_monitor,
+        alsa=(native.alsa_card, native.alsa_device) if has_card else None,
+    )
+
+
+def _connecting_failed(error: Any) -> StreamAudioError:
+    host_text = _text(error.text)
+    if error.status == lib.SA_PULSE_NO_LIBRARY:
+        return NoPulseServerError("libpulse is not installed", host_text=host_text)
+    if error.status == lib.SA_PULSE_NO_SERVER:
+        return NoPulseServerError("no PulseAudio or PipeWire server runs", host_text=host_text)
+    if error.status == lib.SA_PULSE_NO_ANSWER:
+        return HostUnresponsiveError(
+            f"PulseAudio (or PipeWire) did not answer within {ANSWER_TIMEOUT * 1e-9:g} s",
+            hint="The server hangs; restart it",
+        )
+    return BackendError("PulseAudio (or PipeWire) cannot be asked", host_text=host_text)
+
+
+def _stream_failed(doing: str, source: PulseSource, error: Any) -> StreamAudioError:
+    name, host_text = f"{source.description!r} ({source.name})", _text(error.text)
+    if error.status == lib.SA_PULSE_NO_SOURCE:
+        return DeviceNotFoundError(f"{name} is gone", host_text=host_text)
+    if error.status == lib.SA_PULSE_NO_ANSWER:
+        return HostUnresponsiveError(
+            f"cannot {doing} {name}: the server does not answer", hint="It hangs; restart it"
+        )
+    return DeviceError(f"cannot {doing} {name}", host_text=host_text)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from stream_audio.files.repair import RepairReport as RepairReport
     from stream_audio.files.repair import repair as repair
     from stream_audio.reports.events import Clipping as Clipping
+    from stream_audio.reports.events import DefaultChanged as DefaultChanged
     from stream_audio.reports.events import DigitalSilence as DigitalSilence
     from stream_audio.reports.events import DiskLow as DiskLow
     from stream_audio.reports.events import FallbackUsed as FallbackUsed
@@ -56,7 +57,9 @@ if TYPE_CHECKING:
     from stream_audio.reports.events import SinkStalled as SinkStalled
     from stream_audio.reports.events import SourceEnded as SourceEnded
     from stream_audio.reports.events import SourceLost as SourceLost
+    from stream_audio.reports.events import SourceResumed as SourceResumed
     from stream_audio.reports.events import SourceStalled as SourceStalled
+    from stream_audio.reports.events import SourceSuspended as SourceSuspended
     from stream_audio.reports.events import SpillFailed as SpillFailed
     from stream_audio.reports.events import StreamEvent as StreamEvent
     from stream_audio.reports.events import TriggerEnded as TriggerEnded
@@ -142,6 +145,9 @@ _WHERE = {
     "SourceLost": "reports.events",
     "SourceReport": "reports.report",
     "SourceStalled": "reports.events",
+    "DefaultChanged": "reports.events",
+    "SourceResumed": "reports.events",
+    "SourceSuspended": "reports.events",
     "SourceStats": "reports.stats",
     "SpillFailed": "reports.events",
     "StreamAudio": "builder",

@@ -68,7 +68,12 @@ class PulseAudio(Server):
         name = f"tone-{next(_tone_numbers)}"
         recording = self.folder / f"{name}.raw"
         _sine(frequency, level_dbfs, seconds, self.sample_rate).tofile(recording)
-        player = subprocess.Popen(self._player(name, recording, sink or self.sinks[0]))
+        with self._playing(self._player(name, recording, sink or self.sinks[0]), name, recording):
+            yield
+
+    @contextmanager
+    def _playing(self, command: Sequence[str], name: str, recording: Path) -> Iterator[None]:
+        player = subprocess.Popen(command)
         try:
             wait_until(lambda: self._plays(player, name), f"{name} plays")
             yield
@@ -85,6 +90,30 @@ class PulseAudio(Server):
             text=True,
             check=True,
         ).stdout
+
+    @contextmanager
+    def play_constants(
+        self, sink: str, values: Sequence[float], *, channel_map: str = "stereo"
+    ) -> Iterator[None]:
+        """Play a constant on each channel of the sink, for a minute at most."""
+        name = f"constants-{next(_tone_numbers)}"
+        recording = self.folder / f"{name}.raw"
+        np.tile(np.float32(values), 60 * self.sample_rate).tofile(recording)
+        player = self._player(name, recording, sink, len(values), f"--channel-map={channel_map}")
+        with self._playing(player, name, recording):
+            yield
+
+    def load_sink(self, sink: str, *settings: str, channels: int | None = None) -> str:
+        """Add a null sink, whose monitor delivers evenly, and return the module's number."""
+        channels = channels or self.channels
+        form = [f"rate={self.sample_rate}", f"channels={channels}", "format=float32le"]
+        # PulseAudio's null sinks deliver in lumps of up to 2 s, unless they may not rewind.
+        name = [f"sink_name={sink}", "norewinds=1"]
+        return self.ask("load-module", "module-null-sink", *name, *form, *settings).strip()
+
+    def unload(self, module: str) -> None:
+        """Take a module away: what it made is unplugged."""
+        self.ask("unload-module", module)
 
     @property
     def _socket(self) -> Path:
@@ -139,24 +168,36 @@ class PulseAudio(Server):
         }
 
     def _answers(self) -> bool:
+        return self._responds() and all(
+            sink in self.ask("list", "short", "sinks") for sink in self.sinks
+        )
+
+    def _responds(self) -> bool:
         if not self._socket.exists():
             return False  # cheaper than asking
         try:
-            sinks = self.ask("list", "short", "sinks")
+            self.ask("info")
         except subprocess.CalledProcessError:
             return False
-        return all(sink in sinks for sink in self.sinks)
+        return True
 
     def _plays(self, player: subprocess.Popen[bytes], name: str) -> bool:
         if player.poll() is not None:
             raise ServerError(f"{name} ended at once, with status {player.returncode}")
         return name in self.ask("list", "sink-inputs")
 
-    def _player(self, name: str, recording: Path, sink: str) -> list[str]:
+    def _player(
+        self, name: str, recording: Path, sink: str, channels: int = 1, *settings: str
+    ) -> list[str]:
         pacat = require_program("pacat", "pulseaudio-utils")
-        form = ["--raw", "--format=float32le", f"--rate={self.sample_rate}", "--channels=1"]
+        form = [
+            "--raw",
+            "--format=float32le",
+            f"--rate={self.sample_rate}",
+            f"--channels={channels}",
+        ]
         place = [f"--device={sink}", f"--stream-name={name}", "--latency-msec=50"]
-        return [pacat, "--playback", *form, *place, str(recording)]
+        return [pacat, "--playback", *form, *place, *settings, str(recording)]
 
 
 def _sine(frequency: float, level_dbfs: float, seconds: float, sample_rate: int) -> np.ndarray:

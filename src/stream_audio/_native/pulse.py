@@ -7,7 +7,7 @@ import threading
 from enum import Enum
 from typing import Any
 
-from stream_audio._native import check_process, ffi, in_loading_process, lib
+from stream_audio._native import ffi, in_own_process, lib, note_end_of_use, note_use
 from stream_audio._native.capture import Capture
 from stream_audio._record import Record
 from stream_audio.errors import (
@@ -89,13 +89,14 @@ class PulseConnection:
     """
 
     def __init__(self) -> None:
-        check_process()
+        note_use(self)  # its thread
         path = os.environ.get(LIBRARY_VARIABLE)
         error = ffi.new("sa_pulse_error *")
         self._native = lib.sa_pulse_connect(
             os.fsencode(path) if path else ffi.NULL, _APPLICATION, ANSWER_TIMEOUT, error
         )
         if self._native == ffi.NULL:
+            note_end_of_use(self)
             raise _connecting_failed(error)
         self._holders = 1
         self._lock = threading.Lock()
@@ -115,9 +116,10 @@ class PulseConnection:
         """Let go of it; the last one closes it."""
         with self._lock:
             self._holders -= 1
-            if self._holders > 0 or not in_loading_process():
+            if self._holders > 0 or not in_own_process():
                 return
         lib.sa_pulse_disconnect(self._native)
+        note_end_of_use(self)
 
     @property
     def default_source(self) -> str:
@@ -179,12 +181,12 @@ class PulseStream:
 
     def stop(self) -> None:
         """Let no packet come after this has returned."""
-        if in_loading_process():
+        if in_own_process():
             lib.sa_pulse_stream_stop(self._native)
 
     def status(self) -> PulseStatus:
         """Return how it stands; asks nobody."""
-        if self._native == ffi.NULL or not in_loading_process():
+        if self._native == ffi.NULL or not in_own_process():
             return self._last
         status = ffi.new("sa_pulse_status *")
         lib.sa_pulse_stream_look(self._native, status)
@@ -198,7 +200,7 @@ class PulseStream:
     def close(self) -> None:
         """Close the stream and let go of the connection."""
         self._last = self.status()
-        if in_loading_process():
+        if in_own_process():
             lib.sa_pulse_stream_close(self._native)
         self._native = ffi.NULL
         self._connection.release()

@@ -12,10 +12,11 @@ class GapCause(StrEnum):
     RING_FULL = "ring_full"
     """The router did not drain the ring in time."""
     HOST_OVERFLOW = "host_overflow"
-    """The host lost them before they reached this library. JACK's own frame count tells; elsewhere
-    it is that the packets come later from then on."""
+    """The host lost them before they reached this library. JACK's own frame count tells, and
+    PulseAudio of some by itself; elsewhere it is that the packets come later from then on."""
     SUSPENDED = "suspended"
-    """The machine slept, or this process was stopped, so that nobody could take them."""
+    """The machine slept, or this process was stopped, so that nobody could take them; or a sound
+    server had suspended the device, so that it took none."""
     BACKLOG_FULL = "backlog_full"
     """One sink was too slow, and its backlog was full. Other sinks have these frames."""
     SINK_FAILED = "sink_failed"

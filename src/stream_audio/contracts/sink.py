@@ -32,12 +32,16 @@ class SourceInfo(Record):
         Their channels.
     dtype : str
         Their type of sample: "float32", "int16", "int24" (in an int32) or "int32".
+    device : str
+        The device that was found, by the name that a desktop shows and its host; empty if the
+        source is none of the machine's devices.
     """
 
     id: str
     sample_rate: int
     channels: int
     dtype: SampleType = "float32"
+    device: str = ""
 
     @property
     def bytes_per_second(self) -> int:

@@ -22,9 +22,14 @@ class OpenSource(Protocol):
     """Exact zeros are no sign of trouble: a monitor of what the computer plays, a file."""
     freewheel: bool
     """Not paced by the clock: it waits for room in the ring instead of losing frames."""
-    latency: float | None
-    """Of input, in seconds, as the host reports it; ``None``: it reports none."""
     description: str
+    """What was found, as the report names it."""
+    device_id: str
+    """The id of the device that was found; empty: it is none of the machine's."""
+
+    @property
+    def latency(self) -> float | None:
+        """Of input, in seconds, as the host reports it; ``None``: it reports none."""
 
     def start(self) -> None:
         """Let the callbacks begin."""
@@ -41,11 +46,36 @@ class OpenSource(Protocol):
     def is_active(self) -> bool:
         """Whether the device says that it runs, as far as is known; must not block."""
 
+    def is_suspended(self) -> bool:
+        """Whether the host has put the device to sleep, so that nothing comes for now."""
+
+    def end_reason(self) -> str:
+        """Return why the host ended it by itself and finished the capture; empty if it did not."""
+
+    def role_taken_by(self) -> str:
+        """Return the id of the device that is the default now, if this one was and is not."""
+
     def lost(self) -> None:
         """Told when the device died: what is called from now on must not wait for it."""
 
     def close(self) -> None:
         """Free the device and the capture."""
+
+
+class UntoldDevice:
+    """The answers of a device whose host tells nothing by itself."""
+
+    def is_suspended(self) -> bool:
+        """Return False."""
+        return False
+
+    def end_reason(self) -> str:
+        """Return nothing."""
+        return ""
+
+    def role_taken_by(self) -> str:
+        """Return nothing."""
+        return ""
 
 
 class Source(Protocol):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from stream_audio.devices.candidate import Candidate
 from stream_audio.devices.input_device import InputDevice, no_input_device
-from stream_audio.devices.list import Listing
+from stream_audio.devices.pulse import pulse_id
 from stream_audio.devices.wanted import Wanted
 from stream_audio.errors import AmbiguousDeviceError, DeviceNotFoundError
+
+if TYPE_CHECKING:
+    from stream_audio.devices.list import Listing
 
 
 class Named(Protocol):
@@ -32,27 +35,12 @@ class Named(Protocol):
 D = TypeVar("D", bound=Named)
 
 
-def input_device(wanted: Wanted | None) -> InputDevice:
-    """Return the device that ``AudioSource.device(wanted)`` would open now; ``None``: the default.
-
-    Raises
-    ------
-    DeviceNotFoundError, AmbiguousDeviceError, BackendError, HostUnresponsiveError
-        As for :func:`find_input`; or no host could be asked.
-    """
-    listing = Listing()
-    try:
-        found = listing.default if wanted is None else find_input(wanted, listing)
-        return found.device
-    finally:
-        listing.release()
-
-
 def find_input(wanted: Wanted, listing: Listing) -> Candidate:
     """Return the one input device that is wanted.
 
-    A name is tried in turn as the id; as the whole name; as the name with its host API, as in
-    ``"system, JACK Audio Connection Kit"``; as both without regard to case; as a part of them.
+    A name is tried in turn as the id; as what PulseAudio itself calls a source; as the whole
+    name; as the name with its host API, as in ``"system, JACK Audio Connection Kit"``; as both
+    without regard to case; as a part of them.
     An id or whole name also finds a way to a source that is listed by a better one.
 
     Raises
@@ -99,6 +87,7 @@ def find_named(name: str, devices: Sequence[D], kind: str, *, others: Iterable[D
     """Return the one device that ``name`` means; of ``others`` only by its whole name or id."""
     exactly: tuple[Callable[[D], bool], ...] = (
         lambda device: device.id == name,
+        lambda device: device.id == pulse_id(name),
         lambda device: device.name == name,
         lambda device: full_name(device) == name,
     )

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stream_audio._native.portaudio import Generation
+from stream_audio._native.pulse import NoPulseServerError, PulseConnection
 from stream_audio.devices.candidate import Candidate, merge
+from stream_audio.devices.find import find_input
 from stream_audio.devices.input_device import InputDevice, no_input_device
 from stream_audio.devices.portaudio import portaudio_inputs
+from stream_audio.devices.pulse import other_ways, pulse_inputs
+from stream_audio.devices.role import default_candidate
+from stream_audio.devices.wanted import Wanted
 from stream_audio.errors import StreamAudioError
 
 _log = logging.getLogger("stream_audio")
 
 
 class Listing:
-    """What every host lists now. Keeps PortAudio's list valid until :meth:`release`.
+    """What every host lists now. Keeps the lists valid until :meth:`release`.
 
     A host that does not answer, or is broken, hides nothing of the others: the log names it.
 
@@ -37,14 +43,26 @@ class Listing:
     def __init__(self) -> None:
         self.failures: list[StreamAudioError] = []
         self.generation: Generation | None = None
+        self.pulse: PulseConnection | None = None
         # Of several defaults that of the first of these is the system's.
-        self.candidates, others = merge([self._portaudio()])
+        pulse = self._pulse()
+        self.candidates, others = merge([pulse, other_ways(self._portaudio(), pulse)])
         self.every = [*self.candidates, *others]
         if self.failures and not self.candidates:
             self.release()
             raise self.failures[0]
         for failure in self.failures:
             _log.warning("%s", failure)
+
+    def _pulse(self) -> Sequence[Candidate]:
+        try:
+            self.pulse = PulseConnection()
+        except NoPulseServerError:
+            return ()  # nothing is wrong with a machine that has none
+        except StreamAudioError as error:
+            self.failures.append(error)
+            return ()
+        return pulse_inputs(self.pulse)
 
     def _portaudio(self) -> Sequence[Candidate]:
         try:
@@ -69,7 +87,10 @@ class Listing:
         raise no_input_device()
 
     def release(self) -> None:
-        """Let go of PortAudio; streams that were opened keep it."""
+        """Let go of the hosts; streams that were opened keep theirs."""
+        if self.pulse is not None:
+            self.pulse.release()
+            self.pulse = None
         if self.generation is not None:
             self.generation.release()
             self.generation = None
@@ -90,7 +111,11 @@ def list_input_devices() -> list[InputDevice]:
     """
     listing = Listing()
     try:
-        return [candidate.device for candidate in listing.candidates]
+        default = _default_id(listing)
+        return [
+            replace(candidate.device, is_default=candidate.id == default)
+            for candidate in listing.candidates
+        ]
     finally:
         listing.release()
 
@@ -98,15 +123,38 @@ def list_input_devices() -> list[InputDevice]:
 def default_input_device() -> InputDevice:
     """Return the device that ``AudioSource.default_device()`` records from.
 
+    That is the one that the environment variable ``STREAM_AUDIO_DEVICE`` names, where it is set.
+
     Raises
     ------
-    DeviceNotFoundError
-        There is no input device.
+    DeviceNotFoundError, AmbiguousDeviceError
+        There is no input device, or the environment names none.
     BackendError, HostUnresponsiveError
         As for :func:`list_input_devices`.
     """
+    return input_device(None)
+
+
+def input_device(wanted: Wanted | None) -> InputDevice:
+    """Return the device that ``AudioSource.device(wanted)`` would open now; ``None``: the default.
+
+    Raises
+    ------
+    DeviceNotFoundError, AmbiguousDeviceError, BackendError, HostUnresponsiveError
+        As for :func:`find_input`; or no host could be asked.
+    """
     listing = Listing()
     try:
-        return listing.default.device
+        if wanted is None:
+            return replace(default_candidate(listing).device, is_default=True)
+        found = find_input(wanted, listing)
+        return replace(found.device, is_default=found.id == _default_id(listing))
     finally:
         listing.release()
+
+
+def _default_id(listing: Listing) -> str | None:
+    try:
+        return default_candidate(listing).id
+    except LookupError:
+        return None

@@ -55,6 +55,7 @@ class Inlet:
     ) -> None:
         self.name = name
         self.source = source
+        self.device = source.description if source.device_id else ""
         self.account = account
         self.pauses = Pauses(account)
         self.error = ""
@@ -268,6 +269,7 @@ class Inlet:
             nonfinite=account.nonfinite,
             unexplained_frames=progress.unexplained,
             started=self.started,
+            device=self.device,
         )
 
     def _stats(self) -> SourceStats:

@@ -601,6 +601,8 @@ class Router:
         self._running = [inlet for inlet in self._running if inlet not in ended]
         self._rates.look(ended, self.clock.now())
         for inlet in ended:
+            if reason := inlet.source.end_reason():
+                self._stalls.tell_lost(inlet, reason, self.clock.now())
             inlet.stop()
             self._routings[inlet.name].finish()
             for gap in inlet.settle():

@@ -92,7 +92,7 @@ class SinkSetup:
     def begin(self, delivery: Delivery) -> None:
         """Start a sink that was claimed; it may take its time, and raise."""
         name = delivery.name
-        sources = _as_seen(self.conversions[name])
+        sources = self._as_seen(self.conversions[name])
         wall = self._wall
         info = SinkInfo(
             name,
@@ -153,7 +153,7 @@ class SinkSetup:
             inflow=Inflow(
                 tuple(inlet.name for inlet in inlets),
                 tuple(inlet.name for inlet in inlets if not inlet.source.freewheel),
-                sum(source.bytes_per_second for source in _as_seen(conversions)),
+                sum(source.bytes_per_second for source in self._as_seen(conversions)),
             ),
             spill=self._spill,
         )
@@ -190,7 +190,9 @@ class SinkSetup:
         self._spill.close()
         self._claims.give_all_back()
 
-
-def _as_seen(conversions: Mapping[str, Conversion]) -> tuple[SourceInfo, ...]:
-    """Return the sources as the sink will see them."""
-    return tuple(SourceInfo(source, *each.result) for source, each in conversions.items())
+    def _as_seen(self, conversions: Mapping[str, Conversion]) -> tuple[SourceInfo, ...]:
+        """Return the sources as the sink will see them."""
+        return tuple(
+            SourceInfo(name, *each.result, self._inlets[name].device)
+            for name, each in conversions.items()
+        )

@@ -10,7 +10,7 @@ from typing import Any
 
 from stream_audio import AudioSource, StreamAudioError
 from stream_audio.contracts.source import Source
-from stream_audio.devices.find import input_device
+from stream_audio.devices.list import input_device
 from stream_audio.latency.compare import (
     PeerError,
     Reference,

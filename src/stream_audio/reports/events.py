@@ -160,6 +160,56 @@ class WrongSampleRate(StreamEvent):
     measured_rate: float
 
 
+class SourceSuspended(StreamEvent):
+    """A device's host has put it to sleep, on somebody's order; nothing comes for now.
+
+    Told within a second. What is missing then is a gap of cause ``suspended``.
+
+    Attributes
+    ----------
+    source : str
+        The source's id.
+    """
+
+    source: str
+
+
+class SourceResumed(StreamEvent):
+    """A device that was suspended is awake again.
+
+    Attributes
+    ----------
+    source : str
+        The source's id.
+    seconds : float
+        Between the two events; the gap is exact.
+    """
+
+    source: str
+    seconds: float
+
+
+class DefaultChanged(StreamEvent):
+    """The machine's default device is another one now.
+
+    Sent for sources of ``AudioSource.default_device()`` on PulseAudio and PipeWire, within a
+    second. The source goes on recording the device that it was started with.
+
+    Attributes
+    ----------
+    source : str
+        The source's id.
+    old : str
+        The id of the device that was the default, as in :class:`~stream_audio.InputDevice`.
+    new : str
+        The id of the one that is now.
+    """
+
+    source: str
+    old: str
+    new: str
+
+
 class SourceLost(StreamEvent):
     """A device or its server is gone; the source has ended.
 

@@ -106,6 +106,9 @@ class SourceReport(Record):
     started : float or None
         When its first chunk was captured on the wall clock, ``time.time()`` seconds; ``None`` if
         none was.
+    device : str
+        The device that was found and recorded, by the name that a desktop shows and its host;
+        empty if the source is none of the machine's devices.
     """
 
     captured: int
@@ -129,6 +132,7 @@ class SourceReport(Record):
     unexplained_frames: int = 0
     unclear: str = ""
     started: float | None = None
+    device: str = ""
 
     @property
     def seconds(self) -> float:
@@ -248,6 +252,8 @@ class SessionReport(Record):
                     f"  its sample rate is wrong: it says {source.sample_rate} Hz, and "
                     f"{source.measured_rate:.0f} frames a second came"
                 )
+            if source.device:
+                lines.append(f"  recorded from {source.device}")
             if source.error:
                 lines.append(f"  ended early: {source.error}")
             if source.unclear:

@@ -42,7 +42,11 @@ class AudioSource:
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
     ) -> Source:
-        """Record from the system's default input device.
+        """Record from the device that is the default input when the session starts.
+
+        The one that the environment variable ``STREAM_AUDIO_DEVICE`` names, or else the system's.
+        The source stays with it: when another device becomes the default, ``DefaultChanged``
+        tells on PulseAudio and PipeWire.
 
         Parameters
         ----------

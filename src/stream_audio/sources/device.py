@@ -12,11 +12,15 @@ from stream_audio._native.portaudio import JACK, NativeDevice, Stream
 from stream_audio._record import Record
 from stream_audio.audio.format import MAX_SAMPLE_RATE, AudioFormat
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import OpenSource
+from stream_audio.contracts.source import OpenSource, UntoldDevice
+from stream_audio.devices.candidate import Candidate
 from stream_audio.devices.find import find_input
-from stream_audio.devices.portaudio import PortAudioInput, is_monitor
+from stream_audio.devices.portaudio import is_monitor
+from stream_audio.devices.pulse import PulseInput
+from stream_audio.devices.role import default_candidate, role_is_named
 from stream_audio.devices.wanted import Wanted
 from stream_audio.errors import DeviceFormatError, StreamAudioError
+from stream_audio.sources.pulse_device import open_pulse
 
 MAX_PERIOD = 65_536
 
@@ -43,11 +47,22 @@ class DeviceSource(Record):
     def open(self, opening: Opening) -> OpenSource:
         """Find the device in a fresh list and open it."""
         listing = opening.listing()
-        found = listing.default if self.name is None else find_input(self.name, listing)
-        return self._open_portaudio(found.native, opening)
+        is_role = self.name is None
+        found = default_candidate(listing) if self.name is None else find_input(self.name, listing)
+        if isinstance(found.native, PulseInput):
+            return open_pulse(
+                found.native,
+                opening,
+                sample_rate=self.sample_rate,
+                channels=self.channels,
+                period=self.period,
+                latency=self.latency,
+                is_role=is_role and not role_is_named(),
+            )
+        return self._open_portaudio(found, opening)
 
-    def _open_portaudio(self, found: PortAudioInput, opening: Opening) -> OpenSource:
-        generation, device = found.generation, found.device
+    def _open_portaudio(self, found: Candidate, opening: Opening) -> OpenSource:
+        generation, device = found.native.generation, found.native.device
         rate = self.sample_rate or round(device.default_sample_rate)
         channels, own = channels_to_open(self.channels, device.max_input_channels, opening.formats)
         if channels > device.max_input_channels:
@@ -69,7 +84,7 @@ class DeviceSource(Record):
             if not generation.condemned:
                 capture.close()
             raise
-        return OpenDevice(device, capture, stream, rate, own)
+        return OpenDevice(device, found.id, capture, stream, rate, own)
 
     def _seconds(self, device: NativeDevice) -> float:
         if self.latency == "low":
@@ -106,7 +121,7 @@ def channels_to_open(
     return max([own, *listed]), tuple(range(own))
 
 
-class OpenDevice:
+class OpenDevice(UntoldDevice):
     """A PortAudio stream and its capture."""
 
     freewheel = False
@@ -114,6 +129,7 @@ class OpenDevice:
     def __init__(
         self,
         device: NativeDevice,
+        device_id: str,
         capture: Capture,
         stream: Stream,
         rate: int,
@@ -126,6 +142,7 @@ class OpenDevice:
         self.silence_is_normal = is_monitor(device)
         self.latency = stream.latency
         self.description = f"{device.name}, {device.host_api}"
+        self.device_id = device_id
         self._stream = stream
         self._is_jack = device.host_api_type == JACK
         self._active = True

@@ -13,7 +13,7 @@ from stream_audio._native import ffi, in_own_process, lib
 from stream_audio._native.capture import Capture
 from stream_audio._record import Record
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import OpenSource
+from stream_audio.contracts.source import OpenSource, UntoldDevice
 from stream_audio.errors import ConfigTypeError, FileError
 from stream_audio.files.raw_format import RawFormat
 from stream_audio.files.sound_reader import SoundReader
@@ -66,7 +66,7 @@ class FileSource(Record):
         return OpenFile(sound, capture, opening.clock, period, freewheel=freewheel, loop=self.loop)
 
 
-class OpenFile:
+class OpenFile(UntoldDevice):
     """An open file, the thread that reads it, and the capture that it goes into."""
 
     silence_is_normal = True
@@ -89,6 +89,7 @@ class OpenFile:
         self.freewheel = freewheel
         self.description = f"file {sound.path}"
         self.file_read = sound.identity
+        self.device_id = ""
         # The feeder says of each packet where in the file it is: nothing can be missing.
         capture.native.counted_by_host = True
         capture.native.source_waits = True

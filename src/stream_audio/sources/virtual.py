@@ -11,7 +11,7 @@ from stream_audio._native.capture import Capture
 from stream_audio._record import Record
 from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import OpenSource
+from stream_audio.contracts.source import OpenSource, UntoldDevice
 from stream_audio.errors import ConfigError, ConfigTypeError, DeviceError
 from stream_audio.waiting.clock import Clock, deadline_ns
 
@@ -117,7 +117,7 @@ class VirtualSource(Record, kw_only=True):
         return OpenVirtual(self, capture, opening.clock)
 
 
-class OpenVirtual:
+class OpenVirtual(UntoldDevice):
     """A virtual device and its capture."""
 
     silence_is_normal = False
@@ -130,6 +130,7 @@ class OpenVirtual:
         self.latency = source.latency
         self.freewheel = source.pace == "freewheel"
         self.description = f"virtual {source.signal}"
+        self.device_id = ""
         self._clock = clock  # keeps the native clock alive
         faults = sorted(source.faults, key=lambda fault: fault.at)
         self._native: Any = lib.sa_virtual_device_create(

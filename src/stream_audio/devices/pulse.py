@@ -1,0 +1,89 @@
+"""The sources of a PulseAudio server, or of PipeWire in its place, as candidates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+from stream_audio._native.pulse import PulseConnection, PulseSource
+from stream_audio._record import Record
+from stream_audio.devices.candidate import Candidate, Way
+from stream_audio.devices.input_device import InputDevice
+
+_ROLES = ("default", "pulse", "pipewire")
+"""ALSA's plug-ins that lead to a server."""
+
+LOW_LATENCY = 0.01
+"""Seconds between packets for interactive use."""
+
+HIGH_LATENCY = 0.1
+"""Seconds between packets where few wake-ups count for more."""
+
+
+class PulseInput(Record):
+    """A source, with the connection to its server."""
+
+    connection: PulseConnection
+    source: PulseSource
+
+
+def pulse_inputs(connection: PulseConnection) -> list[Candidate]:
+    """Return the sources of the server, in its order."""
+    default = default_name(connection)
+    return [
+        _candidate(PulseInput(connection, source), is_default=source.name == default)
+        for source in connection.sources
+    ]
+
+
+def default_name(connection: PulseConnection) -> str:
+    """Return the name of the source that is the default now; ``PULSE_SOURCE`` goes first."""
+    return os.environ.get("PULSE_SOURCE") or connection.default_source
+
+
+def pulse_id(name: str) -> str:
+    """Return the id of the device that a server calls so."""
+    return f"pulse:{name}"
+
+
+def host_api(connection: PulseConnection) -> str:
+    """Return what stands behind the connection."""
+    return "PipeWire" if "PipeWire" in connection.server else "PulseAudio"
+
+
+def other_ways(candidates: Iterable[Candidate], of_server: Iterable[Candidate]) -> list[Candidate]:
+    """Return ALSA's plug-ins as the other ways that they are to the server's default source.
+
+    Where a server runs they lead to whatever is its default, and some to nothing else.
+    """
+    default = next((each.source for each in of_server if each.device.is_default), None)
+    return [
+        replace(each, source=default)
+        if default is not None and each.way is Way.PLUGIN and each.name in _ROLES
+        else each
+        for each in candidates
+    ]
+
+
+def _candidate(found: PulseInput, *, is_default: bool) -> Candidate:
+    source = found.source
+    identity = pulse_id(source.name)
+    return Candidate(
+        device=InputDevice(
+            name=source.description,
+            host_api=host_api(found.connection),
+            channels=source.channels,
+            sample_rate=source.sample_rate,
+            low_latency=LOW_LATENCY,
+            high_latency=HIGH_LATENCY,
+            is_default=is_default,
+            id=identity,
+            channel_map=source.channel_map,
+            is_monitor=source.is_monitor,
+            latency=source.latency,
+        ),
+        source="alsa:{},{}".format(*source.alsa) if source.alsa else identity,
+        way=Way.SERVER,
+        native=found,
+    )

@@ -1,0 +1,136 @@
+"""A source that is one of a PulseAudio server's, or of PipeWire's in its place."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from stream_audio._native.capture import Capture
+from stream_audio._native.pulse import PulseState, PulseStream
+from stream_audio.contracts.opening import Opening
+from stream_audio.devices.pulse import (
+    HIGH_LATENCY,
+    LOW_LATENCY,
+    PulseInput,
+    default_name,
+    host_api,
+    pulse_id,
+)
+from stream_audio.errors import DeviceFormatError
+
+SMALLEST_FRAGMENT = 16
+"""Frames."""
+
+
+def open_pulse(
+    found: PulseInput,
+    opening: Opening,
+    *,
+    sample_rate: int | None,
+    channels: int | tuple[int, ...] | None,
+    period: int | None,
+    latency: Literal["low", "high"] | float,
+    is_role: bool,
+) -> OpenPulse:
+    """Open a source with all its channels, in their order; ``channels`` are the user's choice.
+
+    ``is_role``: it was found because it is the default, and is to say when it no longer is.
+    """
+    source = found.source
+    own = _own_channels(channels, source.channels, source.description)
+    rate = sample_rate or source.sample_rate
+    fragment = period or max(SMALLEST_FRAGMENT, round(_seconds(latency) * rate))
+    capture = opening.capture(rate, source.channels, fragment)
+    try:
+        stream = found.connection.open_stream(source, capture, sample_rate=rate, fragment=fragment)
+    except BaseException:
+        capture.close()
+        raise
+    return OpenPulse(found, capture, stream, own, is_role=is_role)
+
+
+def _seconds(latency: Literal["low", "high"] | float) -> float:
+    if latency == "low":
+        return LOW_LATENCY
+    return HIGH_LATENCY if latency == "high" else float(latency)
+
+
+def _own_channels(chosen: int | tuple[int, ...] | None, has: int, name: str) -> tuple[int, ...]:
+    if chosen is None:
+        return tuple(range(has))
+    own = chosen if isinstance(chosen, tuple) else tuple(range(chosen))
+    if max(own) >= has:
+        raise DeviceFormatError(
+            f"{name!r} does not record {max(own) + 1} channels", hint=f"It has {has}"
+        )
+    return own
+
+
+class OpenPulse:
+    """A stream of a server and its capture."""
+
+    freewheel = False
+
+    def __init__(
+        self,
+        found: PulseInput,
+        capture: Capture,
+        stream: PulseStream,
+        own_channels: tuple[int, ...],
+        *,
+        is_role: bool,
+    ) -> None:
+        self.capture = capture
+        self.sample_rate = round(capture.sample_rate)
+        self.channels = capture.channels
+        self.own_channels = own_channels
+        self.silence_is_normal = found.source.is_monitor
+        self.description = f"{found.source.description}, {host_api(found.connection)}"
+        self.device_id = pulse_id(found.source.name)
+        self._found = found
+        self._stream = stream
+        self._is_role = is_role
+        # What the stream and its source hold back, before a packet has told more.
+        self._latency = stream.fragment / self.sample_rate + found.source.latency
+
+    @property
+    def latency(self) -> float:
+        """Seconds, as the server told with the last packet."""
+        return self._stream.status().latency or self._latency
+
+    def start(self) -> None:
+        """Let the packets come."""
+        self._stream.start()
+
+    def stop(self) -> None:
+        """Let no more come."""
+        self._stream.stop()
+
+    def is_active(self) -> bool:
+        """Whether packets may come; what ended the stream also ends the capture."""
+        return self._stream.status().state is not PulseState.ENDED
+
+    def is_suspended(self) -> bool:
+        """Whether the server has put the source to sleep."""
+        return self._stream.status().state is PulseState.SUSPENDED
+
+    def end_reason(self) -> str:
+        """Return why the server ended the stream, if it did."""
+        status = self._stream.status()
+        if status.state is not PulseState.ENDED:
+            return ""
+        if status.moved:
+            return f"{self.description} is gone: the server moved the stream to {status.reason}"
+        return f"{self.description} is gone: {status.reason}"
+
+    def role_taken_by(self) -> str:
+        """Return the id of the device that is the default now, if this one was and is not."""
+        name = default_name(self._found.connection) if self._is_role else ""
+        return pulse_id(name) if name and name != self._found.source.name else ""
+
+    def lost(self) -> None:
+        """Do nothing: no call waits for the server."""
+
+    def close(self) -> None:
+        """Close the stream, then free the capture."""
+        self._stream.close()
+        self.capture.close()

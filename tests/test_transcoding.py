@@ -1,6 +1,9 @@
 """transcode(): every frame, in another format, or an error that says why not."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import soundfile
 
 import stream_audio
 from stream_audio import AudioFormat, ConfigError, FileError, FormatPreset, SinkError, transcode
+from stream_audio.files.libsndfile.writer import LibsndfileWriter
 
 RATE = 48_000
 
@@ -100,7 +104,81 @@ def test_a_destination_that_fails_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(SinkError, match="No space left"):
         transcode(path, tmp_path / "b.flac")
-    assert 4096 <= soundfile.info(tmp_path / "b.flac").frames < 2 * RATE
+    assert [each.name for each in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_a_destination_that_cannot_be_completed_is_not_left(tmp_path, monkeypatch):
+    """All was taken, and the last block does not fit any more."""
+    path, _ = make(tmp_path / "a.wav")
+    (tmp_path / "b.flac").write_text("old")
+    close = LibsndfileWriter.close
+
+    def full(writer):
+        close(writer)
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(LibsndfileWriter, "close", full)
+    with pytest.raises(SinkError, match="No space left"):
+        transcode(path, tmp_path / "b.flac", overwrite=True, ledger=True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.wav", "b.flac"]
+    assert (tmp_path / "b.flac").read_text() == "old"
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_what_ends_it_leaves_nothing_half(tmp_path, old):
+    """Ctrl-C as any other exception; a file that was there is as it was."""
+    path, _ = make(tmp_path / "a.wav", 60.0)
+    if old:
+        (tmp_path / "b.flac").write_text("old")
+
+    def press(frames, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        transcode(path, tmp_path / "b.flac", overwrite=old, ledger=True, progress=press)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.wav", "b.flac"][: 1 + old]
+    if old:
+        assert (tmp_path / "b.flac").read_text() == "old"
+
+
+def test_a_real_ctrl_c_leaves_nothing_half(tmp_path):
+    path, _ = make(tmp_path / "a.wav", 60.0)
+    program = f"""
+from stream_audio import transcode
+tell = lambda *_: print(flush=True)
+transcode({str(path)!r}, {str(tmp_path / "b.mp3")!r}, progress=tell)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in errors
+    assert [each.name for each in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_progress_goes_up_to_all_of_it(tmp_path):
+    path, samples = make(tmp_path / "a.wav", 30.0)
+    told = []
+    transcode(path, tmp_path / "b.flac", progress=lambda *how: told.append(how))
+    frames = [done for done, _ in told]
+    assert frames == sorted(frames)
+    assert {total for _, total in told} == {len(samples)}
+    assert told[-1] == (len(samples), len(samples))
+
+
+@pytest.mark.parametrize("target", ["a.wav", "./a.wav", "link.wav", "same.wav"])
+def test_a_file_is_not_transcoded_onto_itself(tmp_path, monkeypatch, target):
+    monkeypatch.chdir(tmp_path)
+    path, samples = make(tmp_path / "a.wav")
+    os.link(path, "same.wav")
+    os.symlink(path, "link.wav")
+    with pytest.raises(SinkError, match="reads that very file"):
+        transcode("a.wav", target, format=AudioFormat(16_000), overwrite=True)
+    np.testing.assert_array_equal(read(path), samples)
+    assert sorted(os.listdir()) == ["a.wav", "link.wav", "same.wav"]
 
 
 def test_what_was_mended_can_be_transcoded(tmp_path):

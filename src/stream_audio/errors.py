@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stream_audio.audio.gap import Gap
-
 
 class StreamAudioError(Exception):
     """The root of everything this library raises on purpose.
@@ -161,7 +159,7 @@ class SinkError(StreamAudioError):
         *,
         retryable: bool = True,
         taken: int = 0,
-        lost: tuple[Gap, ...] = (),
+        lost: tuple[object, ...] = (),
         host_text: str = "",
         hint: str = "",
     ) -> None:
@@ -190,7 +188,7 @@ class FileSinkError(SinkError):
         frames: int = 0,
         retryable: bool = False,
         taken: int = 0,
-        lost: tuple[Gap, ...] = (),
+        lost: tuple[object, ...] = (),
         host_text: str = "",
         hint: str = "",
     ) -> None:

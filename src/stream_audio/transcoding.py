@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from stream_audio.audio.format import AudioFormat, FormatPreset
+from stream_audio.audio.gap import Gap
 from stream_audio.builder import StreamAudio
 from stream_audio.config import StreamConfig
 from stream_audio.errors import FileError
+from stream_audio.files.sound_reader import SoundReader
 from stream_audio.reports.report import SessionReport
 from stream_audio.sinks.file import FileSink
 from stream_audio.sources.audio_source import AudioSource
+from stream_audio.waiting.interrupts import HeldBackInterrupt
 
 SOURCE_ID = "file"
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two calls of ``progress``."""
 
 
 def transcode(
@@ -21,9 +29,13 @@ def transcode(
     destination: str | os.PathLike[str],
     *,
     format: AudioFormat | FormatPreset = FormatPreset.NATIVE,
+    progress: Callable[[int, int | None], object] | None = None,
     **options: Any,
 ) -> SessionReport:
     """Write a sound file anew, in another format, as fast as it goes and without losing a frame.
+
+    The destination takes its name when all of it is there. After an error, or Ctrl-C, nothing of
+    it is left, and a file of that name is as it was; parts that ``rotate`` made stay.
 
     Parameters
     ----------
@@ -33,6 +45,10 @@ def transcode(
         Its ending decides the format; see :func:`~stream_audio.formats`.
     format : AudioFormat or FormatPreset
         Rate, channels and sample type on the way; native: as the source has them.
+    progress : callable, optional
+        ``progress(frames, total)`` is called ten times a second, on the calling thread, and at the
+        end: how many frames of the source have been read, and how many there are, or ``None``
+        where only decoding would tell. What it raises ends the work.
     **options
         Of :class:`~stream_audio.FileSink`: ``subtype``, ``quality``, ``overwrite``, ``rotate`` …
 
@@ -46,7 +62,7 @@ def transcode(
     FileError
         The source cannot be read, or not to its end; what could be read has then been written.
     SinkError
-        The destination cannot be written.
+        The destination cannot be written, or is the source.
     ConfigError, ConfigTypeError
         An option cannot work, or the format cannot hold such audio.
 
@@ -58,10 +74,47 @@ def transcode(
     builder = StreamAudio.builder().format(format)
     builder.config(StreamConfig(raise_on_sink_failure=True))
     builder.add_source(SOURCE_ID, AudioSource.file(source, pace="freewheel"))
-    with builder.add_sink(FileSink(destination, **options)).start() as session:
-        session.wait()
+    sink = _WholeFile(destination, options)
+    total = None if progress is None else _frames_of(source)
+    try:
+        with builder.add_sink(sink).start() as session:
+            while not session.wait(PROGRESS_INTERVAL):
+                if progress is not None:
+                    progress(session.report().sources[SOURCE_ID].position, total)
+        sink.complete()
+    except BaseException:
+        sink.discard()
+        raise
     report = session.report()
     problem = report.sources[SOURCE_ID].error
     if problem:
         raise FileError(problem)
+    if progress is not None:
+        frames = report.sources[SOURCE_ID].position
+        progress(frames, frames)
     return report
+
+
+class _WholeFile(FileSink):
+    """Takes its name only when all of it is there; else nothing of it is left."""
+
+    def __init__(self, path: str | os.PathLike[str], options: dict[str, Any]) -> None:
+        super().__init__(path, **{**options, "atomic": True})
+        self._plan = replace(self._plan, whole=True)
+
+    def stop(self) -> tuple[Gap, ...]:
+        """Leave it to whoever knows how the session ended."""
+        return ()
+
+    def complete(self) -> None:
+        """Complete it; what cannot be completed is deleted."""
+        with HeldBackInterrupt():
+            super().stop()
+
+
+def _frames_of(path: str | os.PathLike[str]) -> int | None:
+    sound = SoundReader(os.fspath(path))
+    try:
+        return sound.frames
+    finally:
+        sound.close()

@@ -74,12 +74,17 @@ class Part:
         if self.ledger is not None:
             self.ledger.take_name()
 
-    def close(self) -> None:
-        """Complete the file and give it its name, even if it could not be completed entirely."""
+    def close(self, *, whole: bool) -> None:
+        """Complete the file and give it its name.
+
+        Also if it could not be completed entirely, unless it is to be ``whole``.
+        """
+        is_whole = False
         try:
             self.writer.close()
+            is_whole = True
         finally:
-            if self.removed:
+            if self.removed or (whole and not is_whole):
                 self.file.release()
             else:
                 self.file.publish()

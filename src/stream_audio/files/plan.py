@@ -29,6 +29,8 @@ class Plan(Record, kw_only=True):
     keep: Keep | None
     gaps: GapPolicy
     ledger: bool
+    whole: bool = False
+    """Whether a file that cannot be completed is deleted."""
 
     @property
     def numbered(self) -> bool:

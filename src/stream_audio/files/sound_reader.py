@@ -128,6 +128,13 @@ class SoundReader:
         return FileError(message, host_text=_words(error), hint=hint)
 
     @property
+    def frames(self) -> int | None:
+        """Frames of the file; ``None`` where only decoding would tell."""
+        if self._diagnosis.frames is not None or len(self._streams) > 1:
+            return self._diagnosis.frames
+        return self._decoder.frames
+
+    @property
     def is_empty(self) -> bool:
         """Whether it is known that there is not a single frame in it."""
         return len(self._streams) == 1 and self._decoder.frames == 0

@@ -305,14 +305,14 @@ class Succession:
             try:
                 self._watch.look_for(part)
             finally:
-                part.close()
+                part.close(whole=self._plan.whole)
         except OSError as error:
             _log.error("cannot complete %s: %s", part.file.path, error)
             self._fail_at_close(part, error)
             # What an encoder still held goes into the next file.
             self.carried += part.writer.unsaved
-            if not part.frames and not part.removed:
-                part.remove()  # no reader makes anything of it
+            if not part.removed and (self._plan.whole or not part.frames):
+                part.remove()  # of a file without frames no reader makes anything
                 return
         self._frames_before += part.saved_frames
         if part.removed:

@@ -40,7 +40,7 @@ def test_a_script_that_fails_with_its_sink(capsys):
 
 
 def test_every_block_is_run():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_the_table_has_every_policy():

@@ -60,7 +60,7 @@ class Desk:
             self.events.append,
             ("mic",),
             1.0,
-            None,
+            backlog=None,
         )
         stages = conversion("mic", Source, wanted, 0.1).stages
         route, replayed = self.routing.add(stages, delivery, before)

@@ -23,6 +23,8 @@ class GapCause(StrEnum):
     """One sink raised until it was given up. Other sinks have these frames."""
     STOP_TIMEOUT = "stop_timeout"
     """One sink did not finish in time when the session stopped."""
+    UNCONFIRMED = "unconfirmed"
+    """One sink sent them, and nothing confirmed that they arrived before its time was up."""
     CONVERSION_FAILED = "conversion_failed"
     """They could not be converted to one format, for want of memory for example."""
     REMOVED = "removed"

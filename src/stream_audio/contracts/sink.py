@@ -49,6 +49,10 @@ class SourceInfo(Record):
         return self.sample_rate * self.channels * (2 if self.dtype == "int16" else 4)
 
 
+def _confirm_to_nobody(source: str, frame: int) -> None:
+    """Take a confirmation for a sink that runs without a session."""
+
+
 def _tell_nobody(event: StreamEvent) -> None:
     """Take an event for a sink that runs without a session, in a test for example."""
 
@@ -75,6 +79,10 @@ class SinkInfo:
     wall_now : callable
         ``wall_now()`` is the time on the wall clock, ``time.time()`` seconds, as the session
         reckons it.
+    confirm : callable
+        ``confirm(source, frame)``: all frames of that source before ``frame``, a position on the
+        chunks' timeline, have arrived; from any thread, never blocks. Raises ``ConfigError`` for
+        frames that were not written. Does nothing for a sink without ``confirms = True``.
     """
 
     name: str
@@ -84,6 +92,7 @@ class SinkInfo:
     now: Callable[[], float] = field(default=time.monotonic, repr=False)
     files_read: frozenset[tuple[int, int]] = frozenset()
     wall_now: Callable[[], float] = field(default=time.time, repr=False)
+    confirm: Callable[[str, int], None] = field(default=_confirm_to_nobody, repr=False)
 
 
 @runtime_checkable
@@ -93,7 +102,8 @@ class Sink(Protocol):
     Methods may be ``async def``; those run on the event loop that starts the session, and the
     sink's worker thread waits for them.
 
-    Optional attributes of a sink:
+    Optional attributes of a sink; they and its methods are read once, as it is added, but for
+    ``memory_bytes`` and ``unread``:
 
     ``start(info)``
         Called once before the first chunk, on the thread that starts the session, with a
@@ -112,6 +122,13 @@ class Sink(Protocol):
     ``blocking``
         False promises that ``write`` never waits; it is then called on the router's thread, and no
         worker thread is made. True if missing.
+    ``confirms``
+        For a sink that hands on to something that can lose it, a service for example. True: its
+        frames count as delivered when it says so with ``info.confirm(source, frame)``. Until then
+        they stay in its backlog. After a failure they are written again, in order. At a stop what
+        is not confirmed in time is dropped with the cause ``unconfirmed``. False: nobody can
+        confirm, and the report counts its frames as sent. Missing: what ``write`` took is
+        delivered.
     ``preferred_dtype``
         The type of sample it would like ("int16", …) where its format leaves that open.
     ``gather``

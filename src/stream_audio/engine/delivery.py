@@ -62,7 +62,7 @@ class Delivery(abc.ABC):
     state : SinkState
         Where it stands.
     moved_at : float
-        When a frame was delivered last, by the session's clock; of use once it is closed.
+        When a frame was delivered, or sent for the first time, by the session's clock.
     sources : tuple of str
         The ids of those whose chunks it gets.
     backlog : ChunkQueue or None
@@ -80,6 +80,7 @@ class Delivery(abc.ABC):
         send: Callable[[StreamEvent], None],
         sources: tuple[str, ...],
         bytes_per_second: float,
+        *,
         backlog: ChunkQueue | None,
     ) -> None:
         self.name = name
@@ -174,6 +175,22 @@ class Delivery(abc.ABC):
     @abc.abstractmethod
     def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:
         """Wait until everything is delivered; what is not when no time is ``left`` is dropped."""
+
+    def confirm(self, source: str, frame: int) -> None:
+        """Take all of a source before ``frame`` as arrived; any thread.
+
+        Does nothing for a sink that does not confirm.
+        """
+        return
+
+    @property
+    def only_unconfirmed(self) -> bool:
+        """Whether all that is pending was sent, and waits to be confirmed."""
+        return False
+
+    def expire(self) -> bool:
+        """Drop what only waits to be confirmed: time is up; True if the sink may now finish."""
+        return False
 
     @property
     def done(self) -> bool:
@@ -292,6 +309,7 @@ class Delivery(abc.ABC):
             delivered=self.account.delivered,
             dropped=self.account.dropped,
             pending=self.account.pending,
+            sent=self.account.delivered if self.sink.confirms is False else 0,
             unread=min(self.sink.unread, self.account.delivered),
             gaps=tuple(self.account.gaps),
             error=self._error_text,

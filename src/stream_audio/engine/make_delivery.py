@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from stream_audio._record import Record
 from stream_audio.adapter.sink_adapter import SinkAdapter
+from stream_audio.backlog.confirming_queue import Ask, ConfirmingQueue
 from stream_audio.backlog.policy import Backlog, WhenFull
 from stream_audio.backlog.queues import BlockingQueue, ChunkQueue, DropNewestQueue
 from stream_audio.backlog.retry import Retry
@@ -13,6 +14,7 @@ from stream_audio.backlog.spill_thread import SpillThread
 from stream_audio.backlog.spilling_queue import SpillingQueue
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import OnFailure
+from stream_audio.engine.confirming_delivery import ConfirmingDelivery
 from stream_audio.engine.delivery import Delivery, DirectDelivery
 from stream_audio.engine.worker_delivery import WorkerDelivery
 from stream_audio.errors import ConfigError
@@ -64,6 +66,16 @@ def make_delivery(
     rate = inflow.bytes_per_second
     settings = (name, sink, account, config, on_failure, retry, send, inflow.sources, rate)
 
+    def spilling(given: Backlog, ask: Ask) -> SpillingQueue:
+        spill.check()
+        return SpillingQueue(
+            given.limit_bytes(rate),
+            given.spill_limit_bytes(rate),
+            spill.open_storage,
+            ask,
+            lambda error: send(SpillFailed(config.clock.now(), name, error)),
+        )
+
     def queue(given: Backlog, default: WhenFull) -> ChunkQueue:
         policy = given.when_full or (default if inflow.cannot_wait else "block")
         limit = given.limit_bytes(rate)
@@ -71,33 +83,37 @@ def make_delivery(
             _check_that_they_can_wait(name, inflow)
             return BlockingQueue(limit, wake)
         if policy == "spill":
-            spill.check()
-            return SpillingQueue(
-                limit,
-                given.spill_limit_bytes(rate),
-                spill.open_storage,
-                spill.ask,
-                lambda error: send(SpillFailed(config.clock.now(), name, error)),
-            )
+            return spilling(given, spill.ask)
         return DropNewestQueue(limit) if policy == "drop_newest" else ChunkQueue(limit)
 
     if sink.blocking:
-        own_queue = queue(backlog or config.backlog, "spill")
-        return WorkerDelivery(*settings, own_queue, wake)
+        given = backlog or config.backlog
+        own_queue = queue(given, "spill")
+        if sink.confirms:
+
+            def queue_of_sent(ask: Ask) -> ChunkQueue:
+                """Return one that spills, unless the policy is to drop rather than spill."""
+                if not isinstance(own_queue, (SpillingQueue, BlockingQueue)):
+                    return ChunkQueue(own_queue.limit)
+                return spilling(given, ask)
+
+            confirming = ConfirmingQueue(own_queue, queue_of_sent)
+            return ConfirmingDelivery(*settings, backlog=confirming, when_done=wake)
+        return WorkerDelivery(*settings, backlog=own_queue, when_done=wake)
 
     # A channel keeps what its consumer has not read yet in a queue of ours.
-    use_queue, given = sink.use_queue, sink.own_backlog
-    if given is not None and backlog is not None:
+    use_queue, own = sink.use_queue, sink.own_backlog
+    if own is not None and backlog is not None:
         raise ConfigError(f"sink {name} has a backlog of its own already", hint="Give it once")
     if use_queue is not None:
-        channel_queue = queue(given or backlog or config.backlog, "drop_oldest")
+        channel_queue = queue(own or backlog or config.backlog, "drop_oldest")
         if use_queue(channel_queue):
-            return DirectDelivery(*settings, channel_queue)
+            return DirectDelivery(*settings, backlog=channel_queue)
     if backlog is not None:
         raise ConfigError(
             f"nothing ever waits in the session for sink {name}", hint="Leave the backlog out"
         )
-    return DirectDelivery(*settings, None)
+    return DirectDelivery(*settings, backlog=None)
 
 
 def _check_that_they_can_wait(name: str, inflow: Inflow) -> None:

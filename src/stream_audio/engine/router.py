@@ -34,6 +34,7 @@ from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.sink_setup import SinkSetup
 from stream_audio.engine.stall_watch import StallWatch
 from stream_audio.engine.stop_limit import StopLimit
+from stream_audio.engine.worker_delivery import GRACE
 from stream_audio.errors import session_ended
 from stream_audio.reports.events import (
     GapDetected,
@@ -615,6 +616,9 @@ class Router:
             delivery = leaving.delivery
             out_of_time = everyone or self.clock.now() >= leaving.give_up_at
             if not delivery.done and not out_of_time:
+                continue
+            if not delivery.done and not everyone and delivery.expire():
+                leaving.give_up_at = self.clock.now() + GRACE
                 continue
             delivery.wait(lambda: 0.0, self.sleeper.wait)  # drops what is left
             self._leaving.remove(leaving)

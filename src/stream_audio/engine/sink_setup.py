@@ -102,6 +102,7 @@ class SinkSetup:
             self._config.clock.now,
             files_read=self._files_read(),
             wall_now=wall.now,
+            confirm=delivery.confirm,
         )
         self._begun.add(name)  # one that was interrupted is undone, too
         try:

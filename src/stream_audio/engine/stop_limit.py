@@ -28,6 +28,7 @@ class StopLimit:
     def __init__(self, clock: Clock, without_progress: float) -> None:
         self._clock = clock
         self._without_progress = without_progress
+        self._lifted = False
         self._closed_at = math.inf
         self._until = math.inf
 
@@ -37,8 +38,11 @@ class StopLimit:
         self._without_progress = math.inf
 
     def lift(self) -> None:
-        """Wait as long as it takes, unless somebody says how long."""
-        self._without_progress = math.inf
+        """Let each sink take as long as it likes to take what waits for it.
+
+        What it has sent still has to be confirmed in time.
+        """
+        self._lifted = True
 
     def begin(self) -> None:
         """Take this moment for the one at which nothing follows any more."""
@@ -47,5 +51,7 @@ class StopLimit:
     def left(self, delivery: Delivery) -> float:
         """Return the seconds for which one sink is waited for, as far as is known by now."""
         now = self._clock.now()
-        moved_at = max(self._closed_at, delivery.moved_at)
-        return min(self._until, moved_at + self._without_progress, now + LONGEST_SLEEP) - now
+        stands_still_at = max(self._closed_at, delivery.moved_at) + self._without_progress
+        if self._lifted and not delivery.only_unconfirmed:
+            stands_still_at = math.inf
+        return min(self._until, stands_still_at, now + LONGEST_SLEEP) - now

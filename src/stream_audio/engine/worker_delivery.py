@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import Any
 
 from stream_audio.adapter.answers import may_be_tried_again, refuse_coroutine
-from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import GapCause
 from stream_audio.backlog.queues import ChunkQueue
-from stream_audio.backlog.retry import Retry
-from stream_audio.config import StreamConfig
-from stream_audio.contracts.sink import OnFailure
 from stream_audio.engine.delivery import Delivery, SinkState
 from stream_audio.errors import SinkError, in_words
-from stream_audio.reports.events import StreamEvent
-from stream_audio.reports.ledger import SinkAccount
 from stream_audio.waiting.clock import sit_on
 
 _log = logging.getLogger("stream_audio")
+
+GRACE = 1.0
+"""Seconds that a sink gets to stop once nothing is waited for to be confirmed any more."""
 
 LOGGED_TRIES = 10
 """So many tries with a chunk are logged; a service may be away for days."""
@@ -45,35 +44,12 @@ class Work(Enum):
 class WorkerDelivery(Delivery):
     """A queue, and a worker thread that writes what is in it."""
 
-    def __init__(
-        self,
-        name: str,
-        sink: SinkAdapter,
-        account: SinkAccount,
-        config: StreamConfig,
-        on_failure: OnFailure,
-        retry: Retry,
-        send: Callable[[StreamEvent], None],
-        sources: tuple[str, ...],
-        bytes_per_second: float,
-        backlog: ChunkQueue,
-        when_done: Callable[[], None],
-    ) -> None:
-        super().__init__(
-            name,
-            sink,
-            account,
-            config,
-            on_failure,
-            retry,
-            send,
-            sources,
-            bytes_per_second,
-            backlog,
-        )
+    def __init__(self, *settings: Any, backlog: ChunkQueue, when_done: Callable[[], None]) -> None:
+        super().__init__(*settings, backlog=backlog)
         self.backlog: ChunkQueue = backlog
         self._arrived = self._clock.signal()
         self._has_begun = threading.Event()  # the session; until the sink has been told
+        self._wrote_at = -math.inf
         self._wrote = False  # since the sink was last told that it has caught up
         self._when_done = when_done
         # Guards each step of the work, and the one from "held" to "delivered".
@@ -135,28 +111,39 @@ class WorkerDelivery(Delivery):
         if self.state is SinkState.OPEN or late is GapCause.REMOVED:
             self._late = late
         if not drain:
-            self._drop(self.backlog.drop_all(late, held=False))
+            self._drop_all(late, held=False)
         if self.state is SinkState.OPEN:
             self.state = SinkState.CLOSED
         self._arrived.set()
 
     def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:  # noqa: D102
-        while not self.done and (seconds := left()) > 0:
-            sleep(seconds)
+        self._wait_until_done(left, sleep)
+        if self.expire():
+            until = self._clock.now() + GRACE
+            self._wait_until_done(lambda: until - self._clock.now(), sleep)
         with self._hand_over:
             if self._work not in (Work.DONE, Work.ABANDONED):
                 self._abandon()
             # The router may have put one more while the worker was giving the sink up.
-            self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
+            self._drop_all(GapCause.SINK_FAILED)
             self._drop(self.backlog.dropped())
         self.account.stopped = True
+
+    def _wait_until_done(
+        self, left: Callable[[], float], sleep: Callable[[float], object]
+    ) -> None:
+        while not self.done and (seconds := left()) > 0:
+            sleep(seconds)
+
+    def _drop_all(self, cause: GapCause, *, held: bool = True) -> None:
+        self._drop(self.backlog.drop_all(cause, held=held))
 
     def _abandon(self) -> None:
         """Leave the worker to its fate: what it holds, and what waits for it, is dropped."""
         self._work = Work.ABANDONED
         self._arrived.set()  # should it sleep between two tries
         self.sink.abandon()
-        self._drop(self.backlog.drop_all(self._late))
+        self._drop_all(self._late)
         if self.error is None:
             self._on_failure = "detach"
             self._fail(SinkError(f"sink {self.name} did not finish in time", retryable=False))
@@ -179,13 +166,13 @@ class WorkerDelivery(Delivery):
                     continue
                 if self._take_one():
                     continue
-                if closing or not self._goes_on:
+                if (closing and self._is_through()) or not self._goes_on:
                     break
                 if self._wrote:
                     self._wrote = False
                     self._tell(self.sink.caught_up)
-                if self._goes_on:
-                    self._arrived.wait()
+                    continue
+                self._arrived.wait()
             if self._work is Work.UNDER_WAY:
                 self._end_sink()
         except BaseException as error:  # of a handler of the log, say, or a bug of ours
@@ -211,7 +198,7 @@ class WorkerDelivery(Delivery):
             try:
                 self._fail(error)
             finally:
-                self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
+                self._drop_all(GapCause.SINK_FAILED)
 
     def _take_one(self) -> bool:
         chunk = self.backlog.hold()  # which may have to read it from disk
@@ -225,23 +212,31 @@ class WorkerDelivery(Delivery):
                 return False  # dropped meanwhile
             if error is None:
                 self.account.delivered += len(chunk.data)
+                self.moved_at = self._wrote_at
                 self._wrote = True
                 return True
             self._give_up(chunk, error)
             if self.detached:
-                self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
+                self._drop_all(GapCause.SINK_FAILED)
         return True
 
     def _tell(self, method: Callable[[], object]) -> None:
         try:
             method()
         except BaseException as error:
-            with self._hand_over:
-                if self._work is Work.ABANDONED:
-                    return
-                self._fail(error)
-                if self.detached:
-                    self._drop(self.backlog.drop_all(GapCause.SINK_FAILED))
+            self._could_not_tell(error)
+
+    def _could_not_tell(self, error: BaseException) -> None:
+        with self._hand_over:
+            if self._work is Work.ABANDONED:
+                return
+            self._fail(error)
+            if self.detached:
+                self._drop_all(GapCause.SINK_FAILED)
+
+    def _is_through(self) -> bool:
+        """Whether nothing is left to do for a sink that is closed, once nothing waits for it."""
+        return True
 
     def _write(self, chunk: AudioChunk) -> BaseException | None:
         """Write one chunk, with all its tries; returns the last error if none succeeded."""
@@ -266,8 +261,8 @@ class WorkerDelivery(Delivery):
                 refuse_coroutine(returned)
         except BaseException as error:
             return error
-        self.moved_at = now = self._clock.now()
-        self._write_times.record(now - began)
+        self._wrote_at = self._clock.now()
+        self._write_times.record(self._wrote_at - began)
         return None
 
     def _pause_before(self, number: int, error: BaseException) -> None:

@@ -173,6 +173,9 @@ class SinkReport(Record):
         What it raised last, if it was given up or a chunk was left out; else empty.
     clipped : int
         Samples that were beyond full scale and had to be cut when they became integers.
+    sent : int
+        Of the delivered frames: those that were handed on where nobody can confirm that they
+        arrive (a sink with ``confirms = False``).
     """
 
     offered: int
@@ -183,6 +186,7 @@ class SinkReport(Record):
     gaps: tuple[Gap, ...]
     error: str
     clipped: int = 0
+    sent: int = 0
 
 
 class SessionReport(Record):
@@ -261,7 +265,8 @@ class SessionReport(Record):
             lines += [f"  {_gap_line(gap, source.sample_rate)}" for gap in source.gaps]
         for name, sink in self.sinks.items():
             lines.append(
-                f"sink {name}: {sink.delivered} frames delivered, {sink.dropped} dropped"
+                f"sink {name}: {sink.delivered} frames {'sent' if sink.sent else 'delivered'}, "
+                f"{sink.dropped} dropped"
                 + (f", {sink.pending} pending" if sink.pending else "")
                 + (f", {sink.unread} unread" if sink.unread else "")
                 + (f", {sink.clipped} samples clipped" if sink.clipped else "")

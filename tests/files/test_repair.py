@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stream_audio.files.repair
-from stream_audio import ConfigError, ConfigTypeError, FileError
+from stream_audio import AudioSource, ConfigError, ConfigTypeError, FileError, FileSink
 from stream_audio.files.flac_damage import crc8
 from stream_audio.files.mending import FileBytes
 from stream_audio.files.repair import repair
@@ -585,6 +585,18 @@ def test_a_file_that_is_being_written_is_left_alone(put, monkeypatch):
     monkeypatch.setattr(FileBytes, "read", read_while_written)
     with pytest.raises(FileError, match="somebody is writing it"):
         repair(path)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("name", ["take.wav", "take.flac"])
+def test_a_recording_under_way_is_left_alone(tmp_path, name, in_place):
+    path = tmp_path / name
+    source = AudioSource.virtual()
+    with stream_audio.open(source, sinks=[FileSink(path)]):
+        (writing,) = tmp_path.iterdir()
+        with pytest.raises(FileError, match="somebody is writing it"):
+            repair(writing, in_place=in_place)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("path", [None, 3, b"a.wav"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from stream_audio.errors import FileError
 from stream_audio.files.chunks import W64_NAME_END, Chunk, Chunks, Layout
-from stream_audio.files.extent import Extent, find_extent, stated
+from stream_audio.files.extent import Extent, find_extent, outer_claim, stated
 from stream_audio.files.mending import Diagnosis, Edit, FileBytes, Kept, Stream, edited
 from stream_audio.files.raw_format import RawFormat
 
@@ -96,6 +96,8 @@ def examine_aiff(file: FileBytes) -> Diagnosis:
         here = count // frame_bytes
         if frames != here:
             findings.append(f"it is said to have {frames} frames, but has {here}")
+            if not extent.missing and 0 < frames * frame_bytes < _MOST_IN_AIFF:
+                extent = replace(extent, unclear=extent.unclear or findings[-1])
         if here < 2**32:
             edits.append(Edit(described.body + 2, described.body + 6, here.to_bytes(4, "big")))
     whole = body + count + count % 2 + file.size - _follows(file, _AIFF, extent)
@@ -114,6 +116,7 @@ def examine_aiff(file: FileBytes) -> Diagnosis:
     if abs(size + 8 - whole) > 1 and size + 8 != extent.after:
         findings.append(f"the FORM size is {size} instead of {whole - 8}")
     edits.append(Edit(4, 8, (whole - 8 & 0xFFFFFFFF).to_bytes(4, "big")))
+    extent = _with_outer_claim(file, extent, size + 8, max(c or 0 for c in claims))
     return _diagnosis(file, "AIFF", _AIFF, audio, extent, findings, edits)
 
 
@@ -136,10 +139,17 @@ def examine_caf(file: FileBytes) -> Diagnosis:
     extent = _extent(file, chunks, audio, _AFTER_CAF, 2)  # some writers pad it
     findings = _findings(chunks, extent)
     found = _diagnosis(file, "CAF", _CAF, audio, extent, findings, list(chunks.edits))
-    behind = file.read(extent.after, 4)
-    if findings and codec == b"alac" and b"pakt" not in (behind, *(c.name for c in chunks.all)):
-        return replace(found, hopeless="the table of its packets, at its end, is missing")
-    return found
+    return _with_packets(file, chunks, extent, found) if codec == b"alac" else found
+
+
+def _with_packets(file: FileBytes, chunks: Chunks, extent: Extent, found: Diagnosis) -> Diagnosis:
+    """Add what the table of packets says, which stands at the end as a rule."""
+    table = chunks.named(b"pakt", 24) or chunks.find_behind(extent.after, b"pakt")
+    if table is None:
+        text = "the table of its packets, at its end, is missing"
+        return replace(found, missing=found.missing or text, hopeless=text)
+    frames = int.from_bytes(file.read(table.body + 8, 8), "big")
+    return replace(found, frames=frames)
 
 
 def examine_w64(file: FileBytes) -> Diagnosis:
@@ -150,10 +160,12 @@ def examine_w64(file: FileBytes) -> Diagnosis:
     if described is None:
         raise FileError("nothing says of what kind its audio is")
     fields = file.read(described.body, 26)
-    tag, channels, rate, _, frame_bytes, _ = struct.unpack("<HHIIHH", fields[:16])
+    tag, channels, rate, byte_rate, frame_bytes, bits = struct.unpack("<HHIIHH", fields[:16])
     if tag == 0xFFFE and len(fields) == 26:
         tag = int.from_bytes(fields[24:26], "little")
     _check_channels(channels, rate)
+    if byte_rate != frame_bytes * rate:  # else they vouch for each other
+        frame_bytes = channels * ((bits + 7) // 8)
     fixed = frame_bytes if tag in _W64_FIXED_FRAMES and frame_bytes else None
     size = int.from_bytes(file.read(chunk.start + 16, 8), "little", signed=True)
     claim = stated(size)
@@ -169,6 +181,7 @@ def examine_w64(file: FileBytes) -> Diagnosis:
     if abs(riff - whole) > 8 and riff != extent.after:
         findings.append(f"the RIFF size is {riff} instead of {whole}")
     edits.append(Edit(16, 24, whole.to_bytes(8, "little")))
+    extent = _with_outer_claim(file, extent, riff, claims[0])
     found = _diagnosis(file, "W64", _W64, audio, extent, findings, edits)
     if extent.audio == file.size and not found.findings:
         return found
@@ -210,6 +223,11 @@ def _extent(
 
 def _findings(chunks: Chunks, extent: Extent) -> list[str]:
     return [*chunks.findings, *([extent.finding] if extent.finding else [])]
+
+
+def _with_outer_claim(file: FileBytes, extent: Extent, end: int, claim: int | None) -> Extent:
+    missing, unclear = outer_claim(file.size, end, claim)
+    return replace(extent, missing=extent.missing or missing, unclear=extent.unclear or unclear)
 
 
 def _follows(file: FileBytes, layout: Layout, extent: Extent) -> int:

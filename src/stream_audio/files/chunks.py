@@ -173,6 +173,15 @@ class Chunks:
             position = chunk.end
         return False
 
+    def find_behind(self, position: int, name: bytes) -> Chunk | None:
+        """Return the chunk of that name among those that begin at a position."""
+        for _ in range(MAX_CHUNKS):
+            chunk = self._layout.chunk_at(self._file, position)
+            if chunk is None or chunk.name == name:
+                return chunk
+            position = chunk.end
+        return None
+
     def tail(self, names: frozenset[bytes]) -> int:
         """Return where chunks of these names begin that lead to the file's end, if they do."""
         layout, size, body = self._layout, self._file.size, self.all[-1].body

@@ -9,6 +9,7 @@ from stream_audio.files.flac_damage import examine_flac
 from stream_audio.files.mending import Diagnosis, FileBytes
 from stream_audio.files.mp3_damage import examine_mp3
 from stream_audio.files.ogg_damage import examine_ogg
+from stream_audio.files.old_formats import examine_old
 from stream_audio.files.raw_damage import examine_raw
 from stream_audio.files.raw_format import RawFormat
 from stream_audio.files.wav_damage import examine_wav
@@ -54,7 +55,8 @@ def examine(file: FileBytes, raw: RawFormat | None = None) -> Diagnosis | None:
         return examine_flac(file, offset)
     if start[:4] == b"OggS":
         return examine_ogg(file)
-    return examine_mp3(file, offset)
+    old = examine_old(file)
+    return old if old is not None else examine_mp3(file, offset)
 
 
 def end_of_id3(start: bytes) -> int:

@@ -50,6 +50,27 @@ def is_guess(value: int) -> bool:
     return value in _GUESSES
 
 
+def outer_claim(size: int, stated_end: int, claim: int | None) -> tuple[str, str]:
+    """Return what is missing and unclear by the size of all, where that of the audio is not said.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the file.
+    stated_end : int
+        Bytes that it has by its header.
+    claim : int, optional
+        Bytes of audio that it has by its header; 0 or ``None``: it does not say.
+    """
+    if claim or stated(stated_end) is None or stated_end <= 16 or is_guess(stated_end):
+        return "", ""
+    if stated_end > size + 8 and stated_end < 0xFFFFFF00:
+        return f"its header speaks of {stated_end} bytes in all, but it has {size}", ""
+    if stated_end < size - 8:
+        return "", f"its header speaks of {stated_end} bytes in all, but it has {size}"
+    return "", ""
+
+
 def tail_is_no_audio(
     file: FileBytes, start: int, tags: Sequence[bytes], frame_bytes: int
 ) -> tuple[bool, str]:

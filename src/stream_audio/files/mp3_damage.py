@@ -101,6 +101,8 @@ def examine_mp3(file: FileBytes, start: int) -> Diagnosis | None:
     found = _count(file, audio, _code(header) & _SAME_KIND)
     missing = unclear = ""
     strays = found.runs[-1].end - audio - sum(map(len, found.runs)) if found.runs else 0
+    if first > start and file.read(start, 4).strip(b"\0"):
+        strays += first - start
     if strays:
         unclear = f"{strays} bytes in it belong to no frame of MPEG audio"
     whole = (Kept(0, file.size),)

@@ -56,7 +56,7 @@ def examine_ogg(file: FileBytes) -> Diagnosis | None:
     """Find the streams of an Ogg file; ``None``: there is none, or several beside one another."""
     links: list[_Link] = []
     pages = _Pages(file)
-    position = strays = 0
+    position = strays = without_beginning = 0
     while (page := pages.next_from(position)) is not None:
         strays += page.start - position
         position = page.end
@@ -64,16 +64,18 @@ def examine_ogg(file: FileBytes) -> Diagnosis | None:
             if links and links[-1].last.flags & _BEGINS:
                 return None
             links.append(_Link(page.start, page))
-        elif links:
-            if page.serial != links[-1].last.serial:
-                return None
+        elif links and page.serial == links[-1].last.serial:
             links[-1] = _with(links[-1], page)
+        else:
+            without_beginning += page.end - page.start
     if not links:
         return None
     end = links[-1].last.end
     rest = file.read(end, 4)
     cut = len(rest) > 0 and b"OggS".startswith(rest[:4])
     missing = "its last page is cut" if cut else ""
+    if without_beginning:
+        missing = f"it has {without_beginning} bytes of a stream whose beginning is missing"
     unclear = f"{strays} bytes in it belong to no page" if strays or pages.gave_up else ""
     for number, link in enumerate(links, 1):
         which = "it" if len(links) == 1 else f"stream {number} in it"

@@ -14,6 +14,7 @@ from typing import Any
 from stream_audio.errors import ConfigError, ConfigTypeError, FileError
 from stream_audio.files.examine import examine
 from stream_audio.files.identify import identify
+from stream_audio.files.in_use import lock, unlock
 from stream_audio.files.mending import Diagnosis, FileBytes
 from stream_audio.files.raw_format import RawFormat
 
@@ -122,6 +123,8 @@ def repair(
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise _failure("open", source, error) from error
     try:
+        if not lock(descriptor):
+            raise _being_written(source)
         damaged = _Damaged(source, descriptor)
         diagnosis = damaged.examine(raw)
         target = None
@@ -142,6 +145,7 @@ def repair(
     except OSError as error:
         raise _failure("mend", source, error) from error
     finally:
+        unlock(descriptor)
         os.close(descriptor)
     return RepairReport(
         str(source),
@@ -207,10 +211,7 @@ class _Damaged:
         """Raise if somebody has written it meanwhile."""
         now, before = os.fstat(self._descriptor), self._before
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise FileError(
-                f"cannot mend {self._path}: somebody is writing it",
-                hint="Stop the recording first",
-            )
+            raise _being_written(self._path)
 
     def mend_in_place(self, diagnosis: Diagnosis) -> None:
         """Mend the very file that was examined."""
@@ -287,6 +288,12 @@ def _name_without_replacing(old: str, new: str, folder: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         os.close(os.open(new, flags, 0o600, dir_fd=folder))
         os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _being_written(path: Path) -> FileError:
+    return FileError(
+        f"cannot mend {path}: somebody is writing it", hint="Stop the recording first"
+    )
 
 
 def _failure(doing: str, path: Path, error: Exception) -> FileError:

@@ -145,6 +145,8 @@ class SoundReader:
         Fewer than asked for are the last ones; :meth:`check_end` says whether that is the end.
         """
         filled = 0
+        if self._diagnosis.frames is not None:  # libsndfile makes up what is not there
+            samples = samples[: self._diagnosis.frames - self.position]
         while filled < len(samples) and self._error is None:
             decoder = self._decoder
             try:

@@ -13,7 +13,13 @@ import struct
 from dataclasses import dataclass
 
 from stream_audio.errors import FileError
-from stream_audio.files.extent import is_guess, padding_in_doubt, stated, tail_is_no_audio
+from stream_audio.files.extent import (
+    is_guess,
+    outer_claim,
+    padding_in_doubt,
+    stated,
+    tail_is_no_audio,
+)
 from stream_audio.files.mending import Diagnosis, Edit, FileBytes, Kept, edited
 
 IN_DS64 = 0xFFFFFFFF
@@ -299,6 +305,8 @@ class _Examination:
             stated, _, count = struct.unpack("<QQQ", self.file.read(ds64.body, 24))
         else:
             stated, count = self.riff_size, 0
+        missing, unclear = outer_claim(self.file.size, stated + 8, self._stated_bytes())
+        self.missing, self.unclear = self.missing or missing, self.unclear or unclear
         large = max(riff_bytes, data_bytes) >= IN_DS64
         # Some writers leave the last padding byte out.
         if abs(stated - riff_bytes) > 1 and not (large and ds64 is None):

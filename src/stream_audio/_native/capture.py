@@ -23,21 +23,19 @@ from stream_audio._native import (
 )
 
 COLUMNS: int = lib.SA_CHUNK_COLUMNS
-"""Of a chunk's row, which are as csrc/reader.h has them:"""
+"""Of a chunk's row, which csrc/reader.h explains:"""
 
-(
-    FRAME,
-    FRAMES,
-    OFFSET,
-    TIME_NS,
-    ARRIVAL_NS,
-    RING_LOST,
-    HOST_LOST,
-    SUSPENDED,
-    OVERFLOWS,
-    MARKS,
-    ASLEEP_NS,
-) = range(COLUMNS)
+FRAME: int = lib.SA_CHUNK_FRAME
+FRAMES: int = lib.SA_CHUNK_FRAMES
+OFFSET: int = lib.SA_CHUNK_OFFSET
+TIME_NS: int = lib.SA_CHUNK_TIME_NS
+ARRIVAL_NS: int = lib.SA_CHUNK_ARRIVAL_NS
+RING_LOST: int = lib.SA_CHUNK_RING_LOST
+HOST_LOST: int = lib.SA_CHUNK_HOST_LOST
+SUSPENDED: int = lib.SA_CHUNK_SUSPENDED
+OVERFLOWS: int = lib.SA_CHUNK_OVERFLOWS
+MARKS: int = lib.SA_CHUNK_MARKS
+ASLEEP_NS: int = lib.SA_CHUNK_ASLEEP_NS
 
 NONFINITE: int = lib.SA_MARK_NONFINITE
 """The mark of a chunk with samples that are no finite numbers."""

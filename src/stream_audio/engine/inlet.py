@@ -7,7 +7,21 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 
-from stream_audio._native.capture import NONFINITE, Reader
+from stream_audio._native.capture import (
+    ARRIVAL_NS,
+    ASLEEP_NS,
+    FRAME,
+    FRAMES,
+    HOST_LOST,
+    MARKS,
+    NONFINITE,
+    OFFSET,
+    OVERFLOWS,
+    RING_LOST,
+    SUSPENDED,
+    TIME_NS,
+    Reader,
+)
 from stream_audio.audio.chunk import AudioChunk, Origin, engine_chunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.contracts.source import OpenSource
@@ -22,7 +36,10 @@ from stream_audio.waiting.clock import WallClock
 _log = logging.getLogger("stream_audio")
 
 CAUSES = (GapCause.RING_FULL, GapCause.HOST_OVERFLOW, GapCause.SUSPENDED)
-"""Why a source loses frames, in the order in which the reader tells how many."""
+"""Why a source loses frames, in the order in which they are missing before a chunk."""
+
+LOST = (RING_LOST, HOST_LOST, SUSPENDED)
+"""The columns of a row that tell how many, likewise."""
 
 
 class Inlet:
@@ -114,23 +131,23 @@ class Inlet:
         rate = self.source.sample_rate
         chunks = []
         for index, row in enumerate(rows, first):
-            frame, frames, offset, time_ns, arrival_ns, *lost, overflows, marks, asleep_ns = row
-            time = time_ns * 1e-9
+            frame, frames, offset, marks = row[FRAME], row[FRAMES], row[OFFSET], row[MARKS]
+            time = row[TIME_NS] * 1e-9
             origin = self.origin
-            if origin is None or asleep_ns != self._asleep_ns:
-                origin = self._new_origin(time - frame / rate, time, asleep_ns)
+            if origin is None or row[ASLEEP_NS] != self._asleep_ns:
+                origin = self._new_origin(time - frame / rate, time, row[ASLEEP_NS])
             gaps: tuple[Gap, ...] = ()
-            if any(lost):
-                gaps = self._gaps(frame, time, lost)
+            if row[RING_LOST] or row[HOST_LOST] or row[SUSPENDED]:
+                gaps = self._gaps(frame, time, [row[column] for column in LOST])
             chunk = engine_chunk(
                 self.name,
                 block.samples[offset : offset + frames],
                 rate,
                 frame,
                 time,
-                arrival_ns * 1e-9,
+                row[ARRIVAL_NS] * 1e-9,
                 gaps,
-                overflows,
+                row[OVERFLOWS],
                 block.peaks[index],
                 block.squares[index],
                 origin,

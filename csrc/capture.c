@@ -1,9 +1,11 @@
 #include "capture.h"
 
+#include "check.h"
 #include "platform.h"
 
 sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_t channels,
                               uint64_t ring_frames, uint64_t packet_slots) {
+    SA_CHECK(sample_rate > 0 && channels > 0);
     sa_capture *capture = sa_map_for_audio(sizeof *capture);
     if (!capture) {
         return NULL;

@@ -89,7 +89,7 @@ typedef struct {
 
     /* Set once, by sa_capture_finish, after the last push. */
     _Atomic bool finished;
-#ifdef SA_CHECK_THREADS
+#ifdef SA_CHECKS
     _Atomic uintptr_t producer_thread;
     _Atomic uintptr_t consumer_thread;
 #endif

@@ -1,5 +1,7 @@
 #include "channels.h"
 
+#include "check.h"
+
 static inline void mix(const float *in, int64_t frames, uint32_t in_channels, const float *gains,
                        uint32_t out_channels, float *out) {
     for (int64_t frame = 0; frame < frames; frame++) {
@@ -27,6 +29,7 @@ void sa_channels_pick(const float *in, int64_t frames, uint32_t in_channels,
                       const uint32_t *channels, uint32_t out_channels, float *out) {
     for (int64_t frame = 0; frame < frames; frame++) {
         for (uint32_t o = 0; o < out_channels; o++) {
+            SA_CHECK(channels[o] < in_channels);
             out[frame * out_channels + o] = in[frame * in_channels + channels[o]];
         }
     }

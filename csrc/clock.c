@@ -48,6 +48,11 @@ static void start_running(virtual_clock *clock, sa_sleeper *sleeper) {
     pthread_cond_signal(&sleeper->wake);
 }
 
+/* Relaxed: threads that the mutex does not order may see any time that it was. */
+static void set_now(virtual_clock *clock, int64_t now_ns) {
+    atomic_store_explicit(&clock->head.virtual_now_ns, now_ns, memory_order_relaxed);
+}
+
 /* If nobody runs: jump to the earliest deadline within the limit and start that one sleeper. */
 static void advance_if_idle(virtual_clock *clock) {
     if (clock->running > 0) {
@@ -62,13 +67,13 @@ static void advance_if_idle(virtual_clock *clock) {
     int64_t now = sa_clock_now(&clock->head);
     if (!next || next->until > clock->limit_ns) {
         if (clock->limit_ns != SA_NEVER && now < clock->limit_ns) {
-            atomic_store(&clock->head.virtual_now_ns, clock->limit_ns);
+            set_now(clock, clock->limit_ns);
         }
         pthread_cond_broadcast(&clock->idle);
         return;
     }
     if (next->until > now) {
-        atomic_store(&clock->head.virtual_now_ns, next->until);
+        set_now(clock, next->until);
     }
     start_running(clock, next);
 }
@@ -111,6 +116,7 @@ sa_clock *sa_virtual_clock_create(int64_t start_ns, int64_t limit_ns) {
 }
 
 static void let_go(virtual_clock *clock) {
+    /* Release what this one did, and acquire what all others did, before it is freed. */
     if (atomic_fetch_sub_explicit(&clock->holders, 1, memory_order_acq_rel) == 1) {
         pthread_cond_destroy(&clock->idle);
         pthread_mutex_destroy(&clock->mutex);
@@ -140,7 +146,8 @@ bool sa_virtual_clock_run_until(sa_clock *head, int64_t limit_ns, int64_t timeou
 }
 
 void sa_virtual_clock_suspend(sa_clock *clock, int64_t span_ns) {
-    atomic_fetch_add(&clock->virtual_suspended_ns, span_ns);
+    /* Relaxed: a figure of its own. */
+    atomic_fetch_add_explicit(&clock->virtual_suspended_ns, span_ns, memory_order_relaxed);
 }
 
 static void take_seat(virtual_clock *clock, sa_sleeper *sleeper) {

@@ -38,12 +38,17 @@ sa_feeder *sa_feeder_create(sa_clock *clock, sa_capture *capture, uint32_t perio
 }
 
 /* Sleeps until then; false if it is to stop. */
+/* Relaxed: it says nothing of other memory, and the wake that follows it ends a sleep. */
+static bool stopped(sa_feeder *feeder) {
+    return atomic_load_explicit(&feeder->stop, memory_order_relaxed);
+}
+
 static bool sleep_until(sa_feeder *feeder, int64_t when_ns) {
     const sa_clock *clock = sa_sleeper_clock(feeder->sleeper);
-    while (!atomic_load(&feeder->stop) && sa_clock_now(clock) < when_ns) {
+    while (!stopped(feeder) && sa_clock_now(clock) < when_ns) {
         sa_sleeper_sleep(feeder->sleeper, when_ns);
     }
-    return !atomic_load(&feeder->stop);
+    return !stopped(feeder);
 }
 
 static bool wait_for_room(sa_feeder *feeder, uint32_t count) {
@@ -55,7 +60,7 @@ static bool wait_for_room(sa_feeder *feeder, uint32_t count) {
             return false;
         }
     }
-    return !atomic_load(&feeder->stop);
+    return !stopped(feeder);
 }
 
 /* When the packet that ends before the frame `end` would have been captured. */
@@ -94,7 +99,7 @@ void sa_feeder_end(sa_feeder *feeder) {
 }
 
 void sa_feeder_stop(sa_feeder *feeder) {
-    atomic_store(&feeder->stop, true);
+    atomic_store_explicit(&feeder->stop, true, memory_order_relaxed);
     sa_sleeper_wake(feeder->sleeper);
 }
 

@@ -198,6 +198,7 @@ static bool judge_by_clock(sa_gaps *gaps, bool finished, int64_t waited, sa_verd
 }
 
 bool sa_gaps_judge(sa_gaps *gaps, bool finished, sa_verdict *verdict) {
+    SA_CHECK(sa_ring_available(&gaps->capture->packets, 1) > 0);
     sa_capture *capture = gaps->capture;
     const sa_packet *packet = sa_ring_peek(&capture->packets, 0);
     *verdict = (sa_verdict){0};

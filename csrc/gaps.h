@@ -50,7 +50,7 @@ typedef struct {
 
     /* The machine's sleep that has not been placed yet. */
     int64_t slept_ns;
-    int64_t woke_ns; /* packets that came since then came after it */
+    int64_t woke_ns;   /* packets that came since then came after it */
     int64_t asleep_ns; /* sa_clock_suspended at the last judged packet */
 } sa_gaps;
 

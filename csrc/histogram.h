@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "check.h"
+
 enum {
     SA_HISTOGRAM_STEPS = 64,
     SA_HISTOGRAM_DOUBLINGS = 30, /* the last bucket also counts all that is longer */
@@ -35,6 +37,7 @@ static inline void sa_histogram_record(sa_histogram *histogram, int64_t ns) {
 
 /* The shortest duration that a bucket counts. */
 static inline int64_t sa_histogram_edge(uint32_t bucket) {
+    SA_CHECK(bucket < SA_HISTOGRAM_BUCKETS);
     uint32_t doublings = bucket / SA_HISTOGRAM_STEPS;
     if (doublings <= 1) {
         return bucket;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "check.h"
 #include "processors.h"
 
 /* Frames are taken in rows of so many samples that a row holds whole frames; lane i of every row
@@ -66,6 +67,7 @@ static inline void add_row(const float *samples, uint32_t count, float *peak, do
 
 void sa_levels_add(const float *samples, int64_t frames, uint32_t channels, float *peak,
                    double *sum_of_squares) {
+    SA_CHECK(frames >= 0 && channels > 0 && channels <= SA_MAX_CHANNELS);
     uint32_t lanes = (MIN_LANES + channels - 1) / channels * channels;
     float lane_peak[MAX_LANES];
     double lane_sum[MAX_LANES];

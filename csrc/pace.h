@@ -13,6 +13,8 @@
 
 #include <stdint.h>
 
+#include "check.h"
+
 enum { SA_PACE_PACKETS = 8 };
 
 typedef struct {
@@ -29,6 +31,7 @@ static inline void sa_pace_note(sa_pace *pace, int64_t end, int64_t entry_ns) {
 
 /* When the packet is due that ends at `end`; at least one has been noted. */
 static inline int64_t sa_pace_due(const sa_pace *pace, int64_t end, double frame_ns) {
+    SA_CHECK(pace->packets > 0);
     uint64_t known = pace->packets < SA_PACE_PACKETS ? pace->packets : SA_PACE_PACKETS;
     int64_t due = INT64_MAX;
     for (uint64_t i = 0; i < known; i++) {

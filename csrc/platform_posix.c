@@ -80,7 +80,8 @@ static int new_inode(char *name, size_t bytes) {
     }; /* MFD_CLOEXEC; glibc 2.17, which wheels are built for, has neither */
     int file = (int)syscall(SYS_memfd_create, "stream-audio", CLOSE_ON_EXEC);
     int length = snprintf(name, bytes, "/proc/self/fd/");
-    for (unsigned number = ++copies; number > 0; number /= 2) {
+    for (unsigned number = 1 + atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
+         number > 0; number /= 2) {
         length += snprintf(name + length, bytes - (size_t)length, number % 2 ? ".//" : "./");
     }
     snprintf(name + length, bytes - (size_t)length, "%d", file);

@@ -42,7 +42,8 @@ static pthread_mutex_t living_mutex = PTHREAD_MUTEX_INITIALIZER;
 static sa_generation *living;
 
 int64_t sa_condemned_generations(void) {
-    return atomic_load(&condemned_generations);
+    /* Relaxed: a count, which orders nothing. */
+    return atomic_load_explicit(&condemned_generations, memory_order_relaxed);
 }
 
 void sa_call_failed(const sa_portaudio *library, PaError code, sa_call_error *error) {
@@ -98,7 +99,7 @@ static void *control(void *argument) {
 static void condemn(sa_generation *generation) {
     if (!generation->condemned) {
         generation->condemned = true;
-        atomic_fetch_add(&condemned_generations, 1);
+        atomic_fetch_add_explicit(&condemned_generations, 1, memory_order_relaxed);
     }
 }
 

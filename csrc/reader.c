@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "levels.h"
 #include "thread_role.h"
 
@@ -12,6 +13,7 @@ enum { BITE_BYTES = 8192 };
 
 sa_reader *sa_reader_create(sa_capture *capture, int64_t chunk_frames, bool freewheel,
                             int64_t hold_ns) {
+    SA_CHECK(chunk_frames > 0);
     sa_reader *reader = calloc(1, sizeof *reader);
     if (!reader) {
         return NULL;
@@ -32,6 +34,8 @@ void sa_reader_destroy(sa_reader *reader) {
 }
 
 void sa_reader_lend(sa_reader *reader, const sa_block *block) {
+    SA_CHECK(!reader->chunk_open || reader->progress.waiting > 0);
+    SA_CHECK(block->capacity_frames >= reader->chunk_frames && block->capacity_rows > 0);
     reader->block = *block;
     reader->used_frames = 0;
     reader->progress.rows = 0;
@@ -268,59 +272,6 @@ bool sa_reader_is_regular(const sa_reader *reader, int64_t row) {
     return to_tell == 0 && column[SA_CHUNK_FRAMES] == reader->chunk_frames;
 }
 
-/* Whether the same channels are exactly zero in both. */
-static bool as_silent(const double *squares, const double *others, uint32_t channels) {
-    for (uint32_t channel = 0; channel < channels; channel++) {
-        if ((squares[channel] == 0) != (others[channel] == 0)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Whether nothing was lost between two rows, and a watch would find the same in both as one: how
- * long a silence is, and what to clean. */
-static bool may_join(const sa_reader *reader, int64_t index, int64_t next, int64_t most_frames) {
-    uint32_t channels = reader->capture->channels;
-    const double *squares = reader->block.squares;
-    const int64_t *row = reader->block.rows + index * SA_CHUNK_COLUMNS;
-    const int64_t *added = reader->block.rows + next * SA_CHUNK_COLUMNS;
-    return added[SA_CHUNK_FRAME] == row[SA_CHUNK_FRAME] + row[SA_CHUNK_FRAMES] &&
-           row[SA_CHUNK_FRAMES] + added[SA_CHUNK_FRAMES] <= most_frames &&
-           !((added[SA_CHUNK_MARKS] | row[SA_CHUNK_MARKS]) & SA_MARK_NONFINITE) &&
-           as_silent(squares + index * channels, squares + next * channels, channels);
-}
-
-int64_t sa_reader_join(sa_reader *reader, int64_t first, int64_t most_frames) {
-    const sa_block *block = &reader->block;
-    uint32_t channels = reader->capture->channels;
-    int64_t last = first; /* the row that is being joined to */
-    for (int64_t next = first + 1; next < reader->progress.rows; next++) {
-        int64_t *row = block->rows + last * SA_CHUNK_COLUMNS;
-        const int64_t *added = block->rows + next * SA_CHUNK_COLUMNS;
-        bool join = may_join(reader, last, next, most_frames);
-        if (join) {
-            row[SA_CHUNK_FRAMES] += added[SA_CHUNK_FRAMES];
-            row[SA_CHUNK_ARRIVAL_NS] = added[SA_CHUNK_ARRIVAL_NS];
-            row[SA_CHUNK_OVERFLOWS] += added[SA_CHUNK_OVERFLOWS];
-            row[SA_CHUNK_MARKS] |= added[SA_CHUNK_MARKS];
-        } else {
-            last++;
-            memmove(block->rows + last * SA_CHUNK_COLUMNS, added,
-                    SA_CHUNK_COLUMNS * sizeof *added);
-        }
-        for (uint32_t channel = 0; channel < channels; channel++) {
-            float peak = block->peaks[next * channels + channel];
-            double squares = block->squares[next * channels + channel];
-            float *joined_peak = block->peaks + last * channels + channel;
-            double *joined_squares = block->squares + last * channels + channel;
-            *joined_peak = join && *joined_peak > peak ? *joined_peak : peak;
-            *joined_squares = join ? *joined_squares + squares : squares;
-        }
-    }
-    return last + 1 - first;
-}
-
 static void note_fill(sa_reader *reader) {
     sa_ring *packets = &reader->capture->packets;
     uint64_t waiting = sa_ring_available(packets, UINT64_MAX);
@@ -338,6 +289,7 @@ static void note_fill(sa_reader *reader) {
 void sa_reader_read(sa_reader *reader) {
     sa_capture *capture = reader->capture;
     SA_CLAIM_ROLE(&capture->consumer_thread, "consumer");
+    SA_CHECK(reader->block.frames != NULL);
     if (reader->progress.finished) {
         return;
     }

@@ -23,7 +23,7 @@ enum {
     SA_CHUNK_SUSPENDED,  /* frames before it (after those) missed while all stood still here */
     SA_CHUNK_OVERFLOWS,  /* packets in it that carried the host's overflow flag */
     SA_CHUNK_MARKS,      /* of those below */
-    SA_CHUNK_ASLEEP_NS,  /* how long the machine had slept by its first frame: sa_clock_suspended */
+    SA_CHUNK_ASLEEP_NS, /* how long the machine had slept by its first frame: sa_clock_suspended */
     SA_CHUNK_COLUMNS
 };
 

@@ -159,8 +159,3 @@ int sa_round_trip_callback(const void *input, void *output, unsigned long frame_
     sa_round_trip_exchange(user_data, input, output, (uint32_t)frame_count, flags);
     return paContinue;
 }
-
-void sa_virtual_callback(const float *frames, uint32_t count, const sa_host_info *host,
-                         sa_capture *capture) {
-    sa_capture_push(capture, frames, count, host);
-}

@@ -47,8 +47,4 @@ int sa_round_trip_callback(const void *input, void *output, unsigned long frame_
                            const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags,
                            void *user_data);
 
-/* The virtual device's callback. */
-void sa_virtual_callback(const float *frames, uint32_t count, const sa_host_info *host,
-                         sa_capture *capture);
-
 #endif

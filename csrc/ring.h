@@ -26,6 +26,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "check.h"
+
 enum { SA_CACHE_LINE = 64 };
 
 typedef struct {
@@ -64,6 +66,7 @@ static inline uint64_t sa_ring_space(sa_ring *ring, uint64_t wanted) {
 
 /* Producer: copies `count` frames in; `count` must not exceed sa_ring_space. Not yet visible. */
 static inline void sa_ring_copy_in(sa_ring *ring, const void *frames, uint64_t count) {
+    SA_CHECK(count <= ring->capacity - (ring->written - ring->seen_read));
     uint64_t first = ring->capacity - ring->write_slot;
     if (first > count) {
         first = count;
@@ -101,6 +104,7 @@ static inline uint64_t sa_ring_available(sa_ring *ring, uint64_t wanted) {
 
 /* Consumer: where the frame `ahead` of the next one stands; `ahead` < sa_ring_available. */
 static inline const void *sa_ring_peek(const sa_ring *ring, uint64_t ahead) {
+    SA_CHECK(ahead < ring->seen_write - ring->read);
     uint64_t slot = ring->read_slot + ahead;
     if (slot >= ring->capacity) {
         slot -= ring->capacity;
@@ -112,12 +116,15 @@ static inline const void *sa_ring_peek(const sa_ring *ring, uint64_t ahead) {
  * room may have been given back, but nobody writes there while the producer is far from having
  * gone around: half the ring must be free. */
 static inline const void *sa_ring_peek_back(const sa_ring *ring, uint64_t behind) {
+    SA_CHECK(behind > 0 && behind <= ring->read && behind <= ring->capacity / 2);
     uint64_t slot = ring->read_slot >= behind ? ring->read_slot : ring->read_slot + ring->capacity;
     return ring->memory + (slot - behind) * ring->frame_bytes;
 }
 
-/* Consumer: moves past `count` frames without copying them. */
+/* Consumer: moves past `count` frames without copying them; the caller knows that they have been
+ * published, with this ring or with another. */
 static inline void sa_ring_skip(sa_ring *ring, uint64_t count) {
+    SA_CHECK(count <= ring->capacity);
     ring->read_slot += count;
     if (ring->read_slot >= ring->capacity) {
         ring->read_slot -= ring->capacity;
@@ -127,6 +134,7 @@ static inline void sa_ring_skip(sa_ring *ring, uint64_t count) {
 
 /* Consumer: copies `count` frames out; the caller knows that they have been published. */
 static inline void sa_ring_copy_out(sa_ring *ring, void *frames, uint64_t count) {
+    SA_CHECK(count <= ring->capacity);
     uint64_t first = ring->capacity - ring->read_slot;
     if (first > count) {
         first = count;

@@ -58,6 +58,15 @@ static int64_t told_adc_ns(const sa_virtual_device *device, int64_t frame) {
     }
 }
 
+/* Relaxed, both: they say nothing of other memory, and the wake that follows ends a sleep. */
+static bool stopped(sa_virtual_device *device) {
+    return atomic_load_explicit(&device->stop, memory_order_relaxed);
+}
+
+static void set_active(sa_virtual_device *device, bool active) {
+    atomic_store_explicit(&device->active, active, memory_order_relaxed);
+}
+
 /* Applies the faults that are due; false if the device is dead. */
 static bool apply_faults(sa_virtual_device *device) {
     const sa_virtual_settings *s = &device->settings;
@@ -78,7 +87,7 @@ static bool apply_faults(sa_virtual_device *device) {
             device->frame += fault->amount * s->period;
             break;
         case SA_FAULT_DIE:
-            atomic_store(&device->active, false);
+            set_active(device, false);
             return false;
         case SA_FAULT_HANG:
             return false;
@@ -97,10 +106,10 @@ static bool apply_faults(sa_virtual_device *device) {
 
 /* Sleeps until then; false if the device is to stop. */
 static bool sleep_until(sa_virtual_device *device, int64_t when_ns) {
-    while (!atomic_load(&device->stop) && sa_clock_now(device->clock) < when_ns) {
+    while (!stopped(device) && sa_clock_now(device->clock) < when_ns) {
         sa_sleeper_sleep(device->sleeper, when_ns);
     }
-    return !atomic_load(&device->stop);
+    return !stopped(device);
 }
 
 /* When the period that ends at `end` frames is handed over: on the device's own clock, off by the
@@ -126,7 +135,7 @@ static bool wait_for_room(sa_virtual_device *device, uint32_t count) {
             return false;
         }
     }
-    return !atomic_load(&device->stop);
+    return !stopped(device);
 }
 
 static void *run(void *argument) {
@@ -159,12 +168,12 @@ static void *run(void *argument) {
         };
         device->pending_flags = 0;
         device->last_callback_ns = sa_clock_now(device->clock);
-        sa_virtual_callback(device->period, count, &host, device->capture);
+        sa_capture_push(device->capture, device->period, count, &host);
         device->frame = end;
     }
     if (s->frames != 0 && device->frame >= s->frames) {
         /* It has said all it had to say: the reader may end after the last packet. */
-        atomic_store(&device->active, false);
+        set_active(device, false);
         sa_capture_finish(device->capture);
     }
     /* A thread that ended must not hold virtual time up. */
@@ -204,7 +213,7 @@ int sa_virtual_device_start(sa_virtual_device *device) {
     if (!device->sleeper) {
         return ENOMEM;
     }
-    atomic_store(&device->active, true);
+    set_active(device, true);
     int error = pthread_create(&device->thread, NULL, run, device);
     device->running = error == 0;
     if (error) {
@@ -218,17 +227,17 @@ void sa_virtual_device_stop(sa_virtual_device *device) {
     if (!device->running) {
         return;
     }
-    atomic_store(&device->stop, true);
+    atomic_store_explicit(&device->stop, true, memory_order_relaxed);
     sa_sleeper_wake(device->sleeper);
     pthread_join(device->thread, NULL);
     device->running = false;
-    atomic_store(&device->active, false);
+    set_active(device, false);
     sa_sleeper_destroy(device->sleeper);
     device->sleeper = NULL;
 }
 
 bool sa_virtual_device_active(sa_virtual_device *device) {
-    return atomic_load(&device->active);
+    return atomic_load_explicit(&device->active, memory_order_relaxed);
 }
 
 void sa_virtual_device_destroy(sa_virtual_device *device) {

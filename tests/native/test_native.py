@@ -24,6 +24,7 @@ CAPTURE = (
     *(
         "overwritten",
         "platform_posix",
+        "join",
         "reader",
         "realtime",
         "ring",
@@ -40,9 +41,12 @@ PROGRAMS = {  # and what of the core each needs
     "fork_in_the_middle": CAPTURE,
     "doorbell": CAPTURE,
     "virtual_clock": ("clock", "doorbell", "platform_posix"),
+    "preconditions": (*CAPTURE, "channels"),
     "thread_roles": CAPTURE,
 }
-DEFINES = {"thread_roles": ["-DSA_CHECK_THREADS"]}
+# What callers are trusted with is checked while a sanitizer looks for what comes of it.
+CHECKED = {"thread": ["-DSA_CHECKS"], "address": ["-DSA_CHECKS"]}
+ONLY_CHECKED = {"preconditions": ["-DSA_CHECKS"], "thread_roles": ["-DSA_CHECKS"]}
 
 SANITIZERS = {
     "plain": [],
@@ -99,7 +103,8 @@ def compile_c(words, csrc=CSRC):
 
 def build(name, sanitizer, directory, csrc=CSRC):
     program = directory / f"{name}-{sanitizer}"
-    flags = [*STANDARD, "-O2", "-g", "-pthread", *SANITIZERS[sanitizer], *DEFINES.get(name, [])]
+    flags = [*STANDARD, "-O2", "-g", "-pthread", *SANITIZERS[sanitizer]]
+    flags += ONLY_CHECKED.get(name) or CHECKED.get(sanitizer, [])
     sources = [HERE / f"{name}.c", *(csrc / f"{source}.c" for source in PROGRAMS[name])]
     compile_c([*compiler(), *flags, *map(str, sources), "-o", str(program), "-lm"], csrc)
     return program
@@ -291,7 +296,7 @@ def test_no_source_has_a_warning(which):
         pytest.skip("clang is a second opinion; install it to have one")
     words = compiler() if which == "cc" else ["clang"]
     # Some warnings come from the optimizer alone.
-    flags = [*STANDARD, "-O2", *WARNINGS, "-DSA_CHECK_THREADS", "-c", "-o", os.devnull]
+    flags = [*STANDARD, "-O2", *WARNINGS, "-DSA_CHECKS", "-c", "-o", os.devnull]
     sources = sorted([*CSRC.glob("*.c"), *HERE.glob("*.c")])
     assert len(sources) > len(PROGRAMS)
     for source in sources:

@@ -1,7 +1,7 @@
-/* Promise (thread_role.h): a debug build aborts, and says why, when a second thread produces or
+/* Promise (thread_role.h): a check build aborts, and says why, when a second thread produces or
  * consumes; with one thread a role it stays silent. Each case is played in a child of its own. */
-#ifndef SA_CHECK_THREADS
-#error "build with -DSA_CHECK_THREADS"
+#ifndef SA_CHECKS
+#error "build with -DSA_CHECKS"
 #endif
 
 #include <pthread.h>
@@ -13,6 +13,8 @@
 #include "check.h"
 #include "reader.h"
 #include "realtime.h"
+
+enum { CHUNK = 100 };
 
 typedef struct {
     sa_capture *capture;
@@ -73,8 +75,13 @@ static int play(void (*play_case)(pair *), char *said, size_t bytes) {
         dup2(ends[1], STDERR_FILENO);
         pair p = {.capture = sa_capture_create(sa_clock_real(), 48000, 1, 100, 10)};
         CHECK(p.capture);
-        p.reader = sa_reader_create(p.capture, 100, true, 0);
+        p.reader = sa_reader_create(p.capture, CHUNK, true, 0);
         CHECK(p.reader);
+        float frames[CHUNK];
+        int64_t row[SA_CHUNK_COLUMNS];
+        float peak;
+        double squares;
+        sa_reader_lend(p.reader, &(sa_block){frames, row, &peak, &squares, CHUNK, 1});
         play_case(&p);
         _exit(0);
     }

@@ -20,14 +20,6 @@
 #include "clock.h"
 #include "ring.h"
 
-/* A host's own count of frames, which tells of frames that never reached the callback. 32 bits, as
- * JACK's; it wraps. Without a host clock `read` is NULL. */
-typedef uint32_t (*sa_read_host_clock)(void *client);
-typedef struct {
-    sa_read_host_clock read; /* on the audio thread: must be as wait-free as the rest */
-    void *client;            /* what read is given */
-} sa_host_clock;
-
 enum {
     /* The host said that input was lost before this packet. A hint: few host APIs ever say it. */
     SA_PACKET_OVERFLOW = 1,
@@ -63,12 +55,11 @@ typedef struct {
     uint32_t channels;
     uint64_t resume_frames; /* free frames and packet slots with which an overflow ends */
     uint64_t resume_packets;
-    bool counted_by_host;     /* packets carry a host_frame */
-    bool source_waits;        /* it is no device: nothing is lost while nobody is there */
-    sa_host_clock host_clock; /* where PortAudio's callback gets it from; set before the start */
-    int64_t host_latency_ns;  /* of input, as the host reports it, or 0; set before the start */
-    bool may_ring;            /* the audio thread may wake the reader; set before the start */
-    sa_doorbell *doorbell;    /* the reader's; set once, before the first ring_at */
+    bool counted_by_host;    /* packets carry a host_frame: the host's own count, in 32 bits */
+    bool source_waits;       /* it is no device: nothing is lost while nobody is there */
+    int64_t host_latency_ns; /* of input, as the host reports it, or 0; set before the start */
+    bool may_ring;           /* the audio thread may wake the reader; set before the start */
+    sa_doorbell *doorbell;   /* the reader's; set once, before the first ring_at */
 
     /* The producer's own. */
     alignas(SA_CACHE_LINE) int64_t position;

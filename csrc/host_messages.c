@@ -40,10 +40,14 @@ bool sa_host_messages_take(char *line, size_t bytes) {
     return any;
 }
 
-static void from_jack(const char *text) {
+void sa_host_messages_keep(const char *host, const char *text) {
     char line[SA_HOST_MESSAGE_BYTES];
-    snprintf(line, sizeof line, "JACK: %s", text);
+    snprintf(line, sizeof line, "%s: %s", host, text);
     keep(line);
+}
+
+static void from_jack(const char *text) {
+    sa_host_messages_keep("JACK", text);
 }
 
 static void from_alsa(const char *file, int number, const char *function, int error,

@@ -274,6 +274,8 @@ bool sa_host_messages_take(char *line, size_t bytes);
 #define SA_CALL_NO_LIBRARY ...
 #define SA_CALL_CONDEMNED ...
 #define SA_CALL_NO_MEMORY ...
+#define SA_CALL_ASSERTED ...
+#define SA_CALL_UNCONFIGURED ...
 typedef struct {
     int32_t status;
     int32_t code;
@@ -288,6 +290,8 @@ typedef struct {
     int32_t host_api_type;
     int32_t max_input_channels;
     int32_t max_output_channels;
+    bool takes_any_number;
+    bool through_pulse;
     bool is_default_input;
     bool is_host_api_default_input;
     bool is_default_output;
@@ -310,7 +314,6 @@ const sa_device_info *sa_generation_device(const sa_generation *generation, size
 /* portaudio_stream.h */
 typedef struct {
     int32_t device;
-    int32_t host_api_type;
     int32_t channels;
     double sample_rate;
     double latency;
@@ -418,6 +421,39 @@ sa_stream *sa_round_trip_open(sa_generation *generation, sa_round_trip *trip, sa
 sa_round_trip_progress sa_round_trip_look(const sa_round_trip *trip);
 void sa_round_trip_exchange(sa_round_trip *trip, const float *input, float *output, uint32_t count,
                             unsigned long flags);
+
+/* jack_client.h, jack_library.h */
+#define SA_JACK_INPUT ...
+#define SA_JACK_OUTPUT ...
+#define SA_JACK_PHYSICAL ...
+#define SA_JACK_REASON_BYTES ...
+typedef struct sa_jack_client sa_jack_client;
+typedef struct {
+    char name[...];
+    uint32_t flags;
+    uint32_t latency;
+} sa_jack_port;
+typedef enum { SA_JACK_OPEN, SA_JACK_ABSENT, SA_JACK_STANDS, SA_JACK_REFUSED, ... } sa_jack_status;
+typedef struct {
+    sa_capture *capture;
+    sa_round_trip *trip;
+    uint32_t inputs;
+    uint32_t outputs;
+    const char *const *sources;
+    const char *const *targets;
+} sa_jack_plan;
+sa_jack_status sa_jack_client_open(const char *name, sa_jack_client **client, char *reason);
+void sa_jack_client_close(sa_jack_client *client);
+bool sa_jack_client_gone(const sa_jack_client *client);
+bool sa_jack_client_server_runs(sa_jack_client *client);
+uint32_t sa_jack_client_sample_rate(const sa_jack_client *client);
+uint32_t sa_jack_client_period(const sa_jack_client *client);
+const char *sa_jack_client_name(const sa_jack_client *client);
+int64_t sa_jack_client_ports(sa_jack_client *client, uint32_t flags, sa_jack_port *ports,
+                             size_t room);
+bool sa_jack_client_prepare(sa_jack_client *client, const sa_jack_plan *plan, char *reason);
+bool sa_jack_client_start(sa_jack_client *client, char *reason);
+bool sa_jack_client_look(sa_jack_client *client, char *reason);
 
 /* wait.h */
 int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "feeder.h"
 #include "host_messages.h"
+#include "jack_client.h"
 #include "levels.h"
 #include "platform.h"
 #include "portaudio_generation.h"

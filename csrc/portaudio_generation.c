@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alsa_channels.h"
+#include "alsa_configuration.h"
 #include "clock.h"
 #include "host_messages.h"
-#include "jack_server.h"
 #include "platform.h"
+#include "portaudio_restraints.h"
 
 /* One call under way. Shared by the caller and the control thread; the last one frees it. */
 typedef struct {
@@ -28,18 +30,12 @@ struct sa_generation {
     control_request *current;
     bool closing;
     bool condemned;
-    bool has_jack;       /* it is a client of a JACK server */
-    sa_generation *next; /* in `living` */
 
     sa_device_info *devices;
     size_t device_count;
 };
 
 static _Atomic int64_t condemned_generations;
-
-/* Generations that are neither closed nor condemned. */
-static pthread_mutex_t living_mutex = PTHREAD_MUTEX_INITIALIZER;
-static sa_generation *living;
 
 int64_t sa_condemned_generations(void) {
     /* Relaxed: a count, which orders nothing. */
@@ -58,12 +54,18 @@ void sa_call_failed(const sa_portaudio *library, PaError code, sa_call_error *er
     }
 }
 
-/* Its calls would hang, or abort the process. */
-static bool host_is_dead(const sa_generation *generation) {
-    return generation->has_jack && !sa_jack_server_runs();
-}
-
 /* ---- the control thread ---- */
+
+static void make_call(sa_generation *generation, control_request *request) {
+    jmp_buf escape;
+    if (setjmp(escape) == 0) {
+        sa_portaudio_escape = &escape;
+        request->call(&generation->library, request->request, &request->error);
+    } else {
+        request->error.status = SA_CALL_ASSERTED;
+    }
+    sa_portaudio_escape = NULL;
+}
 
 static void *control(void *argument) {
     sa_generation *generation = argument;
@@ -76,11 +78,7 @@ static void *control(void *argument) {
             continue;
         }
         pthread_mutex_unlock(&generation->mutex);
-        if (host_is_dead(generation)) {
-            request->error.status = SA_CALL_CONDEMNED;
-        } else {
-            request->call(&generation->library, request->request, &request->error);
-        }
+        make_call(generation, request);
         pthread_mutex_lock(&generation->mutex);
         request->done = true;
         if (request->abandoned) {
@@ -101,37 +99,6 @@ static void condemn(sa_generation *generation) {
         generation->condemned = true;
         atomic_fetch_add_explicit(&condemned_generations, 1, memory_order_relaxed);
     }
-}
-
-static void enter_living(sa_generation *generation) {
-    pthread_mutex_lock(&living_mutex);
-    generation->next = living;
-    living = generation;
-    pthread_mutex_unlock(&living_mutex);
-}
-
-static void leave_living(sa_generation *generation) {
-    pthread_mutex_lock(&living_mutex);
-    for (sa_generation **link = &living; *link; link = &(*link)->next) {
-        if (*link == generation) {
-            *link = generation->next;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&living_mutex);
-}
-
-/* When a JACK client opens, jack2's library frees all those of the process whose server has died
- * (common/JackLibGlobals.h, 1.9.21). So before one opens, the generations that such clients belong
- * to are condemned, even if nobody has noticed the death yet. */
-static void condemn_the_dead(void) {
-    pthread_mutex_lock(&living_mutex);
-    for (sa_generation *generation = living; generation; generation = generation->next) {
-        if (!sa_generation_is_condemned(generation) && host_is_dead(generation)) {
-            sa_generation_condemn(generation);
-        }
-    }
-    pthread_mutex_unlock(&living_mutex);
 }
 
 static bool wait_for(sa_generation *generation, control_request *request, int64_t timeout_ns) {
@@ -170,7 +137,7 @@ bool sa_generation_call(sa_generation *generation, sa_control_call call, void *r
                 memcpy(request, shared->request, bytes);
             }
             *error = shared->error;
-            if (error->status == SA_CALL_CONDEMNED) {
+            if (error->status == SA_CALL_ASSERTED) {
                 condemn(generation);
             }
             free(shared);
@@ -204,26 +171,24 @@ bool sa_generation_is_condemned(sa_generation *generation) {
 typedef struct {
     sa_device_info *devices;
     size_t count;
-    bool has_jack;
 } list_request;
 
-/* PortAudio lists ALSA's devices from the configuration that is in memory; a generation that was
- * given up leaves an old one there. */
-static void refresh_alsa_configuration(void) {
-    int (*update)(void);
-    void *alsa = sa_library_loaded("libasound.so.2");
-    if (alsa) {
-        if (sa_library_symbol(alsa, "snd_config_update", &update)) {
-            update(); /* what is wrong with it shows when PortAudio opens devices */
+/* A card's device, whose name ends in "(hw:…)", has what it says; anything else is a plug-in. */
+static void look_behind_plugin(sa_device_info *info) {
+    if (!strstr(info->name, "(hw:")) {
+        sa_alsa_channels found = sa_alsa_count_channels(info->name);
+        info->takes_any_number = found.channels == SA_ALSA_ANY_NUMBER;
+        info->through_pulse = found.through_pulse;
+        if (!info->takes_any_number) {
+            info->max_input_channels = found.channels;
         }
-        sa_library_close(alsa); /* that reference; the library stays loaded */
     }
 }
 
 static void initialize_and_list(const sa_portaudio *library, void *argument,
                                 sa_call_error *error) {
     list_request *list = argument;
-    refresh_alsa_configuration();
+    bool configured = sa_alsa_configuration_prepare();
     PaError code = library->initialize();
     if (code != paNoError) {
         sa_call_failed(library, code, error);
@@ -235,13 +200,17 @@ static void initialize_and_list(const sa_portaudio *library, void *argument,
         library->terminate();
         return;
     }
+    if (count == 0 && !configured) {
+        error->status = SA_CALL_UNCONFIGURED;
+        library->terminate();
+        return;
+    }
     list->devices = calloc((size_t)count + 1, sizeof *list->devices);
     if (!list->devices) {
         error->status = SA_CALL_NO_MEMORY;
         library->terminate();
         return;
     }
-    list->has_jack = library->find_host_api(paJACK) >= 0;
     PaDeviceIndex default_input = library->get_default_input();
     PaDeviceIndex default_output = library->get_default_output();
     for (PaDeviceIndex i = 0; i < count; i++) {
@@ -253,6 +222,9 @@ static void initialize_and_list(const sa_portaudio *library, void *argument,
         info->index = i;
         info->host_api_type = (int32_t)host->type;
         info->max_input_channels = device->maxInputChannels;
+        if (host->type == paALSA && device->maxInputChannels > 0) {
+            look_behind_plugin(info);
+        }
         info->max_output_channels = device->maxOutputChannels;
         info->is_default_input = i == default_input;
         info->is_host_api_default_input = i == host->defaultInputDevice;
@@ -296,7 +268,6 @@ sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
         error->status = SA_CALL_NO_MEMORY;
         return NULL;
     }
-    condemn_the_dead();
     if (!sa_portaudio_load(&generation->library, library_path, error->text, sizeof error->text)) {
         error->status = SA_CALL_NO_LIBRARY;
         free(generation);
@@ -314,15 +285,13 @@ sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
     list_request list = {0};
     if (!sa_generation_call(generation, initialize_and_list, &list, sizeof list, timeout_ns,
                             error)) {
-        if (error->status != SA_CALL_CONDEMNED) {
+        if (!generation->condemned) {
             dismantle(generation);
         }
         return NULL;
     }
     generation->devices = list.devices;
     generation->device_count = list.count;
-    generation->has_jack = list.has_jack;
-    enter_living(generation);
     return generation;
 }
 
@@ -331,9 +300,8 @@ static const int64_t TERMINATE_TIMEOUT_NS = 5000000000;
 
 void sa_generation_close(sa_generation *generation) {
     sa_call_error error;
-    leave_living(generation);
     sa_generation_call(generation, terminate, NULL, 0, TERMINATE_TIMEOUT_NS, &error);
-    if (error.status != SA_CALL_CONDEMNED) {
+    if (!generation->condemned) {
         dismantle(generation);
     }
 }

@@ -1,6 +1,6 @@
 /* A generation: one private copy of PortAudio, one control thread that makes all its calls, one
  * device list. PortAudio promises nothing for calls from several threads, cannot refresh its list,
- * and hangs for good in calls after its JACK server died; so a new list is a new generation, and
+ * and hangs with a driver or server that does; so a new list is a new generation, and
  * a call that outlasts its time condemns the generation: it is never called again, not even to be
  * closed, and its memory is given up (`sa_condemned_generations` counts them).
  *
@@ -22,6 +22,8 @@ enum {
     SA_CALL_NO_LIBRARY = 2,
     SA_CALL_CONDEMNED = 3, /* the call outlasted its time, or an earlier one did */
     SA_CALL_NO_MEMORY = 4,
+    SA_CALL_ASSERTED = 5,     /* PortAudio failed an assertion of its own; condemned, too */
+    SA_CALL_UNCONFIGURED = 6, /* there is no device, and ALSA has no configuration */
 };
 
 typedef struct {
@@ -39,6 +41,8 @@ typedef struct {
     int32_t host_api_type; /* PaHostApiTypeId */
     int32_t max_input_channels;
     int32_t max_output_channels;
+    bool takes_any_number;          /* of channels: an ALSA plug-in that makes them up */
+    bool through_pulse;             /* an ALSA plug-in before a sound server, which mixes */
     bool is_default_input;          /* of the whole system */
     bool is_host_api_default_input; /* of its host API */
     bool is_default_output;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "platform.h"
+#include "portaudio_restraints.h"
 
 #ifdef __APPLE__
 static const char *const LIBRARY_NAMES[] = {"libportaudio.2.dylib",
@@ -36,13 +37,13 @@ bool sa_portaudio_load(sa_portaudio *library, const char *path, char *reason,
     if (!library->handle) {
         return false;
     }
+    sa_portaudio_restrain(library->handle);
     /* Every name has been in PortAudio since V19's first release. */
     sa_library_symbol(library->handle, "Pa_Initialize", &library->initialize);
     sa_library_symbol(library->handle, "Pa_Terminate", &library->terminate);
     sa_library_symbol(library->handle, "Pa_GetErrorText", &library->get_error_text);
     sa_library_symbol(library->handle, "Pa_GetLastHostErrorInfo", &library->get_last_host_error);
     sa_library_symbol(library->handle, "Pa_GetHostApiInfo", &library->get_host_api);
-    sa_library_symbol(library->handle, "Pa_HostApiTypeIdToHostApiIndex", &library->find_host_api);
     sa_library_symbol(library->handle, "Pa_GetDeviceCount", &library->get_device_count);
     sa_library_symbol(library->handle, "Pa_GetDeviceInfo", &library->get_device);
     sa_library_symbol(library->handle, "Pa_GetDefaultInputDevice", &library->get_default_input);

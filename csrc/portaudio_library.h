@@ -21,7 +21,6 @@ typedef struct {
     const char *(*get_error_text)(PaError);
     const PaHostErrorInfo *(*get_last_host_error)(void);
     const PaHostApiInfo *(*get_host_api)(PaHostApiIndex);
-    PaHostApiIndex (*find_host_api)(PaHostApiTypeId);
     PaDeviceIndex (*get_device_count)(void);
     const PaDeviceInfo *(*get_device)(PaDeviceIndex);
     PaDeviceIndex (*get_default_input)(void);

@@ -3,11 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "jack_server.h"
 #include "realtime.h"
 
-/* More is no latency: PortAudio subtracts unsigned numbers where a JACK port reports less than a
- * buffer, and says 89,478 s. */
+/* More is no latency but a fault of the host's. */
 static const double LONGEST_LATENCY = 60;
 
 struct sa_stream {
@@ -104,10 +102,6 @@ sa_stream *sa_stream_open_plan(sa_generation *generation, const sa_stream_plan *
 
 sa_stream *sa_stream_open(sa_generation *generation, sa_capture *capture,
                           sa_stream_settings settings, int64_t timeout_ns, sa_call_error *error) {
-    if (settings.host_api_type == paJACK) {
-        capture->host_clock = sa_jack_frame_clock();
-        capture->counted_by_host = capture->host_clock.read != NULL;
-    }
     sa_stream_plan plan = {
         .input = {settings.device, settings.channels, settings.latency},
         .sample_rate = settings.sample_rate,

@@ -6,12 +6,11 @@
 #include "portaudio_generation.h"
 
 typedef struct {
-    int32_t device;        /* PaDeviceIndex within the generation */
-    int32_t host_api_type; /* PaHostApiTypeId of that device */
+    int32_t device; /* PaDeviceIndex within the generation */
     int32_t channels;
     double sample_rate;
     double latency; /* suggested, seconds */
-    int64_t period; /* frames; 0: the host's own, and always so on JACK */
+    int64_t period; /* frames; 0: the host's own */
 } sa_stream_settings;
 
 typedef struct sa_stream sa_stream;

@@ -125,9 +125,6 @@ int sa_portaudio_callback(const void *input, void *output, unsigned long frame_c
         .host_now_ns = nanoseconds(time->currentTime),
         .flags = flags & paInputOverflow ? SA_PACKET_OVERFLOW : 0,
     };
-    if (capture->host_clock.read) {
-        host.host_frame = capture->host_clock.read(capture->host_clock.client);
-    }
     sa_capture_push(capture, input, (uint32_t)frame_count, &host);
     return paContinue;
 }
@@ -158,4 +155,73 @@ int sa_round_trip_callback(const void *input, void *output, unsigned long frame_
     (void)time;
     sa_round_trip_exchange(user_data, input, output, (uint32_t)frame_count, flags);
     return paContinue;
+}
+
+/* Whether each input has exactly the connection that we made, in this very cycle. */
+static inline bool is_connected(const sa_jack_feed *feed) {
+    if (atomic_load_explicit(&feed->astray, memory_order_relaxed)) {
+        return false;
+    }
+    for (uint32_t i = 0; feed->library->is_jack2 && i < feed->input_count; i++) {
+        if (feed->library->port_connected(feed->inputs[i]) != 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const float *gather(const sa_jack_feed *feed, uint32_t period, uint32_t first,
+                           uint32_t count) {
+    for (uint32_t channel = 0; channel < feed->input_count; channel++) {
+        const float *in = feed->library->port_get_buffer(feed->inputs[channel], period);
+        float *out = feed->interleaved + channel;
+        for (uint32_t i = 0; i < count; i++, out += feed->input_count) {
+            *out = in[first + i];
+        }
+    }
+    return feed->interleaved;
+}
+
+static void scatter(const sa_jack_feed *feed, uint32_t period, uint32_t first, uint32_t count,
+                    const float *interleaved) {
+    for (uint32_t channel = 0; channel < feed->output_count; channel++) {
+        float *out = feed->library->port_get_buffer(feed->outputs[channel], period);
+        const float *in = interleaved + channel;
+        for (uint32_t i = 0; i < count; i++, in += feed->output_count) {
+            out[first + i] = *in;
+        }
+    }
+}
+
+static sa_host_info jack_times(sa_jack_feed *feed) {
+    const sa_jack_library *library = feed->library;
+    sa_jack_latency_range latency = {0};
+    library->port_get_latency_range(feed->latency_port, SA_JACK_CAPTURE, &latency);
+    /* JACK counts in 32 bits, which at 48 kHz last for a day. */
+    feed->now += (uint32_t)(library->frame_time(feed->client) - (uint32_t)feed->now);
+    return (sa_host_info){
+        .host_frame = library->last_frame_time(feed->client),
+        .host_now_ns = (int64_t)((double)feed->now * feed->frame_ns),
+        .host_adc_ns = (int64_t)(((double)feed->now - latency.max) * feed->frame_ns),
+    };
+}
+
+int sa_jack_process(uint32_t period, void *argument) {
+    sa_jack_feed *feed = argument;
+    if (feed->watched && !is_connected(feed)) {
+        return 0;
+    }
+    sa_host_info host = jack_times(feed);
+    float *played = feed->interleaved + (size_t)feed->room * feed->input_count;
+    for (uint32_t done = 0, count; done < period; done += count, host.host_frame += count) {
+        count = period - done < feed->room ? period - done : feed->room;
+        const float *heard = gather(feed, period, done, count);
+        if (feed->capture) {
+            sa_capture_push(feed->capture, heard, count, &host);
+        } else {
+            sa_round_trip_exchange(feed->trip, heard, played, count, 0);
+            scatter(feed, period, done, count, played);
+        }
+    }
+    return 0;
 }

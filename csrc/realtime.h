@@ -5,13 +5,16 @@
  * doorbell, once a chunk at most, after the record is published. It is made only while somebody
  * sleeps so, and never if the capture may not ring (StreamConfig(doorbell=False)). It may call
  * memcpy, memset, clock_gettime and sa_word_wake; a test reads the object's undefined symbols and
- * fails on any other name. One call goes through a pointer: a host clock's read, which on JACK is
- * jack_last_frame_time, made by JACK for this very place.
+ * fails on any other name. JACK's callback calls libjack through
+ * pointers: what JACK made for this very place (jack_port_get_buffer, jack_last_frame_time,
+ * jack_frame_time, jack_port_get_latency_range), and with jack2 alone jack_port_connected, which
+ * there reads shared memory and on an audio thread never waits (common/JackAPI.cpp, 1.9.21).
  */
 #ifndef SA_REALTIME_H
 #define SA_REALTIME_H
 
 #include "capture.h"
+#include "jack_feed.h"
 #include "portaudio_abi.h"
 #include "round_trip.h"
 
@@ -36,6 +39,9 @@ void sa_capture_leave_out(sa_capture *capture, int64_t count, uint32_t flags);
 int sa_portaudio_callback(const void *input, void *output, unsigned long frame_count,
                           const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags,
                           void *user_data);
+
+/* JACK's process callback; `argument` is the sa_jack_feed. */
+int sa_jack_process(uint32_t count, void *argument);
 
 /* Keeps what was heard, as far as there is room, and plays on. `input` may be NULL (the host had
  * no buffer): silence was heard. `flags` are PortAudio's. */

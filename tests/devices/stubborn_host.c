@@ -1,6 +1,7 @@
 /* As much of PortAudio as a session needs, with one device whose callbacks come on a thread. What
- * the variable STUBBORN names ("initialize", "stop", "close") fails, and the callbacks go on.
- * After each one a byte is written to the descriptor that CALLBACKS tells. */
+ * the variable STUBBORN names ("initialize", "stop", "close"; "assert": an assertion) fails, and
+ * the callbacks go on. After each one a byte is written to the descriptor that CALLBACKS tells. */
+#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -91,6 +92,7 @@ const PaStreamInfo *Pa_GetStreamInfo(PaStream *stream) {
 }
 
 PaError Pa_Initialize(void) {
+    assert(!refuses("assert"));
     return refuses("initialize") ? paHostApiNotFound : paNoError;
 }
 

@@ -53,3 +53,28 @@ def test_a_stream_that_cannot_be_ended_is_left_its_memory(stubborn, library):
     assert balanced == "True ()"
     assert ("it refuses" in error) == ("stop" in stubborn)
     assert alive == "alive"
+
+
+ASSERTED = """
+import stream_audio
+
+try:
+    stream_audio.list_input_devices()
+except stream_audio.BackendError as error:
+    print(error)
+"""
+
+
+def test_a_failed_assertion_is_an_error_and_no_abort(library):
+    settings = {"STREAM_AUDIO_PORTAUDIO_LIBRARY": str(library), "STUBBORN": "assert"}
+    nowhere = {"JACK_DEFAULT_SERVER": "stream-audio-none", "JACK_NO_START_SERVER": "1"}
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", ASSERTED],
+        env=os.environ | settings | nowhere,
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "PortAudio failed an assertion of its own" in done.stdout
+    assert 'refuses("assert")' in done.stdout

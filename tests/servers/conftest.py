@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_audio._native.portaudio import Generation
+from stream_audio._native.jack import JackClient
 from support import servers
 
 HERE = Path(__file__).parent
@@ -23,14 +23,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def jack_clients_open_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PortAudio's is called the same in every process, and opens with the list of devices."""
-    begin = Generation.__init__
+    """Ours are called the same in every process, and libjack calls their sockets so."""
+    begin = JackClient.__init__
 
-    def begin_alone(generation: Generation) -> None:
+    def begin_alone(client: JackClient, name: str) -> None:
         with servers.one_at_a_time():
-            begin(generation)
+            begin(client, name)
 
-    monkeypatch.setattr(Generation, "__init__", begin_alone)
+    monkeypatch.setattr(JackClient, "__init__", begin_alone)
 
 
 @pytest.fixture

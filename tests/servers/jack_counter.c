@@ -3,8 +3,8 @@
  * play the same; each further one is ahead of the one before by 2^16 frames, so that it can be
  * told from the others.
  *
- * Usage: jack_counter NAME [PORTS [LATENCY]]. LATENCY is what its ports report for captured input,
- * in frames, as a sound card's would. Prints "ready" once it plays, and for each byte of its
+ * Usage: jack_counter NAME [PORTS [LATENCY [SIGN]]]. LATENCY is what its ports report for captured
+ * input, in frames, as a sound card's would. Values are multiplied by SIGN. Prints "ready" once it plays, and for each byte of its
  * standard input what the server counts: "frame COUNT", or for an x of how many xruns it was told:
  * "told COUNT". Ends when its standard input does, and prints that number: "xruns COUNT".
  */
@@ -19,6 +19,7 @@ enum { MAX_PORTS = 64 };
 static jack_client_t *client;
 static jack_port_t *ports[MAX_PORTS];
 static int port_count = 2;
+static float sign = 1;
 static _Atomic unsigned xruns;
 
 static int play(jack_nframes_t frames, void *unused) {
@@ -28,7 +29,7 @@ static int play(jack_nframes_t frames, void *unused) {
         float *samples = jack_port_get_buffer(ports[port], frames);
         uint32_t ahead = port < 2 ? 0 : (uint32_t)(port - 1) << 16;
         for (jack_nframes_t i = 0; i < frames; i++) {
-            samples[i] = (float)((first + ahead + i) & 0x7fffff) * 0x1p-23f;
+            samples[i] = sign * (float)((first + ahead + i) & 0x7fffff) * 0x1p-23f;
         }
     }
     return 0;
@@ -62,9 +63,10 @@ int main(int argc, char **argv) {
     jack_set_process_callback(client, play, NULL);
     jack_set_xrun_callback(client, count_xrun, NULL);
     static jack_nframes_t latency;
+    sign = argc > 4 ? (float)atof(argv[4]) : sign;
     latency = argc > 3 ? (jack_nframes_t)strtoul(argv[3], NULL, 10) : 0;
     jack_set_latency_callback(client, report_latency, &latency);
-    /* PortAudio asks for the latency in a way that only a sound card's ports answer. */
+    /* A port with latency is a sound card's. */
     unsigned long flags = JackPortIsOutput | (latency > 0 ? JackPortIsPhysical : 0);
     for (int port = 0; port < port_count; port++) {
         char port_name[16];

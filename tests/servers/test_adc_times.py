@@ -13,9 +13,8 @@ from stream_audio import (
     StreamConfig,
 )
 from stream_audio._native import lib
-from stream_audio._native.capture import Capture, Reader, ReaderArray
-from stream_audio._native.portaudio import Generation
-from stream_audio.devices.find import find_input
+from stream_audio._native.capture import Reader, ReaderArray
+from stream_audio.contracts.opening import Opening
 from stream_audio.waiting.clock import MonotonicClock, Sleeper
 from support import servers
 
@@ -45,16 +44,13 @@ def taken_off(device_name: str, seconds: float) -> float:
     As the timeline has it: on a busy machine the callbacks' own lateness would hide it.
     """
     clock = MonotonicClock()
-    generation = Generation()
-    device = find_input(device_name, generation.devices)
-    capture = Capture(clock.native, RATE, 1, RATE * 10, PERIOD)
-    stream = generation.open_stream(
-        device, capture, sample_rate=RATE, channels=1, period=0, latency=device.low_latency
-    )
-    generation.release()
+    opening = Opening(clock, 10.0)
+    source = AudioSource.device(device_name, sample_rate=RATE, channels=1).open(opening)
+    opening.close()
+    capture = source.capture
     reader = Reader(capture, round(RATE * seconds), freewheel=False)
     sleeper = Sleeper(clock)
-    stream.start()
+    source.start()
     try:
         until = lib.sa_clock_now(clock.native) + 60_000_000_000
         ReaderArray([reader], sleeper.native).wait_and_read(until)
@@ -62,10 +58,9 @@ def taken_off(device_name: str, seconds: float) -> float:
         adc = reader.native.timeline.adc
         return float(adc.mean_age_ns) * 1e-9 if adc.used else 0.0
     finally:
-        stream.stop()
-        stream.close()
+        source.stop()
         reader.close()
-        capture.close()
+        source.close()
 
 
 def age(chunks: list[AudioChunk]) -> float:
@@ -79,7 +74,7 @@ def test_the_latency_of_a_jack_sound_card_is_taken_off(jack: servers.Jack) -> No
         source, _ = record("card", 3)
         assert taken_off("card", 2) == pytest.approx(480 / RATE, abs=1e-4)
     assert source.time_quality == "adc"
-    # PortAudio does not count one buffer as latency.
+    # The buffer that JACK counts in is none: a packet's last frame is meant.
     assert source.latency == pytest.approx((latency - PERIOD) / RATE)
 
 
@@ -93,7 +88,7 @@ def test_a_jack_card_without_latency_of_its_own_is_as_late_as_its_period(
 
 
 def test_the_port_of_a_jack_client_has_no_converter(jack_counter: servers.JackCounter) -> None:
-    """It reports less latency than a buffer, of which PortAudio makes 24 hours."""
+    """It reports less latency than a buffer."""
     source, _ = record("counter", 3)
     assert source.time_quality == "callback"
     assert source.latency is None

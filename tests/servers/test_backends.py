@@ -76,6 +76,43 @@ def test_a_configuration_with_something_wrong_in_it(name, servers_wanted):
         assert int(result.stdout.split()[1]) >= 50
 
 
+NO_DEFAULT = 'pcm.mic { type null hint { show on description "mic" } }\n'
+
+BESIDE_A_RECORDING = """
+import threading
+import stream_audio as s
+
+channel = s.ChannelSink()
+builder = s.StreamAudio.builder().add_source("v", s.AudioSource.virtual()).add_sink(channel)
+with builder.start() as session:
+    channel.get(timeout=30)
+    try:
+        print("listed", [device.name for device in s.list_input_devices()])
+    except s.StreamAudioError as error:
+        print(type(error).__name__, error)
+    channel.get(timeout=30)
+assert session.report().balanced
+"""
+
+
+def test_a_configuration_without_a_default_is_listed(servers_wanted):
+    """PortAudio 19.6 fails an assertion there, which would end the process."""
+    with servers.alsa_config(NO_DEFAULT):
+        result = run(BESIDE_A_RECORDING)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "listed ['mic']\n"
+    assert result.stderr == ""
+
+
+def test_no_configuration_at_all_is_an_error_with_a_remedy(servers_wanted):
+    result = run(BESIDE_A_RECORDING, ALSA_CONFIG_PATH="/nonexistent/alsa.conf")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("BackendError ALSA has no configuration")
+    assert "Cannot access file /nonexistent/alsa.conf" in result.stdout
+    assert "apt install libasound2-data" in result.stdout
+    assert result.stderr == ""
+
+
 def test_a_configuration_that_is_mended_works_in_the_same_process(servers_wanted):
     """PortAudio is opened anew for each list: what was broken before does not stick."""
     program = """

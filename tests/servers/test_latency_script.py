@@ -62,7 +62,7 @@ def connect(process, source, target):
 
 def test_a_round_trip_through_jack_takes_whole_periods(jack):
     process = start("--round-trip", "--device", "system", "--duration", 6)
-    connect(process, "PortAudio:out_0", "PortAudio:in_0")
+    connect(process, "stream-audio:out_1", "stream-audio:in_1")
     trip = document(process)["round_trip"]
     assert trip["host_api"] == "JACK Audio Connection Kit"
     # JACK hands a client its own output one period later; a cycle it skips may add another.
@@ -76,7 +76,7 @@ def test_a_round_trip_through_jack_takes_whole_periods(jack):
 @pytest.mark.long
 def test_a_round_trip_finds_the_channel_it_comes_back_on(jack):
     process = start("--round-trip", "--device", "system", "--duration", 6)
-    connect(process, "PortAudio:out_1", "PortAudio:in_1")
+    connect(process, "stream-audio:out_2", "stream-audio:in_2")
     assert document(process)["round_trip"]["channel"] == 1
 
 

@@ -131,11 +131,14 @@ class JackCounter:
     same on the first two ports, and 2**16 frames further on with each port after them. When the
     server has been restarted, a new counter is needed. Its ports report an input latency of
     `latency` frames, as a sound card's do (with a period counted in); 0 is what clients' report.
+    A `negative` one plays these values below zero, to be told from one that does not.
     """
 
-    def __init__(self, name: str = "counter", ports: int = 2, *, latency: int = 0) -> None:
+    def __init__(
+        self, name: str = "counter", ports: int = 2, *, latency: int = 0, negative: bool = False
+    ) -> None:
         self.name = name
-        self._arguments = [name, str(ports), str(latency)]
+        self._arguments = [name, str(ports), str(latency), "-1" if negative else "1"]
         self._process: subprocess.Popen[str] | None = None
         self._xruns = 0
 

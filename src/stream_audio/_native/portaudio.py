@@ -48,7 +48,7 @@ _DEVICE_UNAVAILABLE = -9985
 _HOST_API_NOT_FOUND = -9979
 
 JACK = 12
-"""paJACK, a PaHostApiTypeId."""
+"""paJACK, a PaHostApiTypeId. Where PortAudio cannot be kept from JACK its devices are left out."""
 
 
 class NativeDevice(Record):
@@ -68,6 +68,10 @@ class NativeDevice(Record):
     is_default_output: bool = False
     low_output_latency: float = 0.0
     high_output_latency: float = 0.0
+    takes_any_number: bool = False
+    """Of channels: an ALSA plug-in that makes them up."""
+    through_pulse: bool = False
+    """An ALSA plug-in before a sound server, which mixes."""
 
     @property
     def id(self) -> str:
@@ -122,15 +126,15 @@ class Generation:
         )
         messages = log_host_messages()
         if self._native == ffi.NULL:
-            if error.status != lib.SA_CALL_CONDEMNED:  # a thread of its own still hangs there
+            # Of a condemned one a thread of its own still stands there.
+            if error.status not in (lib.SA_CALL_CONDEMNED, lib.SA_CALL_ASSERTED):
                 note_end_of_use(self)
             raise _opening_failed(error, messages)
         self._holders = 1
         self._lock = threading.Lock()
         count = lib.sa_generation_device_count(self._native)
-        self.devices = [
-            _device(lib.sa_generation_device(self._native, index)) for index in range(count)
-        ]
+        devices = [_device(lib.sa_generation_device(self._native, i)) for i in range(count)]
+        self.devices = [device for device in devices if device.host_api_type != JACK]
 
     def hold(self) -> Generation:
         """Keep it open for one more holder."""
@@ -181,12 +185,10 @@ class Generation:
         error = ffi.new("sa_call_error *")
         settings = {
             "device": device.index,
-            "host_api_type": device.host_api_type,
             "channels": channels,
             "sample_rate": sample_rate,
             "latency": latency,
-            # JACK has one period for all of its clients; another one would only add a buffer.
-            "period": 0 if device.host_api_type == JACK else period,
+            "period": period,
         }
         native = lib.sa_stream_open(self._native, capture.native, settings, CALL_TIMEOUT, error)
         messages = log_host_messages()
@@ -219,7 +221,7 @@ class Generation:
             {"device": source.index, "channels": trip.inputs, "latency": into},
             {"device": target.index, "channels": trip.outputs, "latency": out_of},
             sample_rate,
-            0 if source.host_api_type == JACK else period,
+            period,
             CALL_TIMEOUT,
             error,
         )
@@ -298,6 +300,8 @@ def _device(info: Any) -> NativeDevice:
         host_api_type=info.host_api_type,
         max_input_channels=info.max_input_channels,
         max_output_channels=info.max_output_channels,
+        takes_any_number=info.takes_any_number,
+        through_pulse=info.through_pulse,
         is_default_input=info.is_default_input,
         is_host_api_default_input=info.is_host_api_default_input,
         is_default_output=info.is_default_output,
@@ -351,6 +355,21 @@ def _opening_failed(error: Any, messages: list[str]) -> StreamAudioError:
         )
     if error.status == lib.SA_CALL_NO_MEMORY:
         return BackendError("no memory or no thread for PortAudio")
+    if error.status == lib.SA_CALL_ASSERTED:
+        return BackendError(
+            "PortAudio failed an assertion of its own while it listed the devices",
+            host_text="; ".join(messages[-3:]),
+            hint="The configuration of ALSA, or a driver, is one that it does not expect",
+        )
+    if error.status == lib.SA_CALL_UNCONFIGURED:
+        return BackendError(
+            "ALSA has no configuration, so it has no device",
+            host_text="; ".join(messages[:3]),
+            hint=(
+                "Install ALSA's configuration (Debian: apt install libasound2-data), or correct "
+                "ALSA_CONFIG_PATH"
+            ),
+        )
     return BackendError(
         "PortAudio finds no working audio backend",
         host_text=_host_text(error, messages),
@@ -368,6 +387,12 @@ def _stream_failed(
 ) -> StreamAudioError:
     name = f"{device.name!r} ({device.host_api})"
     host_text = _host_text(error, messages)
+    if error.status == lib.SA_CALL_ASSERTED:
+        return DeviceError(
+            f"cannot {doing} {name}: PortAudio failed an assertion of its own",
+            host_text=host_text,
+            hint="A new session uses a fresh copy of it",
+        )
     if error.status == lib.SA_CALL_CONDEMNED:
         return HostUnresponsiveError(
             f"cannot {doing} {name}: {device.host_api} does not answer",

@@ -37,12 +37,15 @@ class Candidate(Record):
         How good a way this is.
     native : object
         What its host calls it; who opens it goes by the type.
+    takes_any_number : bool
+        Of channels: it makes up as many as it is asked for.
     """
 
     device: InputDevice
     source: str
     way: Way
     native: Any
+    takes_any_number: bool = False
 
     @property
     def name(self) -> str:

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._checks import real_number, whole_number
-from stream_audio._native.portaudio import Generation, NativeDevice, Stream
+from stream_audio._native.jack import CALL_SECONDS, Call, JackClient
+from stream_audio._native.portaudio import NativeDevice, Stream
 from stream_audio._native.round_trip import RoundTrip
+from stream_audio.devices.candidate import Candidate
 from stream_audio.devices.find import find_input, find_named, full_name
 from stream_audio.devices.input_device import no_output_device
+from stream_audio.devices.jack import JackDevice, jack_targets
 from stream_audio.devices.list import Listing
 from stream_audio.devices.portaudio import PortAudioInput, outputs
-from stream_audio.errors import DeviceError
+from stream_audio.errors import DeviceError, DeviceFormatError, HostUnresponsiveError
 
 LOOK_SECONDS = 0.05
 STANDSTILL_SECONDS = 5.0
@@ -99,26 +102,19 @@ def play_and_listen(
     whole_number("period", period, 0, 65_536)
     listing = Listing()
     try:
-        generation, source, target = _devices(listing, input, output)
-        rate = sample_rate or round(source.default_sample_rate)
+        found, target = _devices(listing, input, output)
+        rate = sample_rate or found.device.sample_rate
         trip = RoundTrip(
             signal,
             round(seconds * rate),
-            inputs=min(2, source.max_input_channels),
-            outputs=min(2, target.max_output_channels),
+            inputs=min(2, found.device.channels),
+            outputs=min(2, _channels(target)),
         )
-        latencies = {
-            "low": (source.low_latency, target.low_output_latency),
-            "high": (source.high_latency, target.high_output_latency),
-        }
-        stream = generation.open_round_trip(
-            source,
-            target,
-            trip,
-            sample_rate=rate,
-            period=period,
-            latencies=latencies[latency] if isinstance(latency, str) else (latency, latency),
-        )
+        stream: Stream | JackLine
+        if isinstance(target, JackDevice):
+            stream = JackLine(found.native, target, trip, rate)
+        else:
+            stream = _open(found.native, target, trip, rate, period, latency)
         try:
             _run(stream, trip, rate, seconds, go_on)
         finally:
@@ -130,9 +126,9 @@ def play_and_listen(
     return Heard(
         samples=trip.heard(),
         sample_rate=rate,
-        input=source.name,
+        input=found.name,
         output=target.name,
-        host_api=source.host_api,
+        host_api=found.host_api,
         input_latency=stream.latency,
         output_latency=stream.output_latency,
         overflows=progress.overflows,
@@ -140,35 +136,92 @@ def play_and_listen(
     )
 
 
-def _devices(
-    listing: Listing, input: str | None, output: str | None
-) -> tuple[Generation, NativeDevice, NativeDevice]:
-    found: PortAudioInput = (
-        listing.default if input is None else find_input(input, listing)
-    ).native
-    generation, source = found.generation, found.device
-    playing = outputs(generation.devices)
-    if not playing:
+Target = NativeDevice | JackDevice
+
+
+def _devices(listing: Listing, input: str | None, output: str | None) -> tuple[Candidate, Target]:
+    found = listing.default if input is None else find_input(input, listing)
+    playing: list[Target] = []
+    if listing.generation is not None:
+        playing += outputs(listing.generation.devices)
+    playing += jack_targets()
+    of_same_host = [device for device in playing if device.host_api == found.host_api]
+    if not (of_same_host if output is None else playing):
         raise no_output_device()
     if output is not None:
         target = find_named(output, playing, "output")
     else:
-        of_same_host = [device for device in playing if device.host_api == source.host_api]
-        same = [device for device in of_same_host if device.name == source.name]
+        same = [device for device in of_same_host if device.name == found.name]
         default = [device for device in of_same_host if device.is_default_output]
-        if not of_same_host:
-            raise no_output_device()
         target = [*same, *default, *of_same_host][0]
-    if source.host_api != target.host_api:
+    if found.host_api != target.host_api:
         raise DeviceError(
-            f"{full_name(source)} and {full_name(target)} cannot form one stream",
+            f"{full_name(found)} and {full_name(target)} cannot form one stream",
             hint="Choose an input and an output of the same host API",
         )
-    return generation, source, target
+    return found, target
+
+
+def _channels(target: Target) -> int:
+    return len(target.ports) if isinstance(target, JackDevice) else target.max_output_channels
+
+
+def _open(
+    found: PortAudioInput,
+    target: NativeDevice,
+    trip: RoundTrip,
+    rate: int,
+    period: int,
+    latency: Literal["low", "high"] | float,
+) -> Stream:
+    source = found.device
+    latencies = {
+        "low": (source.low_latency, target.low_output_latency),
+        "high": (source.high_latency, target.high_output_latency),
+    }
+    return found.generation.open_round_trip(
+        source,
+        target,
+        trip,
+        sample_rate=rate,
+        period=period,
+        latencies=latencies[latency] if isinstance(latency, str) else (latency, latency),
+    )
+
+
+class JackLine:
+    """A JACK client that plays and listens at once, in the place of a PortAudio stream."""
+
+    def __init__(self, source: JackDevice, target: JackDevice, trip: RoundTrip, rate: int) -> None:
+        if rate != source.sample_rate:
+            raise DeviceFormatError(
+                f"JACK does not run at {rate} Hz", hint=f"Its rate is {source.sample_rate} Hz"
+            )
+        self.latency = source.latency
+        self.output_latency = target.latency
+        self._client = Call(lambda: JackClient("stream-audio")).result(CALL_SECONDS)
+        into = [port.full_name for port in source.ports[: trip.inputs]]
+        out_of = [port.full_name for port in target.ports[: trip.outputs]]
+        Call(lambda: self._client.prepare(trip, into, out_of)).result(CALL_SECONDS)
+
+    def start(self) -> None:
+        """Start the callbacks and connect the ports."""
+        Call(self._client.start).result(CALL_SECONDS)
+
+    def stop(self) -> None:
+        """Do nothing: the callbacks end with :meth:`close`."""
+
+    def close(self) -> bool:
+        """Close the client; False if the server hangs, so that a callback might still come."""
+        try:
+            Call(self._client.close).result(CALL_SECONDS)
+        except HostUnresponsiveError:
+            return False
+        return True
 
 
 def _run(
-    stream: Stream,
+    stream: Stream | JackLine,
     trip: RoundTrip,
     rate: int,
     seconds: float,

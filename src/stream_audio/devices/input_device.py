@@ -16,7 +16,7 @@ class InputDevice(Record):
     host_api : str
         ``"ALSA"``, ``"JACK Audio Connection Kit"``, ``"Core Audio"``, …
     channels : int
-        How many it has; of an ALSA plug-in the most that it makes up.
+        How many it has; of an ALSA plug-in that makes them up, the most that it does.
     sample_rate : int
         Its default, in Hz.
     low_latency, high_latency : float

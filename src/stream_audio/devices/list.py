@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from stream_audio._native.portaudio import Generation
@@ -11,6 +11,7 @@ from stream_audio._native.pulse import NoPulseServerError, PulseConnection
 from stream_audio.devices.candidate import Candidate, merge
 from stream_audio.devices.find import find_input
 from stream_audio.devices.input_device import InputDevice, no_input_device
+from stream_audio.devices.jack import jack_inputs
 from stream_audio.devices.portaudio import portaudio_inputs
 from stream_audio.devices.pulse import other_ways, pulse_inputs
 from stream_audio.devices.role import default_candidate
@@ -45,8 +46,9 @@ class Listing:
         self.generation: Generation | None = None
         self.pulse: PulseConnection | None = None
         # Of several defaults that of the first of these is the system's.
-        pulse = self._pulse()
-        self.candidates, others = merge([pulse, other_ways(self._portaudio(), pulse)])
+        pulse = self._ask(self._pulse)
+        portaudio = other_ways(self._ask(self._portaudio), pulse)
+        self.candidates, others = merge([pulse, portaudio, self._ask(jack_inputs)])
         self.every = [*self.candidates, *others]
         if self.failures and not self.candidates:
             self.release()
@@ -54,22 +56,22 @@ class Listing:
         for failure in self.failures:
             _log.warning("%s", failure)
 
+    def _ask(self, host: Callable[[], Sequence[Candidate]]) -> Sequence[Candidate]:
+        try:
+            return host()
+        except StreamAudioError as error:
+            self.failures.append(error)
+            return ()
+
     def _pulse(self) -> Sequence[Candidate]:
         try:
             self.pulse = PulseConnection()
         except NoPulseServerError:
             return ()  # nothing is wrong with a machine that has none
-        except StreamAudioError as error:
-            self.failures.append(error)
-            return ()
         return pulse_inputs(self.pulse)
 
     def _portaudio(self) -> Sequence[Candidate]:
-        try:
-            self.generation = Generation()
-        except StreamAudioError as error:
-            self.failures.append(error)
-            return ()
+        self.generation = Generation()
         return portaudio_inputs(self.generation)
 
     @property

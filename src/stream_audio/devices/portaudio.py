@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from stream_audio._native.portaudio import JACK, Generation, NativeDevice
+from stream_audio._native.portaudio import Generation, NativeDevice
 from stream_audio._record import Record
 from stream_audio.devices.candidate import Candidate, Way
 from stream_audio.devices.input_device import InputDevice
@@ -58,8 +58,6 @@ def default_input(devices: list[NativeDevice]) -> NativeDevice | None:
 
 def is_monitor(device: NativeDevice) -> bool:
     """Whether a device records what programs play, so that silence says nothing about it."""
-    if device.host_api_type == JACK:
-        return device.name != "system"  # the sound card's ports; others are those of a program
     names = [device.name]
     if device.name in ("pulse", "default"):
         names.append(os.environ.get("PULSE_SOURCE", ""))
@@ -96,6 +94,7 @@ def _candidate(found: PortAudioInput, is_default: bool) -> Candidate:
         source=source,
         way=way,
         native=found,
+        takes_any_number=device.takes_any_number,
     )
 
 

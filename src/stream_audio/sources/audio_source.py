@@ -81,8 +81,7 @@ class AudioSource:
             matter of its format.
         channels : int or sequence of int, optional
             1 to 64: the device's first so many. A list: these of its channels, counted from 0;
-            ``[4, 5]`` are an interface's inputs 5 and 6. ``None``: the first two at most, or as
-            many as the formats of the session ask for.
+            ``[4, 5]`` are an interface's inputs 5 and 6. ``None``: all that it has.
         period : int, optional
             Frames a callback; ``None``: what suits the host. JACK always uses its own.
         latency : "low", "high" or float
@@ -91,6 +90,35 @@ class AudioSource:
         from stream_audio.sources.device import DeviceSource
 
         return DeviceSource(device_wanted(name), sample_rate, _channels(channels), period, latency)
+
+    @staticmethod
+    def jack(
+        name: str | None = None,
+        *,
+        channels: int | Sequence[int] | None = None,
+        client_name: str = "stream-audio",
+    ) -> Source:
+        """Record from a client of the JACK server, or from whatever the user connects.
+
+        Parameters
+        ----------
+        name : str, optional
+            The client to record from; its ports are connected, and kept connected to nothing
+            else. ``None``: no connection is made or looked at; frames come, silent at first, and
+            are what others connect to our ports ``in_1``, ``in_2``, …
+        channels : int or sequence of int, optional
+            As for :meth:`device`. Without a name, how many ports there are; ``None``: two.
+        client_name : str
+            What we are called; the server appends a number if there is one of that name.
+
+        Raises
+        ------
+        BackendError, DeviceNotFoundError, HostUnresponsiveError
+            At the start: there is no server, no such client, or no answer.
+        """
+        from stream_audio.sources.jack_device import JackSource
+
+        return JackSource(name, _channels(channels), client_name)
 
     @staticmethod
     def file(

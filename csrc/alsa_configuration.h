@@ -1,0 +1,19 @@
+/* ALSA's configuration in memory, made fit for PortAudio's listing. */
+#ifndef SA_ALSA_CONFIGURATION_H
+#define SA_ALSA_CONFIGURATION_H
+
+#include <stdbool.h>
+
+/* Reads the configuration anew if its files have changed: PortAudio lists the devices of what is
+ * in memory, and a generation that was given up leaves an old one there. Then, in memory alone:
+ *
+ * - takes out PCMs of type "jack": ours is the way to JACK, and opening one waits for a server
+ *   that is frozen, and costs other clients xruns;
+ * - adds a PCM that cannot be opened: where all can, and none is called "default" or "dmix",
+ *   PortAudio fails an assertion (devIdx < numDeviceNames).
+ *
+ * Returns false if there is a library but no configuration that defines a PCM: ALSA has none then,
+ * and says why. On the thread that is about to call PortAudio. */
+bool sa_alsa_configuration_prepare(void);
+
+#endif

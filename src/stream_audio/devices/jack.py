@@ -1,0 +1,172 @@
+"""What the clients of a JACK server offer to record from, as candidates.
+
+One client of ours lists for the whole process, and stays open: opening one costs other clients
+xruns, listing with one that is there does not. It has no ports, so nobody sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+from stream_audio._native.jack import INPUT, OUTPUT, Call, JackClient, Port, not_answering
+from stream_audio._record import Record
+from stream_audio.devices.candidate import Candidate, Way
+from stream_audio.devices.input_device import InputDevice
+
+HOST_API = "JACK Audio Connection Kit"
+
+ANSWER_SECONDS = 1.5
+"""How long a listing waits for a server; a healthy one answers within hundredths."""
+
+
+class JackDevice(Record):
+    """A client with ports of one direction.
+
+    Attributes
+    ----------
+    name : str
+        The client's.
+    ports : tuple of Port
+        In the server's order; each is a channel.
+    sample_rate, period : int
+        The server's, in Hz and frames.
+    """
+
+    name: str
+    ports: tuple[Port, ...]
+    sample_rate: int
+    period: int
+
+    @property
+    def host_api(self) -> str:
+        """JACK's name, as PortAudio has it."""
+        return HOST_API
+
+    @property
+    def id(self) -> str:
+        """What no other device has."""
+        return f"jack:{self.name}"
+
+    @property
+    def is_default_output(self) -> bool:
+        """Whether programs play to it unless they are told otherwise."""
+        return self.is_physical
+
+    @property
+    def is_physical(self) -> bool:
+        """Whether it is the sound card, and no program."""
+        return self.ports[0].is_physical
+
+    @property
+    def latency(self) -> float:
+        """Seconds, as the first port tells."""
+        return self.ports[0].latency / self.sample_rate
+
+
+class _Lister:
+    """The client that lists."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._client: JackClient | None = None
+        self._opening: Call[JackClient] | None = None
+
+    def devices(self, flags: int) -> list[JackDevice]:
+        """Return the clients that have ports with these flags; none without a server.
+
+        Raises
+        ------
+        HostUnresponsiveError
+            The server hangs. It is asked for no longer than a second and a half, and not at all
+            as long as an earlier question is open.
+        BackendError
+            It refuses a client.
+        """
+        with self._lock:
+            client = self._connected()
+            if client is None:
+                return []
+            ports_of: dict[str, list[Port]] = {}
+            for port in client.ports(flags):
+                ports_of.setdefault(port.client, []).append(port)
+            return [
+                JackDevice(name, tuple(ports), client.sample_rate, client.period)
+                for name, ports in ports_of.items()
+            ]
+
+    def _connected(self) -> JackClient | None:
+        client = self._client
+        if client is not None and not client.gone:
+            if client.server_runs():
+                return client
+            if not client.gone:
+                raise not_answering()
+        if client is not None:
+            self._client = None
+            Call(client.close)  # of a server that is gone
+        if self._opening is None:
+            self._opening = Call(lambda: JackClient(f"stream-audio-list-{os.getpid()}"))
+            seconds = ANSWER_SECONDS
+        else:
+            seconds = 0.0  # it has had its time
+        opening = self._opening
+        try:
+            client = opening.result(seconds)
+        finally:
+            if opening.done:
+                self._opening = None
+        if client.absent:
+            return None
+        self._client = client
+        return client
+
+
+_lister = _Lister()
+
+
+def forget_after_fork() -> None:
+    """In a child, which has no part in its parent's client."""
+    global _lister
+    _lister = _Lister()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_after_fork)
+
+
+def jack_sources() -> list[JackDevice]:
+    """Return the clients that can be recorded from, the sound card first."""
+    return sorted(_lister.devices(OUTPUT), key=lambda device: not device.is_physical)
+
+
+def jack_targets() -> list[JackDevice]:
+    """Return the clients that can be played to, the sound card first."""
+    return sorted(_lister.devices(INPUT), key=lambda device: not device.is_physical)
+
+
+def jack_inputs() -> Sequence[Candidate]:
+    """Return the clients that can be recorded from, as candidates."""
+    return [_candidate(device, index == 0) for index, device in enumerate(jack_sources())]
+
+
+def _candidate(device: JackDevice, is_default: bool) -> Candidate:
+    return Candidate(
+        device=InputDevice(
+            name=device.name,
+            host_api=HOST_API,
+            channels=len(device.ports),
+            sample_rate=device.sample_rate,
+            low_latency=device.latency,
+            high_latency=device.latency,
+            is_default=is_default,
+            id=device.id,
+            channel_map=tuple(port.name for port in device.ports),
+            is_monitor=not device.is_physical,
+            latency=device.latency,
+        ),
+        source=device.id,
+        way=Way.SERVER,
+        native=device,
+    )

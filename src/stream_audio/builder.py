@@ -188,8 +188,12 @@ class StreamAudioBuilder:
     def _start(self, wanted: Callable[[], bool]) -> Session:
         check_process()
         self._check()
+        config = self._config
         opening = Opening(
-            self._config.clock, self._config.ring_duration, doorbell=self._config.doorbell
+            config.clock,
+            config.ring_duration,
+            chunk_duration=config.chunk_duration,
+            doorbell=config.doorbell,
         )
         start = _Start(self)
         try:

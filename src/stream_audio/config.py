@@ -23,8 +23,9 @@ class StreamConfig:
         Seconds of audio in a chunk, 0.0005 to 10. Shorter chunks mean less latency and more work.
     ring_duration : float, optional
         Seconds that the ring of each source holds: how long the interpreter may be busy before
-        frames are lost. 0.01 to 3600; memory is ``seconds * rate * channels * 4`` bytes. ``None``:
-        30 s, but no more than 256 MiB a source.
+        frames are lost. 0.01 to 3600, and at least what comes between two turns (a chunk, two
+        periods and 0.05 s), unless the source can wait; memory is
+        ``seconds * rate * channels * 4`` bytes. ``None``: 30 s, but no more than 256 MiB a source.
     backlog : Backlog
         What may wait for each sink that has no backlog of its own, and what happens beyond that.
     spill_dir : str or os.PathLike, optional

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from stream_audio._native.capture import Capture
 from stream_audio.audio.format import AudioFormat
 from stream_audio.devices.list import Listing
-from stream_audio.errors import StreamAudioError
+from stream_audio.errors import ConfigError, StreamAudioError
 from stream_audio.waiting.clock import Clock
 
 DEFAULT_RING = 30.0
@@ -15,6 +17,13 @@ MAX_DEFAULT_RING_BYTES = 256 * 1024 * 1024
 """What a ring of the default length may take at most; one that is asked for may take more."""
 
 
+LONGEST_WAIT = 1.0
+"""Seconds for which a turn waits at most, however long a chunk is."""
+
+RING_SLACK = 0.05
+"""Seconds by which a turn may come late on a machine in use, which every ring must bear."""
+
+
 class Opening:
     """What a session gives its sources when they open, shared by all of them.
 
@@ -22,12 +31,18 @@ class Opening:
     """
 
     def __init__(
-        self, clock: Clock, ring_duration: float | None, *, doorbell: bool = True
+        self,
+        clock: Clock,
+        ring_duration: float | None,
+        *,
+        chunk_duration: float = 0.1,
+        doorbell: bool = True,
     ) -> None:
         self.clock = clock
         self.formats: tuple[AudioFormat, ...] = ()
         """Those that sinks want of the source that is being opened."""
         self.ring_duration = ring_duration
+        self._chunk_duration = chunk_duration
         self._doorbell = doorbell
         self._listing: Listing | None = None
 
@@ -37,14 +52,24 @@ class Opening:
             self._listing = Listing()
         return self._listing
 
-    def capture(self, sample_rate: int, channels: int, period: int) -> Capture:
-        """Make the rings of one source."""
+    def capture(
+        self, sample_rate: int, channels: int, period: int, *, waits: bool = False
+    ) -> Capture:
+        """Make the rings of one source; ``waits``: it waits for room, so any ring will do.
+
+        Raises
+        ------
+        ConfigError
+            The ring that the user asked for does not hold what comes between two turns.
+        """
         if self.ring_duration is None:
             frames = min(
                 round(DEFAULT_RING * sample_rate), MAX_DEFAULT_RING_BYTES // (channels * 4)
             )
         else:
             frames = max(1, round(self.ring_duration * sample_rate))
+        if not waits:
+            self._check_ring(frames / sample_rate, period / sample_rate)
         try:
             return Capture(
                 self.clock.native, sample_rate, channels, frames, period, doorbell=self._doorbell
@@ -55,6 +80,16 @@ class Opening:
                 f"with {channels} channels",
                 hint="Use a shorter StreamConfig(ring_duration=…)",
             ) from error
+
+    def _check_ring(self, seconds: float, period: float) -> None:
+        wait = min(self._chunk_duration, LONGEST_WAIT)
+        least = math.ceil((wait + 2 * period + RING_SLACK) * 100) / 100
+        if seconds < least:
+            raise ConfigError(
+                f"a ring of {seconds:g} s does not hold what comes between two turns, with chunks "
+                f"of {self._chunk_duration:g} s and periods of {period:.3g} s",
+                hint=f"Use StreamConfig(ring_duration={least:g}) or more",
+            )
 
     def close(self) -> None:
         """Let go of the listing; streams that were opened keep what they need of it."""

@@ -59,7 +59,7 @@ class FileSource(Record):
             period = FREEWHEEL_PERIOD
             if not freewheel:
                 period = round(REAL_TIME_PERIOD * sound.sample_rate)
-            capture = opening.capture(sound.sample_rate, sound.channels, period)
+            capture = opening.capture(sound.sample_rate, sound.channels, period, waits=True)
         except BaseException:
             sound.close()
             raise

@@ -107,8 +107,9 @@ class VirtualSource(Record, kw_only=True):
 
     def open(self, opening: Opening) -> OpenSource:
         """Make the device; nothing of the system is touched."""
-        capture = opening.capture(self.sample_rate, self.channels, self.period)
-        if self.pace == "freewheel" and capture.frames < self.period:
+        freewheel = self.pace == "freewheel"
+        capture = opening.capture(self.sample_rate, self.channels, self.period, waits=freewheel)
+        if freewheel and capture.frames < self.period:
             capture.close()
             raise ConfigError(
                 f"a period of {self.period} frames does not fit a ring of {capture.frames}",

@@ -25,6 +25,7 @@ from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError,
 from stream_audio.reports.events import StreamEvent
 from stream_audio.session import Session
 from stream_audio.sink_spec import SinkSpec, sink_spec
+from stream_audio.waiting.hubs import check_threads
 from stream_audio.waiting.in_thread import in_thread
 
 _log = logging.getLogger("stream_audio")
@@ -181,12 +182,14 @@ class StreamAudioBuilder:
         SinkError
             A sink could not start, for example create its file.
         SessionStateError
-            This builder has started a session already, or a sink is in use in another one.
+            This builder has started a session already, a sink is in use in another one, or gevent
+            or eventlet have turned threads into greenlets.
         """
         return self._start(lambda: True)
 
     def _start(self, wanted: Callable[[], bool]) -> Session:
         check_process()
+        check_threads()
         self._check()
         config = self._config
         opening = Opening(

@@ -40,6 +40,7 @@ from stream_audio.reports.report import SessionReport
 from stream_audio.reports.stats import MemoryUse, SessionStats
 from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids
+from stream_audio.waiting.hubs import check_threads, wait_in_turn
 from stream_audio.waiting.in_thread import in_thread
 
 _log = logging.getLogger("stream_audio")
@@ -130,7 +131,7 @@ class Session:
         self._router.request_stop(timeout)
         if not self._router.is_own_thread:
             try:
-                self._router.done.wait()
+                wait_in_turn(self._router.done.wait)
             except BaseException:  # a second Ctrl-C: it is in a hurry
                 self._router.request_stop(EXIT_TIMEOUT)
                 raise
@@ -185,7 +186,7 @@ class Session:
         check_process()
         if timeout is not None:
             real_number("timeout", timeout, 0, 1e9)
-        ended = self._router.done.wait(timeout)
+        ended = wait_in_turn(self._router.done.wait, timeout)
         self._raise_sink_failure()
         return ended
 
@@ -238,6 +239,7 @@ class Session:
             The sink could not start, for example create its file.
         """
         check_process()
+        check_threads()
         router = self._router
         with self._adding:
             if router.done.is_set():

@@ -132,7 +132,7 @@ def test_a_real_wait_takes_its_time():
 
 
 def test_a_forked_child_takes_no_seat(monkeypatch):
-    monkeypatch.setattr(_native, "_loaded_in", -1)
+    monkeypatch.setattr(_native, "_process", -1)
     with pytest.raises(ForkedProcessError, match="forked"):
         Sleeper(MonotonicClock())
     with pytest.raises(ForkedProcessError):

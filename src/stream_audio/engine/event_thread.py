@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from stream_audio.errors import shown
 from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
+from stream_audio.waiting.signals import LockSignal
 
 _log = logging.getLogger("stream_audio")
 
@@ -29,7 +30,9 @@ class EventThread:
 
     def __init__(self, handler: Callable[[StreamEvent], object]) -> None:
         self._handler = handler
-        self._events: queue.SimpleQueue[StreamEvent | None] = queue.SimpleQueue()
+        # No SimpleQueue, which gevent replaces by one for a single thread.
+        self._events: deque[StreamEvent | None] = deque()
+        self._arrived = LockSignal()
         self._thread = threading.Thread(target=self._run, name="stream-audio-events", daemon=True)
         self._dropped = 0
         self.when_failure_is_told: Callable[[], object] = lambda: None
@@ -65,7 +68,7 @@ class EventThread:
 
     def close(self) -> None:
         """Let what is queued be handled, then end; returns at once."""
-        self._events.put(None)
+        self._queue(None)
         if self._dropped:
             _log.warning("on_event was too slow: %d events were dropped", self._dropped)
 
@@ -97,14 +100,23 @@ class EventThread:
                 self._put(self._waiting.pop(kind))
 
     def _put(self, event: StreamEvent) -> None:
-        if self._events.qsize() < CAPACITY:
+        if len(self._events) < CAPACITY:
             self._failures_sent += _is_end_of_sink(event)
-            self._events.put(event)
+            self._queue(event)
         else:
             self._dropped += 1
 
+    def _queue(self, event: StreamEvent | None) -> None:
+        self._events.append(event)
+        self._arrived.set()
+
+    def _next(self) -> StreamEvent | None:
+        while not self._events:
+            self._arrived.wait()
+        return self._events.popleft()
+
     def _run(self) -> None:
-        while (event := self._events.get()) is not None:
+        while (event := self._next()) is not None:
             try:
                 self._handler(event)
             except BaseException as error:

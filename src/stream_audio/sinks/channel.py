@@ -26,6 +26,7 @@ from stream_audio.errors import (
 from stream_audio.sinks.blocks import Blocks, Reblocker
 from stream_audio.sinks.queue_target import QueueTarget, queue_target
 from stream_audio.waiting.event_loop import running_loop
+from stream_audio.waiting.hubs import hub_sleep, wait_in_turn
 from stream_audio.waiting.loop_waker import waker_of
 from stream_audio.waiting.signals import LockSignal
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from stream_audio.contracts.turn_runner import TurnRunner
 
 MONOPOLY = 0.01
-"""Seconds that a reader which never has to wait may keep its event loop to itself."""
+"""Seconds that a reader which never has to wait may keep its event loop, or hub, to itself."""
 
 
 class ChannelSink:
@@ -84,6 +85,7 @@ class ChannelSink:
         self.handed: AudioChunk | None = None
         """A chunk before all that is in the queue, from a turn that was run in :meth:`get`."""
         self._arrived = LockSignal()
+        self._resumed_at = -math.inf  # when other greenlets of a hub had their turn
         self._waiter: _LoopWaiter | None = None
         self._putting = False  # what is counted as waiting may not be there yet
         self._closed = False
@@ -187,6 +189,10 @@ class ChannelSink:
         if timeout is not None:
             real_number("timeout", timeout, 0, 1e9)
         until = math.inf if timeout is None else time.monotonic() + timeout
+        sleep = hub_sleep()
+        if sleep is not None and time.monotonic() - self._resumed_at > MONOPOLY:
+            sleep(0.0)
+            self._resumed_at = time.monotonic()
         while True:
             # Asked before taking: what was put before the close is then still seen.
             closed = self._closed
@@ -197,8 +203,8 @@ class ChannelSink:
                 self._arrived.set()  # for another get
                 return None
             self._check_that_more_can_come()
-            # Whoever waits may as well do the work.
-            baton = self._baton if time.monotonic() < until else None
+            # Whoever waits may as well do the work; a greenlet keeps others waiting then.
+            baton = self._baton if time.monotonic() < until and sleep is None else None
             if baton is not None and baton.run_turns(self._has_news, until):
                 continue
             if not self._wait_for_router(until):
@@ -209,7 +215,7 @@ class ChannelSink:
         if left <= 0:
             return False
         self._leave_turns_to_router()
-        return self._arrived.wait(None if until == math.inf else left)
+        return wait_in_turn(self._arrived.wait, None if until == math.inf else left)
 
     def _leave_turns_to_router(self) -> None:
         baton = self._baton
@@ -236,7 +242,7 @@ class ChannelSink:
         while not self._closed and (self._putting or not self.unread):
             self._check_that_more_can_come()
             self._leave_turns_to_router()
-            if not self._arrived.wait(timeout):
+            if not wait_in_turn(self._arrived.wait, timeout):
                 return False
         self._arrived.set()  # it was not for us alone
         return True

@@ -5,6 +5,7 @@
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -303,6 +304,45 @@ def test_the_server_grants_the_period_that_is_asked_for(server, usb):
         stream.close()
         capture.close()
     connection.release()
+
+
+@both_at_length
+def test_the_plug_in_of_alsa_that_is_a_role_is_held_on_to_as_well(server, usb):
+    server.ask("set-default-source", "usb.monitor")
+    with recording(AudioSource.device("pulse")) as running:
+        running.take(0.2)
+        server.unload(usb)
+        assert "Entity killed" in running.wait_for(SourceLost).reason
+        running.rest()
+    assert_only_usb(running.samples)
+
+
+@both_at_length
+def test_an_unknown_source_in_the_environment_is_an_error_too(server, usb, monkeypatch):
+    monkeypatch.setenv("PULSE_SOURCE", "usb.monitor")
+    assert default_input_device().id == "pulse:usb.monitor"
+    monkeypatch.setenv("PULSE_SOURCE", "usb-2.monitor")
+    with pytest.raises(DeviceNotFoundError, match=r"PULSE_SOURCE names no source: 'usb-2"):
+        record(seconds=0.1, source=AudioSource.default_device())
+
+
+LIST = "import stream_audio; print(len(stream_audio.list_input_devices()))"
+
+
+@pytest.mark.parametrize("server", ["PulseAudio"], indirect=True)
+def test_what_ails_libpulse_does_not_reach_the_terminal(server, tmp_path):
+    (tmp_path / "client.conf").write_text("nonsense\n")
+    changes = {"PULSE_CLIENTCONFIG": os.fspath(tmp_path / "client.conf")}
+    complaint = subprocess.run(["pactl", "info"], env=os.environ | changes, capture_output=True)
+    assert b"client.conf" in complaint.stderr  # what the C library prints by itself
+    listed = subprocess.run(
+        [sys.executable, "-c", LIST],
+        env=os.environ | changes | {"JACK_NO_START_SERVER": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert int(listed.stdout) > 0
 
 
 def test_without_a_server_none_is_started(tmp_path, monkeypatch):

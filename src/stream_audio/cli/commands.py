@@ -106,7 +106,7 @@ def devices(
     if not found:
         _out.print("There is no input device.")
         return
-    table = Table("", "name", "host API", "channels", "rate", "latency", box=None)
+    table = Table("", "name", "host API", "channels", "rate", "latency", "id", box=None)
     for device in found:
         table.add_row(
             "*" if device.is_default else "",
@@ -115,6 +115,7 @@ def devices(
             str(device.channels),
             f"{device.sample_rate} Hz",
             f"{device.low_latency * 1000:.0f}–{device.high_latency * 1000:.0f} ms",
+            escape(device.id),
         )
     _out.print(table)
     _out.print("* the default", style="dim")

@@ -10,9 +10,16 @@ from stream_audio._native.pulse import PulseConnection, PulseSource
 from stream_audio._record import Record
 from stream_audio.devices.candidate import Candidate, Way
 from stream_audio.devices.input_device import InputDevice
+from stream_audio.errors import DeviceNotFoundError
+
+SOURCE_VARIABLE = "PULSE_SOURCE"
+"""Environment variable with the name of the source that libpulse takes for the default."""
 
 _ROLES = ("default", "pulse", "pipewire")
-"""ALSA's plug-ins that lead to a server."""
+"""ALSA's plug-ins that lead to whatever is a server's default."""
+
+_PURE_ROLES = ("pulse", "pipewire")
+"""Those of them that no configuration makes anything else."""
 
 LOW_LATENCY = 0.01
 """Seconds between packets for interactive use."""
@@ -39,7 +46,18 @@ def pulse_inputs(connection: PulseConnection) -> list[Candidate]:
 
 def default_name(connection: PulseConnection) -> str:
     """Return the name of the source that is the default now; ``PULSE_SOURCE`` goes first."""
-    return os.environ.get("PULSE_SOURCE") or connection.default_source
+    return os.environ.get(SOURCE_VARIABLE) or connection.default_source
+
+
+def check_default_source(connection: PulseConnection) -> None:
+    """Raise if ``PULSE_SOURCE`` names none: a server might record its own default instead."""
+    name = os.environ.get(SOURCE_VARIABLE)
+    if name and all(name != source.name for source in connection.sources):
+        names = "; ".join(source.name for source in connection.sources)
+        raise DeviceNotFoundError(
+            f"the environment variable {SOURCE_VARIABLE} names no source: {name!r}",
+            hint=f"There are: {names or 'none'}",
+        )
 
 
 def pulse_id(name: str) -> str:
@@ -55,15 +73,18 @@ def host_api(connection: PulseConnection) -> str:
 def other_ways(candidates: Iterable[Candidate], of_server: Iterable[Candidate]) -> list[Candidate]:
     """Return ALSA's plug-ins as the other ways that they are to the server's default source.
 
-    Where a server runs they lead to whatever is its default, and some to nothing else.
+    Those that are nothing else are opened as that source, which no plug-in could hold on to.
     """
-    default = next((each.source for each in of_server if each.device.is_default), None)
-    return [
-        replace(each, source=default)
-        if default is not None and each.way is Way.PLUGIN and each.name in _ROLES
-        else each
-        for each in candidates
-    ]
+    default = next((each for each in of_server if each.device.is_default), None)
+    if default is None:
+        return list(candidates)
+    found = []
+    for each in candidates:
+        if each.way is Way.PLUGIN and each.name in _ROLES:
+            native = default.native if each.name in _PURE_ROLES else each.native
+            each = replace(each, source=default.source, native=native)
+        found.append(each)
+    return found
 
 
 def _candidate(found: PulseInput, *, is_default: bool) -> Candidate:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from stream_audio.devices.find import find_input
+from stream_audio.devices.pulse import check_default_source
 from stream_audio.errors import DeviceNotFoundError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def default_candidate(listing: Listing) -> Candidate:
     """
     name = os.environ.get(DEVICE_VARIABLE)
     if not name:
+        if listing.pulse is not None:
+            check_default_source(listing.pulse)
         return listing.default
     try:
         return find_input(name, listing)

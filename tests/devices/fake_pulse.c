@@ -25,7 +25,8 @@ static long thing;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t thread;
-static bool running, connecting, opening, uncorked;
+static _Atomic bool running;
+static bool connecting, opening, uncorked;
 
 static pa_context_notify_cb_t on_context;
 static pa_server_info_cb_t on_server;
@@ -224,6 +225,7 @@ int pa_stream_connect_record(pa_stream *stream, const char *source, const pa_buf
     return 0;
 }
 int pa_stream_disconnect(pa_stream *stream) {
+    opening = uncorked = false;
     return 0;
 }
 pa_stream_state_t pa_stream_get_state(const pa_stream *stream) {

@@ -22,7 +22,13 @@ from stream_audio import (
 from stream_audio._native import pulse
 from support.processes import require_program
 
-CSRC = Path(__file__).parents[2] / "csrc"
+HERE = Path(__file__).parent
+CSRC = HERE.parents[1] / "csrc"
+CORE = (
+    *("pulse_connection", "pulse_library", "pulse_stream", "adc", "capture", "clock", "doorbell"),
+    *("drift", "gaps", "lateness", "levels", "overwritten", "platform_posix", "reader"),
+    *("realtime", "ring", "standstill", "timeline"),
+)
 PACKET, PACKETS = 480, 100
 HALF = PACKET * PACKETS // 2
 
@@ -30,11 +36,14 @@ HALF = PACKET * PACKETS // 2
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     path = tmp_path_factory.mktemp("pulse") / "libpulse.so.0"
-    source = Path(__file__).with_name("fake_pulse.c")
-    flags = ["-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", f"-I{CSRC}"]
-    command = [require_program("cc", "gcc"), *flags, str(source), "-o", str(path)]
-    subprocess.run(command, check=True, timeout=60)
+    compile_c(path, HERE / "fake_pulse.c", "-fPIC", "-shared")
     return path
+
+
+def compile_c(output, *arguments):
+    flags = ["-std=gnu11", "-O1", "-g", "-pthread", f"-I{CSRC}", "-o", output]
+    command = [require_program("cc", "gcc"), *flags, *arguments, "-lm"]
+    subprocess.run([str(word) for word in command], check=True, timeout=120)
 
 
 @pytest.fixture
@@ -67,6 +76,24 @@ def test_all_that_came_before_the_end_is_recorded(server):
     assert report.device == "Microphone, PulseAudio"
     assert [event.reason for event in lost] == [report.error]
     assert "Microphone, PulseAudio is gone: Entity killed" in report.error
+
+
+def test_a_sink_is_told_which_device_was_found(server):
+    server("plain")
+    seen = []
+
+    class Sink:
+        def start(self, info):
+            seen.extend(source.device for source in info.sources)
+
+        def write(self, chunk):
+            pass
+
+    builder = StreamAudio.builder().add_source("mic", AudioSource.default_device())
+    builder.add_source("tone", AudioSource.virtual(frames=480)).add_sink(Sink())
+    with builder.start() as session:
+        assert session.wait(10)
+    assert seen == ["Microphone, PulseAudio", ""]
 
 
 def test_a_hole_is_a_gap_of_its_length_and_place(server):
@@ -122,6 +149,25 @@ def test_more_channels_than_the_source_has_are_refused(server):
     server("plain")
     with pytest.raises(DeviceError, match="does not record 3 channels"):
         record(AudioSource.device("mic", channels=3))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["plain", "hole", "moved"])
+@pytest.mark.parametrize("sanitizer", ["thread", "address,undefined"])
+def test_its_client_runs_clean_under_sanitizers(sanitizer, how, tmp_path):
+    flag = f"-fsanitize={sanitizer}"
+    compile_c(tmp_path / "libpulse.so.0", HERE / "fake_pulse.c", "-fPIC", "-shared", flag)
+    sources = [HERE / "pulse_client.c", *(CSRC / f"{name}.c" for name in CORE)]
+    compile_c(tmp_path / "client", *sources, flag)
+    frames = HALF if how == "moved" else 2 * HALF
+    done = subprocess.run(
+        ["setarch", "-R", tmp_path / "client", tmp_path / "libpulse.so.0", str(frames)],
+        env=os.environ | {"FAKE_PULSE": how},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_library_that_lacks_a_function_counts_as_none(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import shutil
@@ -20,10 +21,12 @@ import soundfile
 import stream_audio
 from stream_audio import AudioSource, ConfigError, ConfigTypeError, FileSink, FormatPreset
 from stream_audio.files.containers import all_containers, find_container
+from stream_audio.files.libsndfile import flac_output
 from stream_audio.files.libsndfile.containers import containers
 from stream_audio.files.libsndfile.mp3_output import mp3_frame_bytes
 from stream_audio.files.libsndfile.writer import LibsndfileWriter
 from support import killed_writer
+from support.readers import seconds_by_ffmpeg
 
 RATE = 48_000
 GIVE_UP = 60.0
@@ -575,6 +578,139 @@ def test_the_same_silence_is_not_written_twice(tmp_path, disk, silence):
     writer.close()
     expected = np.concatenate([samples, np.zeros((silence, 2), np.int32), samples])
     assert np.array_equal(read(path), expected)
+
+
+# ---- silence of hours: a laptop that slept ----
+
+
+LONG = {
+    "FLAC": (8000, 2), "OGG": (8000, 1), "OPUS": (8000, 1), "MP3": (44_100, 1),
+    "AIFF": (8000, 2), "CAF": (8000, 1), "AU": (8000, 1), "W64": (8000, 2),
+}  # fmt: skip
+HOURS = 0.05
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """Frames that encoders were given."""
+    given = []
+    encode = LibsndfileWriter._encode
+
+    def count(writer, samples):
+        given.append(len(samples))
+        encode(writer, samples)
+
+    monkeypatch.setattr(LibsndfileWriter, "_encode", count)
+    return given
+
+
+def chirp(rate, channels, seconds=2.0):
+    phase = 2 * np.pi * np.cumsum(np.linspace(100, rate / 8, round(seconds * rate))) / rate
+    return np.repeat(0.3 * np.sin(phase)[:, None], channels, axis=1).astype(np.float32)
+
+
+def is_alike(got, expected, *, lossless):
+    if lossless:
+        return np.abs(got - expected).max() < 2**-14
+    return np.corrcoef(got[:, 0], expected[:, 0])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(("name", "mode"), [*((name, None) for name in LONG), ("MP3", "constant")])
+def test_silence_of_hours_is_not_encoded_frame_by_frame(tmp_path, encoded, name, mode):
+    """Twice in a file, and all readers find all frames in their places."""
+    (rate, channels), path = LONG[name], tmp_path / f"a.{name.lower()}"
+    settings = {} if mode is None else {"bitrate_mode": mode}
+    writer = opened(path, name, by_name(name).subtypes[0], rate, channels, **settings)
+    sound = chirp(rate, channels)
+    hours = round(HOURS * 3600 * rate) + 777
+    for silence in (0, hours, hours + 12_345):
+        writer.write(sound, silence)
+    frames = writer.frames
+    assert frames == 3 * len(sound) + 2 * hours + 12_345
+    writer.close()
+    assert sum(encoded) < 120 * rate
+    if mode is None:
+        assert path.stat().st_blocks * 512 < 2_000_000
+    assert soundfile.info(path).frames == frames
+    assert round(seconds_by_ffmpeg(path) * rate) == frames
+    place = loudest = 0
+    found = []
+    with soundfile.SoundFile(path) as file:
+        for block in file.blocks(1 << 20, dtype="float32", always_2d=True):
+            for begin in (0, len(sound) + hours, frames - len(sound)):
+                first = max(begin - place, 0)
+                last = min(begin + len(sound) - place, len(block))
+                if first < last:
+                    found.append(block[first:last].copy())
+                    block[max(0, first - 4096) : last + 4096] = 0  # an encoder rings
+            loudest = max(loudest, np.abs(block).max())
+            place += len(block)
+    assert place == frames
+    assert loudest < 2**-9
+    got = np.concatenate(found).reshape(3, len(sound), channels)
+    for each in got:
+        assert is_alike(each, sound, lossless=name not in ("OGG", "OPUS", "MP3"))
+
+
+@pytest.mark.parametrize("room", [5000, 20_000])
+@pytest.mark.parametrize("name", ["FLAC", "OGG", "OPUS", "MP3", "AIFF"])
+def test_a_disk_that_is_full_in_such_silence_leaves_a_whole_file(tmp_path, disk, name, room):
+    (rate, channels), path = LONG[name], tmp_path / f"a.{name.lower()}"
+    writer = opened(path, name, by_name(name).subtypes[0], rate, channels)
+    sound = chirp(rate, channels)
+    writer.write(sound)
+    disk.room, disk.longest = room, 1 << 30
+
+    def write_on():
+        for _ in range(100):
+            writer.write(sound, 300 * rate)
+
+    with pytest.raises(OSError, match="No space") as caught:
+        write_on()
+    writer.fail(caught.value)
+    frames = writer.frames
+    with pytest.raises(OSError, match="No space"):
+        writer.close()
+    assert writer.frames == frames
+    if frames:
+        assert soundfile.info(path).frames == frames
+
+
+@pytest.mark.parametrize("name", ["FLAC", "OGG", "MP3", "AIFF"])
+def test_with_room_again_such_silence_has_its_length(tmp_path, disk, name):
+    (rate, channels), path = LONG[name], tmp_path / f"a.{name.lower()}"
+    writer = opened(path, name, by_name(name).subtypes[0], rate, channels)
+    sound, silence = chirp(rate, channels), 200 * rate
+    writer.write(sound)
+    for room in (1000, 5000, 20_000, None):
+        disk.room, disk.longest = room, 1 << 30
+        try:
+            writer.write(sound, silence)
+        except OSError:
+            continue
+        break
+    disk.room = None
+    writer.close()
+    assert soundfile.info(path).frames == 2 * len(sound) + silence
+    assert round(seconds_by_ffmpeg(path) * rate) == 2 * len(sound) + silence
+
+
+def test_blocks_of_flac_keep_their_numbers_and_sums():
+    """Those that libsndfile made, taken apart and put together again."""
+    blocks = []
+
+    class Blocks(io.BytesIO):
+        def write(self, data):
+            if bytes(data[:2]) == b"\xff\xf8":
+                blocks.append(bytes(data))
+            return super().write(data)
+
+    with soundfile.SoundFile(Blocks(), "w", 44_101, 1, "PCM_16", format="FLAC") as sound:
+        sound.write(np.random.default_rng(0).integers(-99, 99, 4096 * 2100).astype(np.int16))
+    for number in (0, 1, 127, 128, 2047, 2048, 2099):
+        found, rest = flac_output._split(blocks[number])
+        assert found == number
+        assert flac_output._blocks(np.array([number]), rest) == blocks[number]
 
 
 def test_a_disk_that_is_full_from_the_start_fails_the_start(tmp_path, disk):

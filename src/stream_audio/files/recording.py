@@ -50,6 +50,7 @@ class Recording:
         if not plan.container.takes_any_length:
             self._unsure = deque()
         self._unsure_frames = 0
+        self._silence_noted = 0  # of a write that raised, and appended some all the same
         self._left = 0  # room in the current file, or nearly so
         self._piece = max(1, round(PIECE * self._rate))
         self._most_at_once = sys.maxsize if plan.container.takes_any_length else self._piece
@@ -114,9 +115,16 @@ class Recording:
                 self.part.writer.fail(error)
                 self._half_done = (chunk, done)
                 self.taken = max(0, done - silence)
-                time = self._time_of(chunk, done - silence)
+                part, ahead = self.part, self._note_silence_ahead(chunk)
+                at = part.writer.frames + part.writer.held_frames - ahead
+                placed = list(_clip(chunk.gaps, done, done + ahead, at, self._rate))
+                part.gaps += placed
+                time = self._time_of(chunk, done + ahead - silence)
                 if not self._files.go_on_elsewhere(error, time):
+                    del part.gaps[len(part.gaps) - len(placed) :]  # they come again
                     raise
+                done += ahead
+                self._silence_noted = 0
             else:
                 break
         self._half_done = None
@@ -187,7 +195,11 @@ class Recording:
             carried = sum(len(samples) for samples in files.carried)
             self._begin_part(time - carried / self._rate, chunk.frame + offset - carried)
             while files.carried:
-                part.writer.write(files.carried[0])
+                samples = files.carried[0]
+                if samples.strides[0]:
+                    part.writer.write(samples)
+                else:  # one frame of silence that stands for many
+                    part.writer.write(samples[:0], len(samples))
                 del files.carried[0]
         ahead = max(0, -offset)  # of silence
         count = min(len(chunk.data) - offset, room, ahead + self._at_once)
@@ -203,10 +215,19 @@ class Recording:
             return 0
         self._left = room - count
         if self._unsure is not None:
-            self._note_unsure(self._unsure, chunk, first, count - silent, silent)
+            noted, self._silence_noted = self._silence_noted, 0
+            self._note_unsure(self._unsure, chunk, first, count - silent, silent - noted)
         if chunk.gaps:
             self._place_gaps(chunk.gaps, at, done, silent)
         return count
+
+    def _note_silence_ahead(self, chunk: AudioChunk) -> int:
+        """Return how much silence a write that raised has appended all the same."""
+        ahead = self.part.writer.silence_ahead
+        if self._unsure is not None and ahead > self._silence_noted:
+            self._note_unsure(self._unsure, chunk, 0, 0, ahead - self._silence_noted)
+            self._silence_noted = ahead
+        return ahead
 
     def _note_unsure(
         self, unsure: deque[Gap | int], chunk: AudioChunk, first: int, count: int, silent: int

@@ -61,6 +61,7 @@ class WavWriter:
         self, descriptor: int, sample_rate: int, channels: int, subtype: str, encoding: Encoding
     ) -> None:
         self.start_time: float | None = None
+        self.silence_ahead = 0
         self._file = descriptor
         self._sample_rate = sample_rate
         self._channels = channels

@@ -32,6 +32,10 @@ class SoundFileWriter(Protocol):
     """Capture time of the first frame, ``time.time()`` seconds; set before the first ``write`` by
     whoever knows it, and stored in the file if the format has room for it."""
 
+    silence_ahead: int
+    """Frames of silence that a write which raised has appended all the same: the same chunk brings
+    them again."""
+
     @property
     def frames(self) -> int:
         """Frames written, silence included."""
@@ -52,7 +56,10 @@ class SoundFileWriter(Protocol):
         """
 
     def write(self, samples: Samples, silence_before: int = 0) -> None:
-        """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing."""
+        """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing.
+
+        But for what ``silence_ahead`` says.
+        """
 
     def fail(self, error: OSError) -> None:
         """Take note that the recording fails, for whatever reason.

@@ -9,6 +9,7 @@ and LAME's extension of it.
 
 from __future__ import annotations
 
+import itertools
 import struct
 import sys
 
@@ -19,6 +20,16 @@ _ENCODER_DELAY = 576
 
 _DECODER_DELAY = 529
 """Samples that every decoder is late by: as many of the last frame never come out."""
+
+
+_AT_ONCE = 1 << 20
+"""Bytes of silence that are put on the disk at once."""
+
+_LONGEST_PERIOD = 64
+"""Frames after which their lengths repeat, at the latest: 49 at 44.1 kHz."""
+
+_RESERVOIR = 16
+"""Frames: more than one may reach back."""
 
 
 class Mp3Output(Output):
@@ -34,11 +45,25 @@ class Mp3Output(Output):
         self._next = 0  # where the next one is
         self._header = b""  # as much of it as has landed
         self._headers = 0
-        self._accepted = 0  # frames of audio that the encoder was given
         self._stated = 0
+        self._stream_bytes = 0  # the rest is a header that is written anew
+        self._heard: bytearray | None = None  # what was written since it listens
+        self._starts: list[int] = []  # of the frames in that, counted from its beginning
+        self._heard_from = 0
+        self._frames_inserted = 0
+
+    def write(self, data: bytes) -> int:
+        """Take a piece."""
+        if self._position == self._known_size:
+            self._stream_bytes += len(data)
+            if self._heard is not None:
+                self._heard += data
+        return super().write(data)
 
     def landed(self, piece: bytes) -> bool:
         """Walk from header to header."""
+        if self._passed >= self._stream_bytes:
+            return False
         begin, self._passed = self._passed, self._passed + len(piece)
         while self._next + len(self._header) < self._passed:
             at = self._next + len(self._header) - begin
@@ -51,6 +76,8 @@ class Mp3Output(Output):
                 self._next = sys.maxsize  # it cannot be followed: nothing is stated
                 break
             self._last = self._next
+            if self._heard is not None and self._last >= self._heard_from:
+                self._starts.append(self._last - self._heard_from)
             self._next += length
             self._header = b""
             self._headers += 1
@@ -58,8 +85,7 @@ class Mp3Output(Output):
         return False
 
     def all_landed(self, frames: int) -> None:
-        """Take note of what the encoder was given; it holds some of it back."""
-        self._accepted = frames
+        """Do nothing: the encoder holds some of them back."""
 
     @property
     def _blocks(self) -> int:
@@ -70,20 +96,69 @@ class Mp3Output(Output):
     def _block_size(self) -> int:
         return 1152 if self._first[1] >> 3 & 3 == 3 else 576
 
+    # ---- long silence ----
+
+    def listen(self) -> None:
+        """Note what comes."""
+        self._heard = bytearray()
+        self._starts = []
+        self._heard_from = self._passed
+
+    def repeat_silence(self, frames: int) -> int:
+        """Repeat the last frames, if they are like those before; with padding, some are longer."""
+        if self._heard is None or self._passed != self._stream_bytes:
+            return 0
+        end = self._whole - self._heard_from
+        starts = [start for start in self._starts if start < end]
+        bounds = [*starts, end]
+        found = [bytes(self._heard[a:b]) for a, b in itertools.pairwise(bounds)]
+        for period in range(1, _LONGEST_PERIOD + 1):
+            unit = found[-period:]
+            # Silence long before, as a frame may use what stands in those before it.
+            if len(found) >= 2 * period + _RESERVOIR and unit == found[-2 * period : -period]:
+                break
+        else:
+            return 0
+        data, behind = b"".join(unit), bytes(self._heard[end:])
+
+        def insert(done: int, some: int) -> None:
+            self.insert(data * some, behind)
+            self._headers += some * period
+            self._frames_inserted += some * period
+            self._passed += some * len(data)
+            self._stream_bytes += some * len(data)
+            self._heard_from += some * len(data)
+            self._last += some * len(data)
+            self._next += some * len(data)
+
+        unit_frames = period * self._block_size
+        at_once = max(1, _AT_ONCE // len(data))
+        return self.some_at_a_time(frames // unit_frames, at_once, insert) * unit_frames
+
+    def finish(self, frames: int) -> None:
+        """Say how many frames there are, with those that libsndfile does not know of."""
+        if self._frames_inserted:
+            self._tell(self._headers - 1, frames)
+
     @property
     def safe_frames(self) -> int:
         """Frames of audio that come out of the whole ones."""
         if not self._blocks:
             return 0
         audible = self._blocks * self._block_size - _ENCODER_DELAY - _DECODER_DELAY
-        return max(0, min(audible, self._accepted))
+        return max(0, min(audible, self.accepted))
 
     def state_length(self) -> bool:
         """Put the number of frames, and what they hold beside the audio, into the first one."""
         blocks = self._blocks
         if blocks <= self._stated:
             return self._stated > 0
-        padding = blocks * self._block_size - _ENCODER_DELAY - self.safe_frames
+        self._tell(blocks, self.safe_frames)
+        self._stated = blocks
+        return True
+
+    def _tell(self, blocks: int, frames: int) -> None:
+        padding = blocks * self._block_size - _ENCODER_DELAY - frames
         delays = (_ENCODER_DELAY << 12 | padding).to_bytes(3, "big")
         mpeg_1, mono = self._first[1] >> 3 & 3 == 3, self._first[3] >> 6 == 3
         offset = 4 + {(True, True): 17, (True, False): 32, (False, True): 9}.get(
@@ -91,8 +166,6 @@ class Mp3Output(Output):
         )
         tag = struct.pack(">4sII9s12x3s", b"Xing", 1, blocks, b"LAME3.100", delays)
         self.put(tag, offset)
-        self._stated = blocks
-        return True
 
 
 _MP3_KBITS = (

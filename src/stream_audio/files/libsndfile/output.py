@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
 
 _SPILL_BYTES = 1 << 22
 """More than that is put on the disk while libsndfile still writes: ALAC is written at the end."""
@@ -26,6 +27,8 @@ class Output:
     ----------
     size : int
         Bytes of the file, those included that are not on the disk yet.
+    accepted : int
+        Frames that the encoder was given, or that stand in the file without it.
     """
 
     states_length = False
@@ -34,6 +37,7 @@ class Output:
 
     def __init__(self, descriptor: int) -> None:
         self.size = 0
+        self.accepted = 0
         self._file = descriptor
         self._position = 0
         self._pieces: deque[tuple[int, bytes]] = deque()
@@ -42,12 +46,14 @@ class Output:
         self._frames = 0
         self._reached = 0  # by the last put, also if it raised
         self._given_up = False
+        self._inserted = 0  # bytes that libsndfile does not know of
+        self._inserted_before = 0  # what it writes here or later, in its own count, comes after
 
-    # ---- libsndfile's side ----
+    # ---- libsndfile's side, which counts without what was inserted ----
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move, as in any file."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._known_size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
@@ -57,16 +63,25 @@ class Output:
 
     def write(self, data: bytes) -> int:
         """Take a piece."""
-        end = self._position + len(data)
+        at, length = self._position, len(data)
+        if self._inserted and self._position >= self._inserted_before:
+            at += self._inserted
+            data = self.renumbered(data)
+            self._inserted += len(data) - length
+        end = at + len(data)
         # After a failure the header may still be put right, but nothing can be appended.
         if not self._given_up or (end <= self.size and not self.states_length):
-            self._pieces.append((self._position, data))
+            self._pieces.append((at, data))
             self._waiting += len(data)
             self.size = max(self.size, end)
-        self._position = end
+        self._position += length
         if self._waiting > _SPILL_BYTES:
             self._try_to_drain()
-        return len(data)
+        return length
+
+    @property
+    def _known_size(self) -> int:
+        return self.size - self._inserted
 
     # ---- ours ----
 
@@ -142,6 +157,59 @@ class Output:
         It does so with one small write, which a kill cannot tear.
         """
         return True
+
+    # ---- long silence, of which the encoder makes a few seconds ----
+
+    def listen(self) -> None:
+        """Note what is written from now on: it will be silence."""
+
+    def repeat_silence(self, frames: int) -> int:
+        """Repeat what the encoder makes of silence, so many frames at most; returns how many.
+
+        Everything must be on the disk. None, if it is not yet known to repeat itself. Raises
+        OSError as the system gives it.
+        """
+        return 0
+
+    def renumbered(self, data: bytes) -> bytes:
+        """Return a piece with the place that it has behind what was inserted."""
+        return data
+
+    def finish(self, frames: int) -> None:
+        """Put right what libsndfile, which has closed the file, could not know."""
+
+    @staticmethod
+    def some_at_a_time(count: int, at_once: int, insert: Callable[[int, int], object]) -> int:
+        """Call ``insert(first, how_many)`` for all of ``count``; returns how many went well.
+
+        Raises OSError if none did.
+        """
+        done = 0
+        while done < count:
+            some = min(at_once, count - done)
+            try:
+                insert(done, some)
+            except OSError:
+                if not done:
+                    raise
+                break
+            done += some
+        return done
+
+    def insert(self, data: bytes, behind: bytes = b"") -> None:
+        """Put bytes on the disk before the last ones, ``behind``: before all that will follow."""
+        at = self.size - len(behind)
+        try:
+            self.put(data + behind, at)
+        except OSError:
+            self.put(behind, at)
+            os.ftruncate(self._file, self.size)
+            raise
+        if not self._inserted:
+            self._inserted_before = self._known_size
+        self._inserted += len(data)
+        self.size += len(data)
+        self._whole += len(data)
 
     def give_up(self) -> None:
         """Leave out what could not be put on the disk; the file ends where it is whole."""

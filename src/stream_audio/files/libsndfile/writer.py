@@ -27,6 +27,11 @@ _AT_ONCE = 4096
 
 _SILENCE_AT_ONCE = 65_536
 
+_LONG_SILENCE = 60.0
+"""Seconds. Longer silence is not encoded frame by frame."""
+
+_ZERO_IS_SILENCE = frozenset({"PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
+
 _STATE_PERIOD = 1.0
 """Seconds of audio that a header may be behind."""
 
@@ -79,7 +84,7 @@ class LibsndfileWriter:
         self._convert = converter(subtype)
         self._accepted = 0
         self._failed: OSError | None = None  # and nothing was written since
-        self._silence_ahead = 0
+        self.silence_ahead = 0
         self._recent: deque[tuple[int, Samples]] = deque()
         self._fsync = "fsync" in encoding
         self._flush_error: OSError | None = None
@@ -87,6 +92,7 @@ class LibsndfileWriter:
         self._step = 0  # frames of the last write
         self._settled = -sys.maxsize  # frames up to which the disk, or the header, knows
         self._max_frames = max_frames(format, subtype, channels)
+        self._has_holes = subtype in _ZERO_IS_SILENCE and format not in ("PAF", "FLAC")
         self._output = _output(format, subtype, descriptor, sample_rate)
         try:
             check_holds(format, subtype, sample_rate, channels)
@@ -133,17 +139,21 @@ class LibsndfileWriter:
         self._step = 0
         self._drain()
         self._step = 0 if self._fsync else len(samples)
-        if silence_before - self._silence_ahead + len(samples) > self.room():
+        if silence_before - self.silence_ahead + len(samples) > self.room():
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         if self._accepted == 0:
             self._tell_date()
-        while (left := silence_before - self._silence_ahead) > 0:
+        if silence_before - self.silence_ahead > _LONG_SILENCE * self._sample_rate:
+            self._output.listen()
+        while (left := silence_before - self.silence_ahead) > 0:
+            if left > _LONG_SILENCE * self._sample_rate and self._skip(left):
+                continue
             silence = np.zeros((min(left, _SILENCE_AT_ONCE), self._channels), np.int16)
             self._encode(silence)
-            self._silence_ahead += len(silence)
+            self.silence_ahead += len(silence)
             self._drain()  # when it raises the silence is not asked for again
         self._encode(samples)
-        self._silence_ahead = 0
+        self.silence_ahead = 0
         self._failed = None
         with contextlib.suppress(OSError):  # it comes again with the next write, or with close()
             self._drain()
@@ -173,6 +183,7 @@ class LibsndfileWriter:
                 self._drain()
                 self._close_sound()
                 self._output.drain()
+                self._output.finish(self._accepted)
                 if self._fsync:
                     self._flush()
                 self._recent.clear()
@@ -193,7 +204,32 @@ class LibsndfileWriter:
             raise OSError(errno.EIO, words(error)) from error
         if len(samples):
             self._recent.append((self._accepted, samples))
-        self._accepted += len(samples)
+        self._accept(len(samples))
+
+    def _accept(self, frames: int) -> None:
+        self._accepted += frames
+        self._output.accepted = self._accepted
+
+    def _skip(self, frames: int) -> int:
+        """Append long silence without encoding it; returns how many frames, 0 if none.
+
+        As a hole where a sample of silence is all zeros, else as a copy of what the encoder made
+        of the silence before.
+        """
+        if self._has_holes:
+            self._sound.seek(frames - 1, os.SEEK_CUR)
+            silence = np.zeros((1, self._channels), np.int16)
+            hole = np.broadcast_to(silence, (frames - 1, self._channels))
+            self._recent.append((self._accepted, hole))
+            self._accept(frames - 1)
+            self.silence_ahead += frames - 1
+            return frames - 1  # the last frame is written, so that the file has its length
+        inserted = self._output.repeat_silence(frames)
+        # What the encoder holds is silence, and comes after that.
+        self._recent = deque((start + inserted, samples) for start, samples in self._recent)
+        self._accept(inserted)
+        self.silence_ahead += inserted
+        return inserted
 
     def _drain(self) -> None:
         """Put on the disk what the encoder has given, and tell the header of it if it is time."""

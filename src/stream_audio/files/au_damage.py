@@ -20,12 +20,12 @@ def examine_au(file: FileBytes) -> Diagnosis:
     head = file.read(0, 24)
     order: Literal["little", "big"] = "big" if head[:4] == b".snd" else "little"
     if len(head) < 24:
-        raise FileError("it ends in its header")
+        raise FileError("it is cut short: it ends in its header")
     body, size, coding, rate, channels = (
         int.from_bytes(head[at : at + 4], order) for at in range(4, 24, 4)
     )
     if not 24 <= body <= file.size:
-        raise FileError("it ends before its audio begins")
+        raise FileError("it is cut short: it ends before its audio begins")
     if channels == 0 or rate == 0:
         raise FileError(f"it claims {channels} channels at {rate} Hz")
     frame_bytes = _SAMPLE_BYTES[coding] * channels if coding in _SAMPLE_BYTES else None

@@ -81,7 +81,7 @@ def examine_aiff(file: FileBytes) -> Diagnosis:
     frame_bytes = raw.frame_bytes if raw is not None else None
     body = chunk.body + 8 + int.from_bytes(file.read(chunk.body, 4), "big")
     if body > file.size:
-        raise FileError("it ends before its audio begins")
+        raise FileError("it is cut short: it ends before its audio begins")
     claims: tuple[int | None, ...] = (stated(chunk.size),)
     if claims[0] is not None:
         claims = (max(0, chunk.size - (body - chunk.body)),)
@@ -100,6 +100,10 @@ def examine_aiff(file: FileBytes) -> Diagnosis:
                 extent = replace(extent, unclear=extent.unclear or findings[-1])
         if here < 2**32:
             edits.append(Edit(described.body + 2, described.body + 6, here.to_bytes(4, "big")))
+    packets = count // (34 * channels)
+    if codec == b"ima4" and frames not in (0, packets, 0xFFFFFFFF):
+        text = f"its header speaks of {frames} packets, but it has {packets}"
+        extent = replace(extent, unclear=extent.unclear or text)
     whole = body + count + count % 2 + file.size - _follows(file, _AIFF, extent)
     if findings and whole >= 2**32:
         return Diagnosis(
@@ -166,7 +170,7 @@ def examine_w64(file: FileBytes) -> Diagnosis:
     _check_channels(channels, rate)
     if byte_rate != frame_bytes * rate:  # else they vouch for each other
         frame_bytes = channels * ((bits + 7) // 8)
-    fixed = frame_bytes if tag in _W64_FIXED_FRAMES and frame_bytes else None
+    fixed = frame_bytes if tag in _W64_FIXED_FRAMES and 1 <= bits <= 64 and frame_bytes else None
     size = int.from_bytes(file.read(chunk.start + 16, 8), "little", signed=True)
     claim = stated(size)
     claims = (None if claim is None else max(0, claim - _W64.header_bytes),)
@@ -209,7 +213,7 @@ def _extent(
     file: FileBytes, chunks: Chunks, audio: _Audio, after: frozenset[bytes], align: int
 ) -> Extent:
     if audio.body > file.size:
-        raise FileError("it ends before its audio begins")
+        raise FileError("it is cut short: it ends before its audio begins")
     return find_extent(
         file,
         audio.body,

@@ -138,7 +138,7 @@ class Chunks:
             if chunk is not None and chunk.name != audio and chunk.end > file.size:
                 chunk = self._with_right_size(chunk, audio)
             if chunk is None:
-                raise FileError("it ends before its audio begins")
+                raise FileError("it is cut short: it ends before its audio begins")
             self.all.append(chunk)
             start = chunk.end
 

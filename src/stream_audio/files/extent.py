@@ -40,6 +40,11 @@ class Extent:
     unclear: str = ""
 
 
+def too_short(claimed: int, units: str, there: int) -> str:
+    """Say that there is less than a header claims."""
+    return f"it is cut short: its header speaks of {claimed} {units}, but it has {there}"
+
+
 def stated(value: int) -> int | None:
     """Return a length of 32 or 64 bits in a header; ``None``: it says that it is unknown."""
     return None if value in (0xFFFFFFFF, -1) or value >= _UNKNOWN or value < 0 else value
@@ -65,7 +70,10 @@ def outer_claim(size: int, stated_end: int, claim: int | None) -> tuple[str, str
     if claim or stated(stated_end) is None or stated_end <= 16 or is_guess(stated_end):
         return "", ""
     if stated_end > size + 8 and stated_end < 0xFFFFFF00:
-        return f"its header speaks of {stated_end} bytes in all, but it has {size}", ""
+        return (
+            f"it is cut short: its header speaks of {stated_end} bytes in all, but it has {size}",
+            "",
+        )
     if stated_end < size - 8:
         return "", f"its header speaks of {stated_end} bytes in all, but it has {size}"
     return "", ""
@@ -156,7 +164,7 @@ def find_extent(
         if any(map(is_guess, known)):
             unclear = "its header has a length that its writer never corrected"
         else:
-            missing = f"its header speaks of {max(known)} bytes of audio, but it has {count}"
+            missing = too_short(max(known), "bytes of audio", count)
     elif not first and frame_bytes:
         unclear = padding_in_doubt(file, after, frame_bytes, align)
     elif first:

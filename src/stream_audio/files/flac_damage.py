@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio.errors import FileError
+from stream_audio.files.extent import too_short
 from stream_audio.files.flac_frames import (
     HEADER_BYTES,
     Frame,
@@ -90,7 +91,7 @@ def examine_flac(file: FileBytes, start: int) -> Diagnosis:
     """
     info, audio = _read_head(file, start)
     if audio >= file.size:
-        raise FileError("it ends before its audio begins")
+        raise FileError("it is cut short: it ends before its audio begins")
     last, whole_end = _last_whole_frame(file, info, audio)
     first = parse_header(file.read(audio, HEADER_BYTES), audio) or last
     usual = first.block_size if first.start < last.start else info.block_size or last.block_size
@@ -112,7 +113,7 @@ def examine_flac(file: FileBytes, start: int) -> Diagnosis:
         if info.total > total:
             missing += f", and its header speaks of {info.total} frames"
     elif info.total > total and not ended:
-        missing = f"its header speaks of {info.total} frames"
+        missing = too_short(info.total, "frames", total)
     elif info.total == 0 and not ended:
         unclear = "its header does not say how long it is, and it may have been cut between blocks"
     elif info.total < total and not ended:
@@ -153,7 +154,7 @@ def _read_head(file: FileBytes, start: int) -> tuple[StreamInfo, int]:
         offset += 4 + size
         if header[0] & 0x80:  # the last one
             return info, offset
-    raise FileError("its head is incomplete")
+    raise FileError("it is cut short or damaged: its head is incomplete")
 
 
 def _last_whole_frame(file: FileBytes, info: StreamInfo, audio: int) -> tuple[Frame, int]:

@@ -109,7 +109,9 @@ def examine_mp3(file: FileBytes, start: int) -> Diagnosis | None:
     if tag is not None and tag.frames_at and tag.frames == found.count and not strays:
         return Diagnosis("MP3", (), None, whole)
     if tag is not None and tag.frames is not None and tag.frames > found.count:
-        missing = f"its header speaks of {tag.frames} blocks, but it has {found.count}"
+        missing = (
+            f"it is cut short: its header speaks of {tag.frames} blocks, but it has {found.count}"
+        )
     elif found.cut:
         missing = "its last block is cut"
     elif tag is not None and tag.frames and tag.frames < found.count:

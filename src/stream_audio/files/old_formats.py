@@ -10,6 +10,7 @@ import re
 import struct
 from dataclasses import dataclass
 
+from stream_audio.files.extent import too_short
 from stream_audio.files.mending import Diagnosis, Edit, FileBytes, Kept, edited
 
 _MAX_PARTS = 100_000
@@ -65,7 +66,7 @@ def _diagnosis(file: FileBytes, claim: _Claim) -> Diagnosis:
             missing = f"its last frame is cut: it has {cut} of {frame_bytes} bytes"
     elif end > size:
         there = max(0, size - begin)
-        missing = f"its header speaks of {end - begin} bytes of audio, but it has {there}"
+        missing = too_short(end - begin, "bytes of audio", there)
     elif end < size:
         rest = file.first_nonzero(end)
         if frame_bytes and (rest is None or file.read(end, 3) == b"TAG"):
@@ -80,12 +81,14 @@ def _nist(file: FileBytes, head: bytes) -> _Claim | None:
         return None
     begin = int(head[8:16])
 
-    def field(name: bytes) -> int:
+    def field(name: bytes) -> int | None:
         found = re.search(name + rb" -i (\d+)", head[:begin])
-        return int(found[1]) if found else 0
+        return int(found[1]) if found else None
 
-    frame_bytes = max(1, field(b"channel_count")) * max(1, field(b"sample_n_bytes"))
+    frame_bytes = (field(b"channel_count") or 1) * (field(b"sample_n_bytes") or 1)
     count = field(b"sample_count")
+    if count is None:
+        raise ValueError("no sample_count")
     return _Claim("NIST", begin, begin + count * frame_bytes if count else None, frame_bytes)
 
 
@@ -218,7 +221,7 @@ def _htk(file: FileBytes, head: bytes) -> Diagnosis | None:
     if stated == frames and file.size % 2 == 0:
         return Diagnosis("HTK", (), frames, (Kept(0, file.size),))
     edit = Edit(0, 4, frames.to_bytes(4, "big"))
-    missing = f"its header speaks of {stated} frames" if stated > frames else ""
+    missing = too_short(stated, "frames", frames) if stated > frames else ""
     unclear = (
         "" if stated >= frames or not stated else f"its header speaks of {stated} frames only"
     )
@@ -248,7 +251,9 @@ def _sample_dump(file: FileBytes, head: bytes) -> Diagnosis | None:
         )
     if there >= frames:
         return Diagnosis("SDS", (), None, whole)
-    return Diagnosis("SDS", (), there, whole, f"its header speaks of {frames} frames")
+    return Diagnosis(
+        "SDS", (), there, whole, f"it is cut short: its header speaks of {frames} frames"
+    )
 
 
 _READERS = (

@@ -142,7 +142,7 @@ class _Examination:
                     self._state(wrong.start + 4, "<I", place)
                     before.append(_Chunk(wrong.name, wrong.start, place))
                     return chunk
-        raise FileError("it ends before its audio begins")
+        raise FileError("it is cut short: it ends before its audio begins")
 
     def _named(self, name: bytes, least: int) -> _Chunk | None:
         """Return the chunk of that name, if it has at least so many bytes."""
@@ -238,7 +238,9 @@ class _Examination:
         if claim is not None and is_guess(claim):
             self.unclear = "its header has a length that its writer never corrected"
         elif claim is not None and claim > count:
-            self.missing = f"its header speaks of {claim} bytes of audio, but it has {count}"
+            self.missing = (
+                f"it is cut short: its header speaks of {claim} bytes of audio, but it has {count}"
+            )
         elif claim:
             text = f"its header speaks of {claim} bytes of audio only; its end may be missing"
             self.unclear = text

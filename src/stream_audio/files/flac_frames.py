@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,26 +53,29 @@ def crc8(data: bytes) -> int:
     return crc
 
 
-def _powers() -> NDArray[np.uint16]:
+@cache
+def _nibble_terms() -> NDArray[np.uint16]:
+    """Return what four bits add, by the power of x that the lowest one stands for."""
     powers = np.empty(_PERIOD + 7, np.uint16)
     value = 1
-    for exponent in range(_PERIOD + 7):
+    for exponent in range(len(powers)):
         powers[exponent] = value
         value = (value << 1) ^ (0x18005 if value & 0x8000 else 0)
-    return powers
-
-
-_POWERS = _powers()
+    terms = np.zeros((_PERIOD + 4, 16), np.uint16)
+    for nibble in range(16):
+        for bit in range(4):
+            if nibble >> bit & 1:
+                terms[:, nibble] ^= powers[bit : bit + len(terms)]
+    return terms.reshape(-1)
 
 
 def check_terms(data: Bytes, start: int) -> NDArray[np.uint16]:
     """Return what each byte adds to the sums, for bytes that begin at ``start`` in the file."""
     first = -8 * start % _PERIOD
     exponents = (first - 8 * np.arange(len(data), dtype=np.int64)) % _PERIOD
-    terms = np.zeros(len(data), np.uint16)
-    for bit in range(8):
-        terms ^= np.where(data >> bit & 1, _POWERS[exponents + bit], np.uint16(0))
-    return terms
+    at, terms = exponents * 16, _nibble_terms()
+    high: NDArray[np.uint16] = terms[at + 64 + (data >> 4)]
+    return high ^ terms[at + (data & 15)]
 
 
 def sums_behind(terms: NDArray[np.uint16]) -> NDArray[np.uint16]:

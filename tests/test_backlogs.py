@@ -39,7 +39,7 @@ def freewheel(seconds=None):
 
 
 def builder(source, **settings):
-    settings.setdefault("clock", VirtualClock())
+    settings = {"clock": VirtualClock(), "raise_on_sink_failure": False, **settings}
     building = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
     return building.config(StreamConfig(**settings))
 
@@ -473,8 +473,8 @@ def test_in_async_code_likewise():
         asyncio.run(run(KeyError("from the block")))
 
 
-def test_unless_asked_for_it_is_in_the_report_alone():
-    building = builder(counter(1), retry=Retry(0))
+def test_if_asked_for_it_is_in_the_report_alone():
+    building = builder(counter(1), retry=Retry(0), raise_on_sink_failure=False)
     with building.add_sink(failing(OSError("no")), name="bad").start() as s:
         report = ended(s)
     assert report.sinks["bad"].error == "OSError: no"

@@ -82,8 +82,8 @@ SETTINGS = [
     (partial(StreamConfig, ring_duration=3601), ConfigError, "ring_duration"),
     (partial(StreamConfig, ring_duration=-INF), ConfigError, "ring_duration"),
     (partial(StreamConfig, ring_duration=[1]), ConfigTypeError, "ring_duration"),
-    (partial(StreamConfig, backlog=2**20), ConfigTypeError, "must be a Backlog, not 1048576"),
-    (partial(StreamConfig, backlog="32 MiB"), ConfigTypeError, "not '32 MiB'"),
+    (partial(StreamConfig, backlog=2**20), ConfigTypeError, "Backlog or a string, not 1048576"),
+    (partial(StreamConfig, backlog="32 miles"), ConfigError, "'32 miles'"),
     (partial(StreamConfig, backlog=None), ConfigTypeError, "not None"),
     (partial(StreamConfig, spill_dir=3), ConfigTypeError, "spill_dir must be a path, not 3"),
     (partial(StreamConfig, spill_dir=b"/"), ConfigTypeError, "spill_dir"),
@@ -172,13 +172,13 @@ SETTINGS = [
     (partial(Fault.hang, "now"), ConfigTypeError, "at"),
     (partial(Fault.hang, 2**63), ConfigError, "at"),
     # The builder
-    (lambda: builder().duration(0), ConfigError, "seconds"),
+    (lambda: builder().duration(0), ConfigError, "duration"),
     (lambda: builder().duration(-5), ConfigError, "not -5"),
-    (lambda: builder().duration(NAN), ConfigError, "seconds"),
-    (lambda: builder().duration(INF), ConfigError, "seconds"),
-    (lambda: builder().duration(HUGE), ConfigError, "seconds"),
+    (lambda: builder().duration(NAN), ConfigError, "duration"),
+    (lambda: builder().duration(INF), ConfigError, "duration"),
+    (lambda: builder().duration(HUGE), ConfigError, "duration"),
     (lambda: builder().duration("5"), ConfigTypeError, "not '5'"),
-    (lambda: builder().duration(None), ConfigTypeError, "seconds"),
+    (lambda: builder().duration(None), ConfigTypeError, "duration"),
     (lambda: builder().format(16_000), ConfigTypeError, "AudioFormat or a FormatPreset"),
     (lambda: builder().format("transcription"), ConfigTypeError, "'transcription'"),
     (lambda: builder().config({}), ConfigTypeError, "config takes a StreamConfig"),
@@ -206,7 +206,8 @@ SETTINGS = [
     # Sinks
     (partial(CallbackSink, None), ConfigTypeError, "CallbackSink takes a function"),
     (partial(ChannelSink, []), ConfigTypeError, "queue.Queue"),
-    (partial(ChannelSink, backlog="10 s"), ConfigTypeError, "must be a Backlog, not '10 s'"),
+    (partial(ChannelSink, backlog=10), ConfigTypeError, "Backlog or a string, not 10"),
+    (partial(ChannelSink, backlog="10 q"), ConfigError, "cannot be read: '10 q'"),
     (lambda: ChannelSink(queue.Queue(), backlog=Backlog()), ConfigError, "own bound"),
     (lambda: builder().add_sink(ChannelSink(), backlog=5), ConfigTypeError, "not 5"),
     (partial(ChannelSink().get, NAN), ConfigError, "timeout"),
@@ -224,12 +225,12 @@ SETTINGS = [
     (partial(FileSink, "a.wav", subtype=16), ConfigTypeError, "subtype"),
     (partial(FileSink, "a.wav", gaps="fill"), ConfigError, "one of silence, skip"),
     # The short ways in
-    (partial(stream_audio.record, source=tone), ConfigError, "record('a.wav', seconds=5)"),
-    (partial(stream_audio.record, "a.wav", source=tone), ConfigError, "needs seconds"),
-    (partial(stream_audio.record, seconds="5", source=tone), ConfigTypeError, "seconds"),
-    (partial(stream_audio.record, seconds=-1, source=tone), ConfigError, "seconds"),
+    (partial(stream_audio.record, source=tone), ConfigError, "record('a.wav', duration=5)"),
+    (partial(stream_audio.record, "a.wav", source=tone), ConfigError, "needs a duration"),
+    (partial(stream_audio.record, duration="5", source=tone), ConfigTypeError, "duration"),
+    (partial(stream_audio.record, duration=-1, source=tone), ConfigError, "duration"),
     (partial(stream_audio.record, 5, 5, source=tone), ConfigTypeError, "takes a path"),
-    (partial(stream_audio.record, seconds=1, source="mic"), ConfigTypeError, "not a source"),
+    (partial(stream_audio.record, duration=1, source="mic"), ConfigTypeError, "not a source"),
     (partial(stream_audio.open, tone, sinks=5), ConfigTypeError, "sinks"),
     (lambda: next(stream_audio.listen(tone, channels=0)), ConfigError, "channels"),
     (lambda: next(stream_audio.listen(tone, config=1)), ConfigTypeError, "config"),
@@ -708,7 +709,7 @@ NOT_PORTAUDIO = [
         stream_audio.list_input_devices,
         stream_audio.default_input_device,
         lambda: builder(AudioSource.default_device()).add_sink(ChannelSink()).start(),
-        lambda: stream_audio.record(seconds=1),
+        lambda: stream_audio.record(duration=1),
         lambda: next(stream_audio.listen()),
     ],
     ids=["list", "default", "start", "record", "listen"],
@@ -728,4 +729,4 @@ def test_portaudio_is_not_installed(call, library, words, hint, monkeypatch):
 
 def test_the_virtual_source_needs_no_portaudio(monkeypatch):
     monkeypatch.setenv("STREAM_AUDIO_PORTAUDIO_LIBRARY", "/nonexistent/libportaudio.so.2")
-    assert stream_audio.record(seconds=0.1, source=tone).shape == (4800, 2)
+    assert stream_audio.record(duration=0.1, source=tone).shape == (4800, 2)

@@ -30,7 +30,7 @@ def test_the_defaults_are_those_of_the_documentation():
     assert config.ring_duration is None
     assert config.backlog == Backlog("32 MiB", None, "2 GiB")
     assert config.spill_dir is None
-    assert config.raise_on_sink_failure is False
+    assert config.raise_on_sink_failure is True
     assert config.retry == Retry(3, 0.1, 5.0)
     assert config.stop_timeout == 10.0
     assert config.switch_interval is None

@@ -96,7 +96,7 @@ USES = {
     "report": "session.report()",
     "get": "channel.get(timeout=0.2)",
     "start": "s.open(s.AudioSource.virtual(), sinks=[s.ChannelSink()])",
-    "record": "s.record(seconds=0.1, source=s.AudioSource.virtual(pace='freewheel'))",
+    "record": "s.record(duration=0.1, source=s.AudioSource.virtual(pace='freewheel'))",
     "listen": "next(s.listen(s.AudioSource.virtual()))",
     "list": "s.list_input_devices()",
     "default": "s.default_input_device()",
@@ -234,7 +234,7 @@ child = os.fork()
 if child == 0:
     import stream_audio as s
     source = s.AudioSource.virtual("counter", pace="freewheel")
-    frames = s.record(seconds=0.1, source=source).shape[0]
+    frames = s.record(duration=0.1, source=source).shape[0]
     sys.exit(0 if frames == 4800 else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -270,7 +270,7 @@ import multiprocessing, sys
 import stream_audio as s
 
 def record():
-    samples = s.record(seconds=0.1, source=s.AudioSource.virtual())
+    samples = s.record(duration=0.1, source=s.AudioSource.virtual())
     assert samples.shape[0] == 4800
 
 def list_devices():
@@ -310,7 +310,7 @@ def test_multiprocessing(method, tmp_path):
         + f"""
 def work(seconds):
     source = s.AudioSource.virtual("counter", pace="freewheel")
-    return s.record(seconds=seconds, source=source).shape[0]
+    return s.record(duration=seconds, source=source).shape[0]
 
 if __name__ == "__main__":
     session, channel = start(sys.argv[1])

@@ -159,11 +159,11 @@ def test_record_and_listen_keep_what_the_device_has(tmp_path):
     def source():
         return AudioSource.virtual(frames=RATE, pace="freewheel")
 
-    assert record(seconds=0.5, source=source()).shape == (24_000, 2)
+    assert record(duration=0.5, source=source()).shape == (24_000, 2)
     record(tmp_path / "a.wav", 0.5, source=source())
     assert soundfile.info(tmp_path / "a.wav").samplerate == RATE
     assert {chunk.sample_rate for chunk in stream_audio.listen(source())} == {RATE}
-    assert record(seconds=0.5, source=source(), format=FormatPreset.TRANSCRIPTION).shape == (
+    assert record(duration=0.5, source=source(), format=FormatPreset.TRANSCRIPTION).shape == (
         8000,
         1,
     )
@@ -519,7 +519,7 @@ def test_soxr_is_loaded_by_the_first_session_that_needs_it(tmp_path: Path):
 import sys
 import stream_audio as s
 def run(**settings):
-    s.record(seconds=0.1, source=s.AudioSource.virtual(pace="freewheel"), **settings)
+    s.record(duration=0.1, source=s.AudioSource.virtual(pace="freewheel"), **settings)
 s.AudioFormat
 assert "soxr" not in sys.modules, "by the import"
 run()

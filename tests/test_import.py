@@ -141,7 +141,7 @@ def test_an_import_starts_no_thread_and_opens_no_file():
 def test_a_virtual_session_needs_no_audio_library_either():
     maps = fresh(
         "import stream_audio as s\n"
-        "s.record(seconds=0.1, source=s.AudioSource.virtual(pace='freewheel'))\n" + SHOW_MAPS
+        "s.record(duration=0.1, source=s.AudioSource.virtual(pace='freewheel'))\n" + SHOW_MAPS
     )
     assert [line for line in maps.splitlines() if any(name in line for name in LIBRARIES)] == []
 
@@ -259,7 +259,7 @@ SHOWN = [
     (DigitalSilence(1.5, "mic", 3.0, "unmute it"), "hint='unmute it'"),
     (SilenceEnded(1.5, "mic", 5.0), "seconds=5.0"),
     (Clipping(1.5, "mic", (0, 1)), "channels=(0, 1)"),
-    (SinkReport(1, 1, 0, 0, 0, (), ""), "offered=1, delivered=1"),
+    (SinkReport(1, 1, 0, 0, 0, (), ""), "1 frame delivered"),
     (StreamAudioError("it broke"), "it broke"),
     (Fault.die(480), "Fault(at=480"),
     (VirtualClock(), "<VirtualClock at 1000.000000 s>"),
@@ -277,7 +277,7 @@ def test_repr_tells_something_useful(value, words):
 def test_repr_of_a_session_and_its_report():
     stopped = session()
     assert repr(stopped) == "<Session stopped: default → ChannelSink>"
-    assert "captured=480" in repr(stopped.report())
+    assert "complete" in repr(stopped.report())
     assert "every frame is accounted for" in str(stopped.report())
 
 

@@ -49,7 +49,7 @@ PROMPT = 8.0
 """Less than the 10 s after which a stop gives a sink up: what takes longer waited in vain."""
 
 RATE = 48_000
-SMALL = StreamConfig(ring_duration=5.0, chunk_duration=0.01)
+SMALL = StreamConfig(ring_duration=5.0, chunk_duration=0.01, raise_on_sink_failure=False)
 
 
 def counter(frames=None, **settings):
@@ -291,6 +291,7 @@ def test_an_interpreter_that_exits_with_a_stuck_sink():
         "entered = threading.Event()\n"
         "def stuck(chunk):\n    entered.set(); threading.Event().wait()\n"
         "builder = s.StreamAudio.builder().add_source('mic', s.AudioSource.virtual())\n"
+        "builder.config(s.StreamConfig(raise_on_sink_failure=False))\n"
         "session = builder.add_sink(s.CallbackSink(stuck)).start()\n"
         "assert entered.wait(60)\n"
         "session.stop(timeout=0.1)\n"
@@ -616,7 +617,9 @@ def test_a_raising_sink_beside_a_file(tmp_path):
     def broken(chunk):
         raise OSError("on purpose")
 
-    building = builder(counter(48_000), StreamConfig(retry=Retry(1, 0.01)))
+    building = builder(
+        counter(48_000), StreamConfig(retry=Retry(1, 0.01), raise_on_sink_failure=False)
+    )
     building.add_sink(CallbackSink(broken), name="broken").add_sink(float_file(path))
     session = building.on_event(failures.append).start()
     assert session.wait(GIVE_UP)

@@ -15,7 +15,7 @@ from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.sink import OnFailure
+from stream_audio.contracts.sink import OnFailure, Sink
 from stream_audio.contracts.source import OpenSource, Source
 from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.history import History
@@ -57,6 +57,11 @@ class StreamAudioBuilder:
             The id is empty or taken, or this is no source.
         """
         name_text("the source's id", id)
+        if isinstance(source, type):
+            raise ConfigTypeError(
+                f"{source.__name__} is a class, and a source is an object",
+                hint="Make one with AudioSource, for example AudioSource.default_device()",
+            )
         if not callable(getattr(source, "open", None)):
             raise ConfigTypeError(
                 f"{source!r} is not a source",
@@ -69,13 +74,13 @@ class StreamAudioBuilder:
 
     def add_sink(
         self,
-        sink: Any,
+        sink: Sink,
         *,
         sources: str | Iterable[str] | None = None,
         name: str | None = None,
         on_failure: OnFailure = "detach",
         format: AudioFormat | FormatPreset | None = None,
-        backlog: Backlog | None = None,
+        backlog: Backlog | str | None = None,
         retry: Retry | None = None,
     ) -> StreamAudioBuilder:
         """Add a sink: any object with ``write(chunk)``.
@@ -93,7 +98,7 @@ class StreamAudioBuilder:
         format : AudioFormat or FormatPreset, optional
             What it gets; ``None``: the session's format, see :meth:`format`. Sinks of one format
             share its conversion.
-        backlog : Backlog, optional
+        backlog : Backlog or str, optional
             How much may wait for it, and what happens beyond that; ``None``: as the session's
             ``StreamConfig`` has it.
         retry : Retry, optional
@@ -140,7 +145,7 @@ class StreamAudioBuilder:
 
     def duration(self, seconds: float) -> StreamAudioBuilder:
         """End each source after so many seconds of its own timeline, exact to the frame."""
-        self._duration = real_number("seconds", seconds, 1e-6, 1e9)
+        self._duration = real_number("duration", seconds, 1e-6, 1e9)
         return self
 
     def history(self, seconds: float) -> StreamAudioBuilder:
@@ -151,7 +156,7 @@ class StreamAudioBuilder:
         seconds : float
             0.01 to 3600. Memory: ``(seconds + 1) * sample_rate * channels * 4`` bytes a source.
         """
-        self._history = real_number("seconds", seconds, 0.01, 3600)
+        self._history = real_number("history", seconds, 0.01, 3600)
         return self
 
     def on_event(self, handler: Callable[[StreamEvent], object]) -> StreamAudioBuilder:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stream_audio._checks import one_of, real_number
-from stream_audio.backlog.policy import Backlog
+from stream_audio.backlog.policy import Backlog, as_backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.errors import ConfigTypeError
 from stream_audio.waiting.clock import Clock, MonotonicClock
@@ -26,7 +26,7 @@ class StreamConfig:
         frames are lost. 0.01 to 3600, and at least what comes between two turns (a chunk, two
         periods and 0.05 s), unless the source can wait; memory is
         ``seconds * rate * channels * 4`` bytes. ``None``: 30 s, but no more than 256 MiB a source.
-    backlog : Backlog
+    backlog : Backlog or str
         What may wait for each sink that has no backlog of its own, and what happens beyond that.
     spill_dir : str or os.PathLike, optional
         The folder for the temporary files of backlogs that spill; it must be on a disk. ``None``:
@@ -40,7 +40,7 @@ class StreamConfig:
         ``stop(timeout=…)`` says how long it waits in all.
     raise_on_sink_failure : bool
         Whether ``session.stop()``, ``session.wait()`` and the end of the ``with`` block raise what
-        the first sink that failed had raised. Otherwise it is in the report and in an event.
+        the first sink that failed had raised. The report and an event have it in any case.
     switch_interval : float, optional
         ``sys.setswitchinterval`` while a session runs, put back after the last one. A shorter one
         (0.0005) brings chunks to their consumers sooner when other threads compute in Python. It
@@ -59,11 +59,11 @@ class StreamConfig:
 
     chunk_duration: float = 0.1
     ring_duration: float | None = None
-    backlog: Backlog = field(default_factory=Backlog)
+    backlog: Backlog | str = field(default_factory=Backlog)
     spill_dir: str | os.PathLike[str] | None = None
     retry: Retry = field(default_factory=Retry)
     stop_timeout: float = 10.0
-    raise_on_sink_failure: bool = False
+    raise_on_sink_failure: bool = True
     switch_interval: float | None = None
     nonfinite: Literal["pass", "zero"] = "pass"
     doorbell: bool = True
@@ -73,10 +73,7 @@ class StreamConfig:
         real_number("chunk_duration", self.chunk_duration, 0.0005, 10)
         if self.ring_duration is not None:
             real_number("ring_duration", self.ring_duration, 0.01, 3600)
-        if not isinstance(self.backlog, Backlog):
-            raise ConfigTypeError(
-                f"backlog must be a Backlog, not {self.backlog!r}", hint="Backlog('32 MiB')"
-            )
+        as_backlog(self.backlog)
         if not isinstance(self.spill_dir, (str, os.PathLike, type(None))):
             raise ConfigTypeError(f"spill_dir must be a path, not {self.spill_dir!r}")
         if not isinstance(self.retry, Retry):

@@ -11,7 +11,6 @@ import weakref
 from collections.abc import Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any
 
 from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_own_process
@@ -24,7 +23,7 @@ from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
-from stream_audio.contracts.sink import OnFailure
+from stream_audio.contracts.sink import OnFailure, Sink
 from stream_audio.engine.history import History
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.router import Router
@@ -210,13 +209,13 @@ class Session:
 
     def add_sink(
         self,
-        sink: Any,
+        sink: Sink,
         *,
         sources: str | Iterable[str] | None = None,
         name: str | None = None,
         on_failure: OnFailure = "detach",
         format: AudioFormat | FormatPreset | None = None,
-        backlog: Backlog | None = None,
+        backlog: Backlog | str | None = None,
         retry: Retry | None = None,
         replay: float = 0.0,
     ) -> SinkHandle:
@@ -274,6 +273,35 @@ class Session:
         if not added:
             raise session_ended()
         return SinkHandle(router, delivery)
+
+    async def aadd_sink(
+        self,
+        sink: Sink,
+        *,
+        sources: str | Iterable[str] | None = None,
+        name: str | None = None,
+        on_failure: OnFailure = "detach",
+        format: AudioFormat | FormatPreset | None = None,
+        backlog: Backlog | str | None = None,
+        retry: Retry | None = None,
+        replay: float = 0.0,
+    ) -> SinkHandle:
+        """:meth:`add_sink` for ``async`` code: the event loop goes on meanwhile.
+
+        A task that is cancelled here waits until the sink is in, and out again.
+        """
+        add = partial(
+            self.add_sink,
+            sink,
+            sources=sources,
+            name=name,
+            on_failure=on_failure,
+            format=format,
+            backlog=backlog,
+            retry=retry,
+            replay=replay,
+        )
+        return await in_thread(add, undo=SinkHandle.remove)
 
     def last(self, seconds: float, source: str | None = None) -> AudioChunk | None:
         """Return the last seconds of a source, as one chunk in the source's own format.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio.audio.chunk import AudioChunk
-from stream_audio.audio.format import AudioFormat, FormatPreset
+from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.config import StreamConfig
+from stream_audio.contracts.sink import Sink
 from stream_audio.contracts.source import Source
 from stream_audio.errors import ConfigError, ConfigTypeError
 from stream_audio.reports.events import StreamEvent
@@ -29,18 +31,37 @@ SOURCE_ID = "default"
 
 
 def _builder(
-    source: Source | None, audio_format: AudioFormat | FormatPreset | None
+    source: Source | None,
+    format: AudioFormat | FormatPreset,
+    sample_rate: int | None,
+    channels: int | Sequence[int] | None,
+    duration: float | None,
+    config: StreamConfig | None,
 ) -> StreamAudioBuilder:
     builder = StreamAudio.builder()
     builder.add_source(SOURCE_ID, AudioSource.default_device() if source is None else source)
-    return builder if audio_format is None else builder.format(audio_format)
+    wanted = audio_format(format)
+    if sample_rate is not None:
+        wanted = replace(wanted, sample_rate=sample_rate)
+    if channels is not None:
+        wanted = replace(wanted, channels=channels)
+    builder.format(wanted)
+    if duration is not None:
+        builder.duration(duration)
+    if config is not None:
+        builder.config(config)
+    return builder
 
 
 def open(
     source: Source | None = None,
     *,
-    sinks: Iterable[Any] = (),
-    format: AudioFormat | FormatPreset | None = None,
+    sinks: Iterable[Sink | tuple[Sink, AudioFormat | FormatPreset]] = (),
+    format: AudioFormat | FormatPreset = FormatPreset.TRANSCRIPTION,
+    sample_rate: int | None = None,
+    channels: int | Sequence[int] | None = None,
+    duration: float | None = None,
+    history: float | None = None,
     on_event: Callable[[StreamEvent], object] | None = None,
     config: StreamConfig | None = None,
 ) -> Session:
@@ -50,10 +71,19 @@ def open(
     ----------
     source : Source, optional
         ``None``: the default input device.
-    sinks : iterable of Sink
-        At least one.
-    format : AudioFormat or FormatPreset, optional
-        What the sinks get; ``None``: ``FormatPreset.TRANSCRIPTION``, 16 kHz mono.
+    sinks : iterable of Sink, or of pairs of a Sink and its format
+        At least one, unless a history is kept. A sink without a format of its own gets the
+        session's: ``sinks=[captions, (FileSink("a.wav"), FormatPreset.NATIVE)]``.
+    format : AudioFormat or FormatPreset
+        What the sinks get; by default 16 kHz, mono.
+    sample_rate : int, optional
+        Hz, in place of the format's.
+    channels : int or sequence of int, optional
+        How many, or which of the device's, in place of the format's.
+    duration : float, optional
+        Seconds after which the source ends, exact to the frame; ``None``: not by itself.
+    history : float, optional
+        Seconds that are kept for :meth:`Session.last` and ``add_sink(replay=…)``.
     on_event : callable, optional
         Gets each event.
     config : StreamConfig, optional
@@ -66,23 +96,41 @@ def open(
     """
     if not isinstance(sinks, Iterable) or callable(getattr(sinks, "write", None)):
         raise ConfigTypeError(f"sinks takes a list of sinks, not {sinks!r}")
-    builder = _builder(source, format)
-    for sink in sinks:
-        builder.add_sink(sink)
+    builder = _builder(source, format, sample_rate, channels, duration, config)
+    for each in sinks:
+        if isinstance(each, tuple):
+            sink, own_format = _pair(each)
+            builder.add_sink(sink, format=own_format)
+        else:
+            builder.add_sink(each)
+    if history is not None:
+        builder.history(history)
     if on_event is not None:
         builder.on_event(on_event)
-    if config is not None:
-        builder.config(config)
     return builder.start()
+
+
+def _pair(given: tuple[Any, ...]) -> tuple[Sink, AudioFormat | FormatPreset]:
+    if len(given) != 2:
+        raise ConfigTypeError(
+            f"sinks takes sinks and pairs of a sink and a format, not {given!r}",
+            hint="For example (FileSink('a.wav'), FormatPreset.NATIVE)",
+        )
+    return given
 
 
 @overload
 def record(
     path: str | os.PathLike[str],
-    seconds: float,
+    duration: float,
     *,
     source: Source | None = ...,
-    format: AudioFormat | FormatPreset | None = ...,
+    format: AudioFormat | FormatPreset = ...,
+    sample_rate: int | None = ...,
+    channels: int | Sequence[int] | None = ...,
+    subtype: str | None = ...,
+    quality: float | None = ...,
+    rotate: str | float | timedelta | None = ...,
     overwrite: bool = ...,
     config: StreamConfig | None = ...,
 ) -> SessionReport: ...
@@ -92,19 +140,26 @@ def record(
 def record(
     path: None = ...,
     *,
-    seconds: float,
+    duration: float,
     source: Source | None = ...,
-    format: AudioFormat | FormatPreset | None = ...,
+    format: AudioFormat | FormatPreset = ...,
+    sample_rate: int | None = ...,
+    channels: int | Sequence[int] | None = ...,
     config: StreamConfig | None = ...,
 ) -> NDArray[Any]: ...
 
 
 def record(
     path: str | os.PathLike[str] | None = None,
-    seconds: float | None = None,
+    duration: float | None = None,
     *,
     source: Source | None = None,
-    format: AudioFormat | FormatPreset | None = None,
+    format: AudioFormat | FormatPreset = FormatPreset.NATIVE,
+    sample_rate: int | None = None,
+    channels: int | Sequence[int] | None = None,
+    subtype: str | None = None,
+    quality: float | None = None,
+    rotate: str | float | timedelta | None = None,
     overwrite: bool = False,
     config: StreamConfig | None = None,
 ) -> SessionReport | NDArray[Any]:
@@ -114,14 +169,19 @@ def record(
     ----------
     path : str or os.PathLike, optional
         A file; its ending decides the format. Without one, the samples are returned.
-    seconds : float
-        How long. Ctrl-C ends it early; a file then holds what was recorded.
+    duration : float
+        Seconds. Ctrl-C ends it early; a file then holds what was recorded.
     source : Source, optional
         ``None``: the default input device.
-    format : AudioFormat or FormatPreset, optional
-        ``None``: the device's own.
-    overwrite : bool
-        Whether an existing file is replaced.
+    format : AudioFormat or FormatPreset
+        What is recorded; by default what the device delivers.
+    sample_rate : int, optional
+        Hz, in place of the format's.
+    channels : int or sequence of int, optional
+        How many, or which of the device's, in place of the format's.
+    subtype, quality, rotate, overwrite
+        As :class:`FileSink` takes them: the file's type of sample, the quality of a lossy format,
+        when to go on in another file, and whether an existing one is replaced. Only with a path.
     config : StreamConfig, optional
         Settings of the session.
 
@@ -143,18 +203,27 @@ def record(
     --------
     >>> import stream_audio
     >>> tone = stream_audio.AudioSource.virtual("sine", pace="freewheel")
-    >>> stream_audio.record(seconds=0.5, source=tone).shape
+    >>> stream_audio.record(duration=0.5, source=tone).shape
     (24000, 2)
     """
-    if seconds is None:
-        raise ConfigError("record needs seconds", hint="For example record('a.wav', seconds=5)")
-    builder = _builder(source, format or FormatPreset.NATIVE).duration(seconds)
-    config = config or StreamConfig()
-    builder.config(replace(config, raise_on_sink_failure=True))
+    if duration is None:
+        raise ConfigError(
+            "record needs a duration", hint="For example record('a.wav', duration=5)"
+        )
+    builder = _builder(source, format, sample_rate, channels, duration, config)
+    settings: dict[str, Any] = {"subtype": subtype, "quality": quality, "rotate": rotate}
+    settings = {name: value for name, value in settings.items() if value is not None}
     if path is not None:
-        with builder.add_sink(FileSink(path, overwrite=overwrite)).start() as session:
+        builder.add_sink(FileSink(path, overwrite=overwrite, **settings))
+        with builder.start() as session:
             session.wait()
         return session.report()
+    if settings or overwrite:
+        names = ", ".join([*settings, *(["overwrite"] if overwrite else [])])
+        raise ConfigError(
+            f"there is no file for {names} without a path",
+            hint="Name one: record('a.wav', duration=5)",
+        )
     # Nothing may be pushed out before it is read: the channel has room for everything.
     channel = ChannelSink(backlog=Backlog(2**40))
     with builder.add_sink(channel).start() as session:
@@ -173,8 +242,10 @@ def _with_silence(chunks: Iterable[AudioChunk]) -> Iterator[NDArray[Any]]:
 def listen(
     source: Source | None = None,
     *,
+    format: AudioFormat | FormatPreset = FormatPreset.NATIVE,
     sample_rate: int | None = None,
-    channels: int | None = None,
+    channels: int | Sequence[int] | None = None,
+    duration: float | None = None,
     config: StreamConfig | None = None,
 ) -> Iterator[AudioChunk]:
     """Yield chunks until the loop is left or the source ends; if it dies, the log says so.
@@ -183,8 +254,14 @@ def listen(
     ----------
     source : Source, optional
         ``None``: the default input device.
-    sample_rate, channels : int, optional
-        ``None``: the device's own.
+    format : AudioFormat or FormatPreset
+        What the chunks are like; by default what the device delivers.
+    sample_rate : int, optional
+        Hz, in place of the format's.
+    channels : int or sequence of int, optional
+        How many, or which of the device's, in place of the format's.
+    duration : float, optional
+        Seconds after which the source ends, exact to the frame; ``None``: not by itself.
     config : StreamConfig, optional
         Settings of the session.
 
@@ -196,8 +273,6 @@ def listen(
     [4800, 4800]
     """
     channel = ChannelSink()
-    builder = _builder(source, AudioFormat(sample_rate, channels)).add_sink(channel)
-    if config is not None:
-        builder.config(config)
-    with builder.start():
+    builder = _builder(source, format, sample_rate, channels, duration, config)
+    with builder.add_sink(channel).start():
         yield from channel

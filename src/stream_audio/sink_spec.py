@@ -9,7 +9,7 @@ from stream_audio._checks import name_text, one_of
 from stream_audio._record import Record
 from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
-from stream_audio.backlog.policy import Backlog
+from stream_audio.backlog.policy import Backlog, as_backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.contracts.sink import OnFailure
 from stream_audio.errors import ConfigError, ConfigTypeError
@@ -48,7 +48,7 @@ def sink_spec(
     name: str | None,
     on_failure: OnFailure,
     format: AudioFormat | FormatPreset | None,
-    backlog: Backlog | None,
+    backlog: Backlog | str | None,
     retry: Retry | None,
     taken: Collection[str],
 ) -> SinkSpec:
@@ -60,10 +60,6 @@ def sink_spec(
         if not chosen:
             raise ConfigError("sources must not be empty", hint="Leave it out for all sources")
     one_of("on_failure", on_failure, ("detach", "skip"))
-    if not isinstance(backlog, (Backlog, type(None))):
-        raise ConfigTypeError(
-            f"backlog must be a Backlog, not {backlog!r}", hint="Backlog('32 MiB', 'drop_oldest')"
-        )
     if not isinstance(retry, (Retry, type(None))):
         raise ConfigTypeError(f"retry must be a Retry, not {retry!r}", hint="Retry(tries=None)")
     if name is None:
@@ -75,7 +71,7 @@ def sink_spec(
         adapter,
         chosen,
         on_failure,
-        backlog,
+        None if backlog is None else as_backlog(backlog),
         retry,
         None if format is None else audio_format(format),
     )

@@ -10,7 +10,6 @@ from typing import Any
 from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.audio.gap import Gap
 from stream_audio.builder import StreamAudio
-from stream_audio.config import StreamConfig
 from stream_audio.errors import FileError
 from stream_audio.files.sound_reader import SoundReader
 from stream_audio.reports.report import SessionReport
@@ -72,7 +71,6 @@ def transcode(
     >>> stream_audio.transcode("meeting.wav", "meeting.opus", quality=0.3)  # doctest: +SKIP
     """
     builder = StreamAudio.builder().format(format)
-    builder.config(StreamConfig(raise_on_sink_failure=True))
     builder.add_source(SOURCE_ID, AudioSource.file(source, pace="freewheel"))
     sink = _WholeFile(destination, options)
     total = None if progress is None else _frames_of(source)

@@ -374,7 +374,7 @@ def test_what_a_format_cannot_hold_is_said_with_what_it_can(
 def test_a_session_that_a_format_cannot_hold_does_not_start_and_leaves_no_file(tmp_path):
     source = AudioSource.virtual(sample_rate=44_100, frames=1000, pace="freewheel")
     with pytest.raises(ConfigError, match="Opus only supports"):
-        stream_audio.record(tmp_path / "a.opus", seconds=1, source=source)
+        stream_audio.record(tmp_path / "a.opus", duration=1, source=source)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -953,7 +953,7 @@ def test_the_first_frame_of_an_mp3_says_how_many_follow(tmp_path):
 def test_the_ending_decides(tmp_path, name):
     path = tmp_path / name
     source = AudioSource.virtual("noise", pace="freewheel")
-    report = stream_audio.record(path, seconds=1, source=source)
+    report = stream_audio.record(path, duration=1, source=source)
     assert report.balanced
     info = soundfile.info(path)
     assert (info.frames, info.samplerate, info.channels) == (RATE, RATE, 2)

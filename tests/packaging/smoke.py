@@ -59,7 +59,7 @@ def record_from_alsa(folder: Path) -> None:
     devices = [device.name for device in stream_audio.list_input_devices()]
     assert NULL_DEVICE in devices, devices
     source = stream_audio.AudioSource.device(NULL_DEVICE)
-    assert stream_audio.record(seconds=1, source=source).shape[0] > 0
+    assert stream_audio.record(duration=1, source=source).shape[0] > 0
     assert str(LIBRARY) in Path("/proc/self/maps").read_text(encoding="utf-8")
     print("recorded from ALSA through the package's own PortAudio")
 

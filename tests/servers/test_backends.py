@@ -25,7 +25,7 @@ except s.BackendError as error:
     print("BackendError", error)
 # Whatever ALSA is like, what needs no device works on.
 source = s.AudioSource.virtual("silence", pace="freewheel")
-assert s.record(seconds=0.1, source=source).shape == (4800, 2)
+assert s.record(duration=0.1, source=source).shape == (4800, 2)
 """
 
 

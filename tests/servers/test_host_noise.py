@@ -29,7 +29,7 @@ devices, error = [], None
 try:
     devices = [device.name for device in stream_audio.list_input_devices()]
     if devices:
-        stream_audio.record(seconds=0.1, source=stream_audio.AudioSource.device("there is none"))
+        stream_audio.record(duration=0.1, source=stream_audio.AudioSource.device("there is none"))
 except stream_audio.StreamAudioError as raised:
     error = [type(raised).__name__, str(raised), raised.host_text]
 print(json.dumps({"devices": devices, "error": error, "log": lines}))

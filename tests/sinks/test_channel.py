@@ -276,7 +276,7 @@ def test_a_channel_that_has_ended_is_not_started_again():
 
 
 def test_a_backlog_is_one():
-    with pytest.raises(ConfigTypeError, match="must be a Backlog, not 1000"):
+    with pytest.raises(ConfigTypeError, match="Backlog or a string, not 1000"):
         ChannelSink(backlog=1000)
 
 

@@ -18,7 +18,7 @@ RATE = 48_000
 
 
 def play(seconds: float = 1.0, **settings: object) -> np.ndarray:
-    return record(seconds=seconds, source=AudioSource.virtual(pace="freewheel", **settings))
+    return record(duration=seconds, source=AudioSource.virtual(pace="freewheel", **settings))
 
 
 @pytest.mark.parametrize("frequency", [1.0, 440.0, 23_000.0])

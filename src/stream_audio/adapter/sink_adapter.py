@@ -78,6 +78,11 @@ class SinkAdapter:
 
     def __init__(self, sink: Any) -> None:
         self.given = sink
+        if isinstance(sink, type):
+            raise ConfigTypeError(
+                f"{sink.__name__} is a class, and a sink is an object of it",
+                hint=f"Make one: {sink.__name__}(…)",
+            )
         write = _read(sink, "write", None)
         if not callable(write):
             raise ConfigTypeError(

@@ -45,7 +45,8 @@ class Backlog(Record):
     """How much may wait for a sink, and what happens beyond that.
 
     Given to ``add_sink(sink, backlog=…)``, to ``ChannelSink(backlog=…)``, or for all sinks of a
-    session to ``StreamConfig(backlog=…)``.
+    session to ``StreamConfig(backlog=…)``. In all of these a string stands for a backlog of that
+    limit: ``backlog="10 s"``.
 
     Parameters
     ----------
@@ -106,6 +107,18 @@ class Backlog(Record):
     def spill_limit_bytes(self, bytes_per_second: float) -> int:
         """Return ``spill_limit`` likewise."""
         return _amount("spill_limit", self.spill_limit).to_bytes(bytes_per_second)
+
+
+def as_backlog(value: object) -> Backlog:
+    """Return what a user said of a backlog: one, or its limit as a string."""
+    if isinstance(value, str):
+        return Backlog(value)
+    if not isinstance(value, Backlog):
+        raise ConfigTypeError(
+            f"backlog must be a Backlog or a string, not {value!r}",
+            hint="backlog='10 s', or Backlog('32 MiB', 'drop_oldest')",
+        )
+    return value
 
 
 def _amount(name: str, value: object) -> Amount:

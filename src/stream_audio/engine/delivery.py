@@ -24,6 +24,7 @@ from stream_audio.backlog.queues import ChunkQueue
 from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import OnFailure
+from stream_audio.engine.loss_spell import LossSpells
 from stream_audio.errors import SinkError, StreamAudioError, in_words, is_ctrl_c
 from stream_audio.reports.durations import Durations
 from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
@@ -101,6 +102,7 @@ class Delivery(abc.ABC):
         self._retried = 0
         self._end_sink: Callable[[], None] = self._stop_sink
         self._untold = UntoldGaps()
+        self._losses = LossSpells(name)  # of what the sink had taken
         self._logged_at = -math.inf
         self._unlogged = 0
         # The router and the worker both enter what is dropped.
@@ -281,8 +283,13 @@ class Delivery(abc.ABC):
         except ValueError as error:
             self._fail(SinkError(f"it returned as dropped {error}", retryable=False))
         else:
-            for gap in gaps:
-                self._send(GapDetected(self._clock.now(), gap, self.name))
+            for event in self._losses.lose(gaps, self._clock.now()):
+                self._send(event)
+
+    @property
+    def is_losing(self) -> bool:
+        """Whether the end of a spell of losses is still to be told."""
+        return bool(self._losses)
 
     def stats(self) -> SinkStats:
         """Return how it stands; on any thread."""
@@ -335,6 +342,9 @@ class DirectDelivery(Delivery):
             account.delivered += frames
             if returned is not None and (type(returned) is not tuple or returned):
                 self._taken_back(returned)
+            elif self._losses:
+                for event in self._losses.pass_on(self._clock.now()):
+                    self._send(event)
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
         if self.account.stopped:
@@ -344,6 +354,8 @@ class DirectDelivery(Delivery):
         self._stop_sink()
         if self.backlog is not None:
             self._taken_back(self.backlog.dropped())
+        for event in self._losses.end(self._clock.now()):
+            self._send(event)
         self.account.stopped = True
 
     def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:  # noqa: D102

@@ -69,6 +69,7 @@ class FastPath:
             inlet.origin is None  # the first chunk tells
             or not inlet.pauses.idle
             or self._delivery.state is SinkState.DETACHED
+            or self._delivery.is_losing
             or not self._channel.can_be_handed
         ):
             return False

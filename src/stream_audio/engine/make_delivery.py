@@ -7,7 +7,7 @@ from collections.abc import Callable
 from stream_audio._record import Record
 from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.backlog.confirming_queue import Ask, ConfirmingQueue
-from stream_audio.backlog.policy import Backlog, WhenFull
+from stream_audio.backlog.policy import Backlog, WhenFull, as_backlog
 from stream_audio.backlog.queues import BlockingQueue, ChunkQueue, DropNewestQueue
 from stream_audio.backlog.retry import Retry
 from stream_audio.backlog.spill_thread import SpillThread
@@ -87,7 +87,7 @@ def make_delivery(
         return DropNewestQueue(limit) if policy == "drop_newest" else ChunkQueue(limit)
 
     if sink.blocking:
-        given = backlog or config.backlog
+        given = backlog or as_backlog(config.backlog)
         own_queue = queue(given, "spill")
         if sink.confirms:
 
@@ -106,7 +106,7 @@ def make_delivery(
     if own is not None and backlog is not None:
         raise ConfigError(f"sink {name} has a backlog of its own already", hint="Give it once")
     if use_queue is not None:
-        channel_queue = queue(own or backlog or config.backlog, "drop_oldest")
+        channel_queue = queue(own or backlog or as_backlog(config.backlog), "drop_oldest")
         if use_queue(channel_queue):
             return DirectDelivery(*settings, backlog=channel_queue)
     if backlog is not None:

@@ -133,6 +133,12 @@ def in_folder(folder: Path, path: Path) -> Path:
     return Path(escaped) / Names(path, numbered=False).template
 
 
+def name_for_people(path: Path) -> str:
+    """Return what to call the files of a template: ``talk-*.wav``."""
+    plain = {"{{": "{", "}}": "}"}
+    return _TOKEN.sub(lambda token: plain.get(token[0], "*"), last_part(path))
+
+
 def last_part(path: Path) -> str:
     """Return the name of a file as it was given, a field of which may speak of folders."""
     given = os.fspath(path)

@@ -190,7 +190,8 @@ class Succession:
         plan = self._plan
         if self._boundary is not None and abs(start - self._boundary) < 2 / self._rate:
             start = self._boundary  # to the second, in a name: not 13:59:59 for 14:00:00
-        path = self._names.name(index, datetime.fromtimestamp(start))
+        # Whoever is told of it need not be in this folder; nor stays the process there.
+        path = self._names.name(index, datetime.fromtimestamp(start)).absolute()
         if_exists = plan.if_exists
         # A recording under way is not ended by a name that is taken, nor overwrites itself.
         if path in self._own_paths or (index > 1 and if_exists is IfExists.FAIL):

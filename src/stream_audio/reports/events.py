@@ -58,7 +58,8 @@ class GapDetected(StreamEvent):
     """Frames are missing.
 
     Ten a second at most for each source, sink and cause: what comes sooner is told by one event
-    later. ``chunk.gaps`` and the report have every gap by itself.
+    later. A channel that nobody reads sends one as it begins to lose, and one for all the rest
+    when it loses no more. ``chunk.gaps`` and the report have every gap by itself.
 
     Attributes
     ----------

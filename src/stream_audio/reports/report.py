@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 from stream_audio._record import Record
 from stream_audio.audio.gap import Gap
+
+GAPS_SHOWN = 5
+"""How many of the first gaps, and of the last ones, are shown as text."""
 
 TimeQuality = Literal["adc", "callback"]
 
@@ -149,6 +153,12 @@ class SourceReport(Record):
         """Whether it surely runs at another sample rate than it says, 0.2 % off or more."""
         return rate_is_wrong(self.drift_ppm, self.drift_error_ppm)
 
+    def __repr__(self) -> str:
+        missing = f", {self.lost} lost in {_counted(len(self.gaps), 'gap')}" if self.gaps else ""
+        early = ", ended early" if self.error else ""
+        rate = self.sample_rate
+        return f"<SourceReport: {self.captured} frames at {rate} Hz{missing}{early}>"
+
 
 class SinkReport(Record):
     """One sink's frames.
@@ -187,6 +197,12 @@ class SinkReport(Record):
     error: str
     clipped: int = 0
     sent: int = 0
+
+    def __repr__(self) -> str:
+        gaps = _counted(len(self.gaps), "gap")
+        missing = f", {self.dropped} dropped in {gaps}" if self.gaps else ""
+        failed = ", failed" if self.error else ""
+        return f"<SinkReport: {_counted(self.delivered, 'frame')} delivered{missing}{failed}>"
 
 
 class SessionReport(Record):
@@ -236,6 +252,21 @@ class SessionReport(Record):
             "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
         }
 
+    def __repr__(self) -> str:
+        sources, sinks = self.sources.values(), self.sinks.values()
+        state = "running" if self.running else "complete" if self.complete else "incomplete"
+        told = [_counted(len(sources), "source"), _counted(len(sinks), "sink")]
+        if lost := sum(source.lost for source in sources):
+            told.append(f"{_counted(lost, 'frame')} lost")
+        if dropped := sum(sink.dropped for sink in sinks):
+            told.append(f"{_counted(dropped, 'frame')} dropped")
+        errors = [*(source.error for source in sources), *(sink.error for sink in sinks)]
+        if failed := sum(map(bool, errors)):
+            told.append(f"{failed} failed")
+        if not self.balanced:
+            told.append("does not balance")
+        return f"<SessionReport {state}: {', '.join(told)}>"
+
     def __str__(self) -> str:
         lines = []
         for name, source in self.sources.items():
@@ -262,7 +293,7 @@ class SessionReport(Record):
                 lines.append(f"  ended early: {source.error}")
             if source.unclear:
                 lines.append(f"  unclear: {source.unclear}")
-            lines += [f"  {_gap_line(gap, source.sample_rate)}" for gap in source.gaps]
+            lines += _gap_lines(source.gaps, source.sample_rate)
         for name, sink in self.sinks.items():
             lines.append(
                 f"sink {name}: {sink.delivered} frames {'sent' if sink.sent else 'delivered'}, "
@@ -273,6 +304,7 @@ class SessionReport(Record):
             )
             if sink.error:
                 lines.append(f"  failed: {sink.error}")
+            lines += _gap_lines(sink.gaps)
         if self.problems:
             lines.append("THE REPORT DOES NOT BALANCE (please report this as a bug):")
             lines += [f"  {problem}" for problem in self.problems]
@@ -283,5 +315,23 @@ class SessionReport(Record):
         return "\n".join(lines)
 
 
-def _gap_line(gap: Gap, sample_rate: int) -> str:
-    return f"gap at {gap.frame / sample_rate:.3f} s: {gap.frames} frames ({gap.cause})"
+def _gap_lines(gaps: Sequence[Gap], sample_rate: int | None = None) -> list[str]:
+    """Return a line for each of the first and the last gaps, and one for all between them."""
+    if len(gaps) <= 2 * GAPS_SHOWN + 1:
+        return [_gap_line(gap, sample_rate) for gap in gaps]
+    between = gaps[GAPS_SHOWN:-GAPS_SHOWN]
+    frames = sum(gap.frames for gap in between)
+    return [
+        *(_gap_line(gap, sample_rate) for gap in gaps[:GAPS_SHOWN]),
+        f"  … {len(between)} more gaps: {frames} frames …",
+        *(_gap_line(gap, sample_rate) for gap in gaps[-GAPS_SHOWN:]),
+    ]
+
+
+def _gap_line(gap: Gap, sample_rate: int | None) -> str:
+    where = f"frame {gap.frame}" if sample_rate is None else f"{gap.frame / sample_rate:.3f} s"
+    return f"  gap at {where}: {gap.frames} frames ({gap.cause})"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

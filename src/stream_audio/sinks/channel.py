@@ -15,11 +15,10 @@ from stream_audio._checks import real_number
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.untold_gaps import UntoldGaps
-from stream_audio.backlog.policy import Backlog
+from stream_audio.backlog.policy import Backlog, as_backlog
 from stream_audio.backlog.queues import ChunkQueue
 from stream_audio.errors import (
     ConfigError,
-    ConfigTypeError,
     ForkedProcessError,
     SessionStateError,
 )
@@ -57,7 +56,7 @@ class ChannelSink:
         told. After the last chunk comes ``None``: into a full ``queue.Queue`` at once, in place of
         the oldest chunk; into an ``asyncio.Queue`` as soon as there is room. Such a channel cannot
         be read itself. An ``asyncio.Queue`` is filled on the event loop that starts the session.
-    backlog : Backlog, optional
+    backlog : Backlog or str, optional
         How much may wait, and what happens beyond that; ``None``: as ``add_sink`` or the session's
         ``StreamConfig`` has it. A ``queue.Queue`` has a bound of its own instead; for an
         ``asyncio.Queue`` this is for what waits for its loop to come round.
@@ -69,10 +68,10 @@ class ChannelSink:
         self,
         target: queue.Queue[AudioChunk | None] | asyncio.Queue[AudioChunk | None] | None = None,
         *,
-        backlog: Backlog | None = None,
+        backlog: Backlog | str | None = None,
     ) -> None:
-        if not isinstance(backlog, (Backlog, type(None))):
-            raise ConfigTypeError(f"backlog must be a Backlog, not {backlog!r}")
+        if backlog is not None:
+            backlog = as_backlog(backlog)
         # Until the session brings a queue that suits its sources.
         limit = (backlog or Backlog()).limit_bytes(0)
         self._target: QueueTarget | None = None
@@ -80,7 +79,8 @@ class ChannelSink:
             self._target = queue_target(target, limit)
             if backlog is not None and isinstance(target, queue.Queue):
                 raise ConfigError("a queue.Queue has its own bound, which is the one that counts")
-        self.backlog = backlog
+        self.backlog: Backlog | None = backlog
+        """As it was given; ``None``: that of the session."""
         self._queue = ChunkQueue(limit)
         self.handed: AudioChunk | None = None
         """A chunk before all that is in the queue, from a turn that was run in :meth:`get`."""

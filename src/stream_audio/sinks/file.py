@@ -18,7 +18,7 @@ from stream_audio.errors import ConfigError, ConfigTypeError, FileSinkError, Sin
 from stream_audio.files.containers import check_encoding, find_container
 from stream_audio.files.create import IfExists
 from stream_audio.files.keeping import parse_keep
-from stream_audio.files.names import Names, last_part
+from stream_audio.files.names import Names, name_for_people
 from stream_audio.files.plan import GapPolicy, Plan
 from stream_audio.files.recording import Recording
 from stream_audio.files.rotation import parse_rotation
@@ -203,8 +203,8 @@ class FileSink:
 
     @property
     def name(self) -> str:
-        """The file's name as it was given, for events and the report."""
-        return last_part(self._plan.path)
+        """The file's name, for events and the report; an asterisk stands for a field."""
+        return name_for_people(self._plan.path)
 
     @property
     def preferred_dtype(self) -> SampleType:

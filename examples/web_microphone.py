@@ -58,7 +58,7 @@ class Level:
 async def listen(session: Session) -> AsyncIterator[bytes]:
     """Yield a WAV file without an end to one listener."""
     channel = ChannelSink(backlog=Backlog(2**20))  # who is slower than that misses something
-    handle = session.add_sink(channel)
+    handle = await session.aadd_sink(channel)
     try:
         first = True
         async for chunk in channel:
@@ -68,7 +68,7 @@ async def listen(session: Session) -> AsyncIterator[bytes]:
             missing = sum(gap.frames for gap in chunk.gaps)
             yield bytes(missing * chunk.channels * 2) + chunk.to_pcm16()
     finally:
-        handle.remove()  # the listener is gone; takes no time, as a channel has nothing to finish
+        await handle.aremove()  # the listener is gone
 
 
 def make_app(session: Session, level: Level) -> FastAPI:

@@ -307,6 +307,73 @@ def test_a_loop_closed_under_a_start_leaves_no_session_running(loop):
         gc.collect()
 
 
+# ---- sinks that come later ----
+
+
+def test_a_sink_is_added_from_the_loop_while_the_loop_goes_on(loop):
+    class Slow(HeldUp):
+        def write(self, chunk):
+            self.frames = getattr(self, "frames", 0) + chunk.frames
+
+    async def main():
+        slow, turns = Slow(), 0
+        clock = VirtualClock(auto=False)
+        async with builder_of(counter(), ChannelSink(), clock=clock) as session:
+            adding = asyncio.create_task(session.aadd_sink(slow, name="late"))
+            while not slow.begun.is_set():
+                turns += 1
+                await asyncio.sleep(0)
+            slow.released.set()
+            handle = await adding
+            await asyncio.to_thread(clock.advance, 1.0)
+            report = await handle.aremove()
+        assert turns > 0
+        assert handle.name == "late"
+        assert report.delivered == slow.frames > RATE // 2
+
+    run_on(loop, main())
+    assert left_behind() == []
+
+
+def test_an_async_sink_that_is_added_runs_on_the_loop_that_adds_it(loop):
+    class Records:
+        def __init__(self):
+            self.loops = set()
+
+        async def write(self, chunk):
+            self.loops.add(asyncio.get_running_loop())
+
+    async def main():
+        sink, queue = Records(), asyncio.Queue(1000)
+        async with builder_of(counter(RATE), ChannelSink(), clock=VirtualClock(auto=False)) as s:
+            await s.aadd_sink(sink)
+            await s.aadd_sink(ChannelSink(queue))
+            await asyncio.to_thread(s._router.clock.advance, 2.0)
+        assert sink.loops == {asyncio.get_running_loop()}
+        assert queue.qsize() > 5
+
+    run_on(loop, main())
+
+
+def test_adding_that_is_cancelled_is_undone(loop):
+    async def main():
+        sink = HeldUp()
+        async with builder_of(counter(), ChannelSink(), clock=VirtualClock(auto=False)) as session:
+            adding = asyncio.create_task(session.aadd_sink(sink, name="late"))
+            await asyncio.to_thread(sink.begun.wait, GIVE_UP)
+            adding.cancel()
+            await asyncio.sleep(0)
+            sink.released.set()
+            with suppress(asyncio.CancelledError):
+                await adding
+            assert adding.cancelled()
+            assert sink.stopped.is_set()
+            assert "late" not in {name for name in session.stats().sinks}
+
+    run_on(loop, main())
+    assert left_behind() == []
+
+
 # ---- consumers ----
 
 

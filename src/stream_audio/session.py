@@ -329,12 +329,14 @@ class Session:
         """
         check_process()
         real_number("seconds", seconds, 0, 3600)
-        sources = tuple(self._router.inlets)
-        if source is None and len(sources) > 1:
-            raise ConfigError(
-                "the session has several sources", hint=f"Choose one of {', '.join(sources)}"
-            )
-        return self._history(sources[0] if source is None else source, seconds).last(seconds)
+        if source is None:
+            source, *others = self._router.inlets
+            if others:
+                raise ConfigError(
+                    "the session has several sources",
+                    hint=f"Choose one of {', '.join([source, *others])}",
+                )
+        return self._history(source, seconds).last(seconds)
 
     def _history(self, source: str, seconds: float) -> History:
         if source not in self._router.inlets:

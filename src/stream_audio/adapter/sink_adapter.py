@@ -96,7 +96,7 @@ class SinkAdapter:
         self._loop_sink: LoopSink | None = None
         self._complained_of: set[str] = set()
         dtype = one_of("preferred_dtype", _read(sink, "preferred_dtype", "float32"), SAMPLE_TYPES)
-        self.dtype = cast(SampleType, dtype)
+        self.dtype: SampleType = cast(SampleType, dtype)
         self.gather = real_number("gather", _read(sink, "gather", 0.0), 0, LONGEST_GATHER)
         self.takes_batches = _flag(sink, "takes_batches", default=False)
         self.blocking = self._is_async or _flag(sink, "blocking", default=True)
@@ -130,9 +130,9 @@ class SinkAdapter:
         """
         if not self._is_async:
             return
-        self._loop_sink = blocking_form(self.given, loop)
-        self.write = self._loop_sink.write
-        self._methods = {name: getattr(self._loop_sink, name) for name in self._methods}
+        waiting = self._loop_sink = blocking_form(self.given, loop)
+        self.write = waiting.write
+        self._methods = {name: getattr(waiting, name) for name in self._methods}
 
     # ---- what it is asked to do ----
 

@@ -31,6 +31,7 @@ class Storage(Protocol):
 
     def read(self, length: int, offset: int) -> bytes:
         """Read so many bytes, or raise ``OSError``."""
+        ...
 
 
 class TemporaryStorage:

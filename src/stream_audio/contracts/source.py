@@ -45,6 +45,7 @@ class OpenSource(Protocol):
 
     def is_active(self) -> bool:
         """Whether the device says that it runs, as far as is known; must not block."""
+        ...
 
     def is_suspended(self) -> bool:
         """Whether the host has put the device to sleep, so that nothing comes for now."""
@@ -83,3 +84,4 @@ class Source(Protocol):
 
     def open(self, opening: Opening) -> OpenSource:
         """Open the device, so that only :meth:`OpenSource.start` is missing."""
+        ...

@@ -14,6 +14,7 @@ class TurnRunner(Protocol):
 
         False, too, at the time ``until`` (``time.monotonic()``).
         """
+        ...
 
     def stay_away(self) -> None:
         """Say that the consumer, which has run turns, will wait in another way."""

@@ -88,11 +88,11 @@ class Resampler:
 
         self.account = ConversionAccount(rate_in, rate_out)
         self._new_stream: Callable[[], soxr.ResampleStream] = partial(
-            soxr.ResampleStream, rate_in, rate_out, channels, dtype=np.float32, quality=quality
+            soxr.ResampleStream, rate_in, rate_out, channels, dtype="float32", quality=quality
         )
         self._in, self._out = rate_in, rate_out
         self._channels = channels
-        self._quality = quality
+        self._quality: Quality = quality
         self._chunk_frames = chunk_frames
         self._stream: soxr.ResampleStream | None = None  # None: between two spans
         self._end = 0  # of the span, in the source's frames

@@ -21,12 +21,15 @@ class Stage(Protocol):
 
     def convert(self, chunk: AudioChunk) -> list[AudioChunk]:
         """Take the source's next chunk and return those that are finished."""
+        ...
 
     def flush(self) -> list[AudioChunk]:
         """Return what is still inside; the end of the source, or a jump in it, follows."""
+        ...
 
     def replay(self, chunks: list[AudioChunk]) -> list[AudioChunk]:
         """Return what is made of chunks it has taken before, up to what it will return next."""
+        ...
 
     def give_up(self, chunk: AudioChunk | None = None) -> list[Gap]:
         """After an error: return what could not be made, and begin afresh with the next chunk.
@@ -34,9 +37,11 @@ class Stage(Protocol):
         ``chunk`` is the one that was being converted, if any. The first chunk that comes out
         afterwards has these gaps too, in their place.
         """
+        ...
 
     def scaled(self, gap: Gap) -> Gap:
         """Return a gap of what goes in as it stands in what comes out."""
+        ...
 
 
 class Settings(Protocol):
@@ -44,6 +49,7 @@ class Settings(Protocol):
 
     def make(self) -> Stage:
         """Return a new stage."""
+        ...
 
     def __hash__(self) -> int: ...
 

@@ -22,14 +22,17 @@ class Named(Protocol):
     @property
     def name(self) -> str:
         """What its host calls it."""
+        ...
 
     @property
     def host_api(self) -> str:
         """Which host that is."""
+        ...
 
     @property
     def id(self) -> str:
         """What no other has."""
+        ...
 
 
 D = TypeVar("D", bound=Named)

@@ -29,6 +29,7 @@ class Waiting(Protocol):
     @property
     def can_be_handed(self) -> bool:
         """Whether ``handed`` may be set in place of a write."""
+        ...
 
 
 class FastPath:

@@ -66,6 +66,7 @@ class OldPart(Protocol):
     @property
     def end(self) -> float:
         """When its last frame was captured, ``time.time()`` seconds."""
+        ...
 
     def delete(self) -> None:
         """Delete it, unless somebody changed it; raises OSError as the system gives it."""

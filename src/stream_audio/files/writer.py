@@ -39,6 +39,7 @@ class SoundFileWriter(Protocol):
     @property
     def frames(self) -> int:
         """Frames written, silence included."""
+        ...
 
     @property
     def held_frames(self) -> int:
@@ -47,6 +48,7 @@ class SoundFileWriter(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the file so far; of a compressed one, as far as it has been encoded."""
+        ...
 
     def room(self, size: int = sys.maxsize) -> int:
         """Return how many frames can be appended before the file has more than ``size`` bytes.
@@ -54,6 +56,7 @@ class SoundFileWriter(Protocol):
         Nor more than the format can hold. Where the size is not known beforehand, because it is
         compressed: 0 once it has been reached, ``sys.maxsize`` before.
         """
+        ...
 
     def write(self, samples: Samples, silence_before: int = 0) -> None:
         """Append ``silence_before`` frames of silence and the samples, or (by raising) nothing.
@@ -80,6 +83,7 @@ class SoundFileWriter(Protocol):
     @property
     def unsaved(self) -> Sequence[Samples]:
         """What was written but is not in the file, after :meth:`close` has failed."""
+        ...
 
 
 class Encoding(TypedDict, total=False):

@@ -120,7 +120,7 @@ def rtmixer(wanted: Wanted) -> Iterator[Feed]:
 
     All at once takes fewer turns for the GIL than block by block.
     """
-    import rtmixer
+    import rtmixer  # pyright: ignore[reportMissingImports]
 
     frame_bytes = wanted.channels * 4
     block_bytes = wanted.period * frame_bytes
@@ -158,7 +158,7 @@ def pyaudio_read(wanted: Wanted) -> Iterator[Feed]:
         wanted.channels,
         pyaudio.paFloat32,
         input=True,
-        input_device_index=index,
+        input_device_index=int(index),
         frames_per_buffer=wanted.period,
     )
 

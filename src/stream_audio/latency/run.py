@@ -163,9 +163,13 @@ class Script:
         failures: dict[str, str] = {}
         with ExitStack() as cleanup:
             reference = self._reference(wanted, cleanup)
-            for number, load, name in product(
-                range(self._options.rounds), self._options.load, names
-            ):
+            planned = [
+                (number, load, name)
+                for number in range(self._options.rounds)
+                for load in self._options.load
+                for name in names
+            ]
+            for number, load, name in planned:
                 if self._stopped():
                     break
                 go_on = self._go_on(f"{name}, load {load}, round {number + 1}…")

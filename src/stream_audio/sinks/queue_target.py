@@ -26,29 +26,34 @@ class QueueTarget(Protocol):
     @property
     def unread(self) -> int:
         """Frames that wait in it."""
+        ...
 
     def use_queue(self, queue: ChunkQueue) -> bool:
         """Stage chunks in ``queue`` if they are staged at all; called before the start."""
+        ...
 
     def start(self) -> None:
         """Get ready; on the thread that starts the session."""
 
     def put(self, chunk: AudioChunk) -> tuple[Gap, ...]:
         """Take a chunk on the router's thread; returns what has been lost since the last call."""
+        ...
 
     def close(self) -> tuple[Gap, ...]:
         """Put ``None`` after the last chunk; returns what has been lost since the last call."""
+        ...
 
 
 def queue_target(target: object, limit_bytes: int) -> QueueTarget:
     """Return the target for a queue, or raise if it is of no kind that can be filled."""
+    given: Any = target
     if isinstance(target, queue.Queue) and isinstance(target.queue, deque):
-        return ThreadQueue(target)
+        return ThreadQueue(given)
     queues = sys.modules.get("asyncio.queues")  # without it there is no such object
     if queues is not None and isinstance(target, queues.Queue):
         first_in_first_out = not isinstance(target, (queues.PriorityQueue, queues.LifoQueue))
         if first_in_first_out:
-            return LoopQueue(target, limit_bytes)
+            return LoopQueue(given, limit_bytes)
     raise ConfigTypeError(
         f"ChannelSink takes a queue.Queue or an asyncio.Queue, not {target!r}",
         hint="Other queues can be filled by a CallbackSink",

@@ -26,6 +26,7 @@ class Signal(Protocol):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Sleep until set or ``timeout`` seconds have passed; True if it was set."""
+        ...
 
     def close(self) -> None:
         """Give the seat up; called by the thread that slept on it, when it ends."""
@@ -41,9 +42,11 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds, on the scale of ``time.monotonic()`` for the real clock."""
+        ...
 
     def signal(self) -> Signal:
         """Make a signal for a thread that is about to start, or for the calling thread."""
+        ...
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass; in a sink, for example, that is slow on purpose."""

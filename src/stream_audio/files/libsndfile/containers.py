@@ -66,9 +66,10 @@ def _container(
 
 
 def _check(subtype: str, encoding: Encoding) -> None:
+    given: dict[str, object] = {**encoding}
     for name in ("quality", "compression_level"):
-        if name in encoding:
-            real_number(name, encoding[name], 0, 1)
+        if name in given:
+            real_number(name, given[name], 0, 1)
     if "bitrate_mode" in encoding:
         one_of("bitrate_mode", encoding["bitrate_mode"], ("constant", "average", "variable"))
     if "fsync" in encoding:

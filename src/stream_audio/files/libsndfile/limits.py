@@ -15,7 +15,7 @@ _MAX_VORBIS_RATE = 200_000
 """libsndfile 1.2.2 crashes when it closes a Vorbis file with a higher one."""
 
 _UNBOUNDED = frozenset({"FLAC", "OGG", "MP3", "CAF", "W64", "RAW", "NIST", "PVF", "IRCAM"})
-_MAX_BYTES = dict.fromkeys(("AIFF", "AU", "WAV"), 2**32 - 2**16)
+_MAX_BYTES: dict[str, int] = dict.fromkeys(("AIFF", "AU", "WAV"), 2**32 - 2**16)
 _MAX_BYTES_ELSEWHERE = 2**31 - 2**16
 """The sizes of the other formats have 32 bits, which some readers take for signed."""
 

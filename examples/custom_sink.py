@@ -11,19 +11,15 @@ import argparse
 import contextlib
 import os
 import sys
-import threading
 
 from stream_audio import (
     AudioChunk,
     AudioSource,
     FormatPreset,
-    SessionStopped,
     SinkError,
-    SinkFailed,
     SinkInfo,
     StreamAudio,
     StreamAudioError,
-    StreamEvent,
 )
 
 
@@ -58,14 +54,6 @@ def main() -> None:
     parser.add_argument("--virtual", action="store_true", help="a tone instead of a microphone")
     arguments = parser.parse_args()
 
-    finished = threading.Event()
-
-    def watch(event: StreamEvent) -> None:
-        if isinstance(event, SinkFailed):
-            print(f"error: {event.error}", file=sys.stderr)
-        if isinstance(event, SinkFailed | SessionStopped):
-            finished.set()
-
     source = AudioSource.virtual() if arguments.virtual else AudioSource.default_device()
     builder = (
         StreamAudio.builder()
@@ -73,11 +61,10 @@ def main() -> None:
         .format(FormatPreset.NATIVE)
         .add_sink(RawOutput(sys.stdout.fileno()))
         .duration(arguments.seconds)
-        .on_event(watch)
     )
     try:
         with builder.start() as session, contextlib.suppress(KeyboardInterrupt):
-            finished.wait()
+            session.wait()  # which ends, too, when the only sink has failed
     except StreamAudioError as error:
         raise SystemExit(f"error: {error}") from None
     print(session.report(), file=sys.stderr)

@@ -60,7 +60,7 @@ def test_record_does_not_replace_a_file_and_says_so(tmp_path):
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr.decode().startswith("error: cannot create tone.wav")
+    assert done.stderr.decode().startswith(f"error: cannot create {tmp_path / 'tone.wav'}")
     assert (tmp_path / "tone.wav").read_bytes() == b"mine"
 
 
@@ -122,7 +122,7 @@ def test_custom_sink_ends_when_its_reader_is_gone(tmp_path):
         errors = process.stderr.read().decode()
         process.wait(timeout=30)
     assert "error: the reader is gone (the host says: Broken pipe)" in errors
-    assert BALANCED in errors
+    assert process.returncode == 1
 
 
 # ---- on spoken sentences ----

@@ -20,7 +20,8 @@ __version__ = "0.1.0"
 if not _TYPE_CHECKING:  # a checker would take any name for granted
     from stream_audio._exports import _WHERE
 
-    __all__ = sorted(_WHERE)
+    # `from stream_audio import *` hides nothing that Python has.
+    __all__ = sorted(_WHERE.keys() - {"open"})  # pyright: ignore[reportUnsupportedDunderAll]
 
     def __getattr__(name: str) -> object:
         """Load a public name at its first use (PEP 562), with what it needs and no more."""
@@ -31,4 +32,5 @@ if not _TYPE_CHECKING:  # a checker would take any name for granted
         return made
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_WHERE})
+        own = {name for name in globals() if name.startswith("__")}
+        return sorted({*own, *_WHERE, "testing"})

@@ -10,6 +10,7 @@ from typing import Any
 
 from stream_audio._checks import name_text, real_number
 from stream_audio._native import check_process
+from stream_audio._public import public
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
@@ -31,6 +32,7 @@ from stream_audio.waiting.in_thread import in_thread
 _log = logging.getLogger("stream_audio")
 
 
+@public
 class StreamAudioBuilder:
     """Collects sources, sinks and settings, then starts a session; calls can be chained.
 
@@ -327,6 +329,7 @@ class _Start:
                 _log.info("undoing a start: %s", in_words(error))
 
 
+@public
 class StreamAudio:
     """The way in: ``StreamAudio.builder()``."""
 

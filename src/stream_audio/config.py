@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stream_audio._checks import one_of, real_number
+from stream_audio._public import public
 from stream_audio.backlog.policy import Backlog, as_backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.errors import ConfigTypeError
 from stream_audio.waiting.clock import Clock, MonotonicClock
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig:
     """Settings of a session; every one has a default that is meant to be kept.

@@ -11,10 +11,13 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from stream_audio._public import public
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@public
 class StreamAudioError(Exception):
     """The root of everything this library raises on purpose.
 
@@ -89,14 +92,17 @@ def _text_of(show: Callable[[Any], str], thing: object) -> str | None:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+@public
 class ConfigError(StreamAudioError, ValueError):
     """A setting has a value that cannot work; raised where it was given."""
 
 
+@public
 class ConfigTypeError(StreamAudioError, TypeError):
     """A setting is of the wrong type; raised where it was given."""
 
 
+@public
 class SessionStateError(StreamAudioError, RuntimeError):
     """The session or sink is not in a state that allows the call: stopped, or in use elsewhere."""
 
@@ -106,38 +112,47 @@ def session_ended() -> SessionStateError:
     return SessionStateError("the session has ended", hint="Start a new one")
 
 
+@public
 class ForkedProcessError(StreamAudioError, RuntimeError):
     """The library was loaded in a parent process; its threads did not survive the fork."""
 
 
+@public
 class DeviceError(StreamAudioError):
     """A device could not be found, opened or kept running."""
 
 
+@public
 class DeviceNotFoundError(DeviceError, LookupError):
     """No input device has that name, or there is none at all."""
 
 
+@public
 class AmbiguousDeviceError(DeviceError, LookupError):
     """More than one input device fits the name."""
 
 
+@public
 class DeviceFormatError(DeviceError, ValueError):
     """The device does not take that sample rate or number of channels."""
 
 
+@public
 class HostUnresponsiveError(DeviceError):
     """A call to the host did not come back in time; its server or driver is probably dead."""
 
 
+@public
 class BackendError(StreamAudioError):
     """PortAudio, or an audio backend below it, is missing or broken."""
 
 
+@public
 class FileError(StreamAudioError):
     """A sound file cannot be read, or cannot be mended."""
 
 
+@public
 class SinkError(StreamAudioError):
     """A sink could not take a chunk.
 
@@ -169,6 +184,7 @@ class SinkError(StreamAudioError):
         self.lost = lost
 
 
+@public
 class FileSinkError(SinkError):
     """A file could not be created, written or completed.
 

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_own_process
+from stream_audio._public import public
 from stream_audio.adapter.sink_adapter import (
     SinkAdapter,
     called_by_one_of,
@@ -50,6 +51,7 @@ EVENT_TIMEOUT = 1.0
 _running: weakref.WeakSet[Router] = weakref.WeakSet()
 
 
+@public
 class Session:
     """A capture that runs. Made by ``StreamAudio.builder()…start()``, not by hand.
 

@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio._public import public
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
@@ -53,6 +54,7 @@ def _builder(
     return builder
 
 
+@public
 def open(
     source: Source | None = None,
     *,
@@ -149,6 +151,7 @@ def record(
 ) -> NDArray[Any]: ...
 
 
+@public
 def record(
     path: str | os.PathLike[str] | None = None,
     duration: float | None = None,
@@ -239,6 +242,7 @@ def _with_silence(chunks: Iterable[AudioChunk]) -> Iterator[NDArray[Any]]:
         yield chunk.data
 
 
+@public
 def listen(
     source: Source | None = None,
     *,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream_audio._checks import real_number
 from stream_audio._native import check_process
+from stream_audio._public import public
 from stream_audio.adapter.sink_adapter import called_by_one_of, refuse_to_wait_for
 from stream_audio.reports.report import SinkReport
 from stream_audio.waiting.in_thread import in_thread
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from stream_audio.engine.router import Router
 
 
+@public
 class SinkHandle:
     """A sink that was added to a running session; made by :meth:`Session.add_sink`.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from stream_audio._public import public
 from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.audio.gap import Gap
 from stream_audio.builder import StreamAudio
@@ -23,6 +24,7 @@ PROGRESS_INTERVAL = 0.1
 """Seconds between two calls of ``progress``."""
 
 
+@public
 def transcode(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],

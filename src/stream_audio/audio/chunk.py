@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native.samples import levels
+from stream_audio._public import public
 from stream_audio.audio.format import SampleType, check_sample_type
 from stream_audio.audio.gap import Gap
-from stream_audio.audio.samples import sample_bytes, to_float32
+from stream_audio.audio.samples import sample_bytes, sealed, to_float32
 from stream_audio.audio.wav_bytes import wav_bytes
 from stream_audio.errors import ConfigError, ConfigTypeError
 
@@ -23,6 +24,7 @@ start; and what ``time.time()`` was at 0 of the clock of ``chunk.time``, on whos
 has not slept since (``None`` for chunks that were made by hand: nobody has looked)."""
 
 
+@public
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AudioChunk:
     """Contiguous frames of one source. Immutable; keep it as long as you like.
@@ -87,6 +89,12 @@ class AudioChunk:
             peaks, squares = levels(np.ascontiguousarray(to_float32(self.data)))
             object.__setattr__(self, "_peaks", peaks)
             object.__setattr__(self, "_squares", squares)
+
+    def __setstate__(self, state: list[Any]) -> None:
+        for field, value in zip(fields(self), state, strict=True):
+            object.__setattr__(self, field.name, value)
+        if self.data.flags.writeable:  # as it comes out of some pickles
+            object.__setattr__(self, "data", sealed(self.data))
 
     def __len__(self) -> int:
         return len(self.data)

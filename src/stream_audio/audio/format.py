@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from stream_audio._checks import one_of, whole_number
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.errors import ConfigError, ConfigTypeError
 
@@ -49,6 +50,7 @@ def _sample_type(value: Any) -> str:
     return check_sample_type(value)
 
 
+@public
 class AudioFormat(Record):
     """What the chunks of a sink are to be like; what is left out is the source's own.
 
@@ -108,6 +110,7 @@ class AudioFormat(Record):
         return f"AudioFormat({', '.join(said)})"
 
 
+@public
 class FormatPreset(Enum):
     """Formats with a name."""
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from stream_audio._public import public
 
+
+@public
 class GapCause(StrEnum):
     """Why frames are missing."""
 
@@ -35,6 +38,7 @@ class GapCause(StrEnum):
     """A :class:`TriggerSink` was triggered when it no longer had them; see ``decide_within``."""
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Frames that are missing.

@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Literal, NamedTuple
 
 from stream_audio._checks import one_of, real_number, whole_number
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.errors import ConfigError, ConfigTypeError
 
@@ -41,6 +42,7 @@ class Amount(NamedTuple):
         return max(1, round(self.value * bytes_per_second if self.in_seconds else self.value))
 
 
+@public
 class Backlog(Record):
     """How much may wait for a sink, and what happens beyond that.
 

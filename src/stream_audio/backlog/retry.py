@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from stream_audio._checks import real_number, whole_number
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.errors import ConfigError
 
 SHORTEST = 0.001
 
 
+@public
 class Retry(Record):
     """How often, and when, a sink that raised gets the same chunk again.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import SampleType
@@ -19,6 +20,7 @@ LONGEST_GATHER = 0.8
 """Seconds for which a sink may let chunks gather; so often sources are looked after anyway."""
 
 
+@public
 class SourceInfo(Record):
     """A source as a sink sees it.
 
@@ -57,6 +59,7 @@ def _tell_nobody(event: StreamEvent) -> None:
     """Take an event for a sink that runs without a session, in a test for example."""
 
 
+@public
 @dataclass(frozen=True)
 class SinkInfo:
     """What a sink is told when its session starts.
@@ -95,6 +98,7 @@ class SinkInfo:
     confirm: Callable[[str, int], None] = field(default=_confirm_to_nobody, repr=False)
 
 
+@public
 @runtime_checkable
 class Sink(Protocol):
     """Takes chunks. Any object with ``write`` will do; the rest is optional.

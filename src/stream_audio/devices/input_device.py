@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.errors import DeviceNotFoundError
 
 
+@public
 class InputDevice(Record):
     """A device that can be recorded from.
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from stream_audio._native.portaudio import Generation
 from stream_audio._native.pulse import NoPulseServerError, PulseConnection
+from stream_audio._public import public
 from stream_audio.devices.candidate import Candidate, merge
 from stream_audio.devices.find import find_input
 from stream_audio.devices.input_device import InputDevice, no_input_device
@@ -98,6 +99,7 @@ class Listing:
             self.generation = None
 
 
+@public
 def list_input_devices() -> list[InputDevice]:
     """Return the input devices as they are now: each source once, the best way to it first.
 
@@ -122,6 +124,7 @@ def list_input_devices() -> list[InputDevice]:
         listing.release()
 
 
+@public
 def default_input_device() -> InputDevice:
     """Return the device that ``AudioSource.default_device()`` records from.
 

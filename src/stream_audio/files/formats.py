@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stream_audio._public import public
 from stream_audio.files.containers import all_containers
 
 AfterKill = Literal["opens", "empty", "unreadable", "unknown"]
@@ -13,6 +14,7 @@ _AFTER_KILL: dict[str, AfterKill] = {"MAT4": "empty", "HTK": "unreadable"}
 """The others open; all of it measured, see the tests."""
 
 
+@public
 @dataclass(frozen=True)
 class SoundFormat:
     """A format of sound files.
@@ -48,6 +50,7 @@ class SoundFormat:
         return bool(self.subtypes)
 
 
+@public
 def formats() -> list[SoundFormat]:
     """Return every format of sound files that can be read or written, the usual ones first.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from stream_audio._checks import one_of, whole_number
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 
@@ -22,6 +23,7 @@ SAMPLE_BYTES = {
 """Bytes a sample, by libsndfile's names."""
 
 
+@public
 class RawFormat(Record):
     """What a file of samples without a header holds; a file does not say it itself.
 

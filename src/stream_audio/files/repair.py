@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stream_audio._public import public
 from stream_audio.errors import ConfigError, ConfigTypeError, FileError
 from stream_audio.files.examine import examine
 from stream_audio.files.identify import identify
@@ -21,6 +22,7 @@ from stream_audio.files.raw_format import RawFormat
 _KINDS = "WAV, RF64, BW64, AIFF, CAF, AU, W64, FLAC, Ogg and MP3"
 
 
+@public
 @dataclass(frozen=True)
 class RepairReport:
     """What :func:`repair` found and did.
@@ -71,6 +73,7 @@ class RepairReport:
         return "\n".join(lines)
 
 
+@public
 def repair(
     path: str | os.PathLike[str],
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.audio.chunk import wall_epoch
 from stream_audio.audio.gap import Gap
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@public
 class StreamEvent(Record):
     """The base of all events.
 
@@ -38,10 +40,12 @@ class StreamEvent(Record):
         return self
 
 
+@public
 class SessionStarted(StreamEvent):
     """Every source runs and every sink is ready."""
 
 
+@public
 class SessionStopped(StreamEvent):
     """Everything is delivered, dropped or counted. The last event.
 
@@ -54,6 +58,7 @@ class SessionStopped(StreamEvent):
     balanced: bool
 
 
+@public
 class GapDetected(StreamEvent):
     """Frames are missing.
 
@@ -96,6 +101,7 @@ class GapDetected(StreamEvent):
         return both.dated(vars(self).get("_epoch"))
 
 
+@public
 class SpillFailed(StreamEvent):
     """What waits for a slow sink cannot go to disk any more; the oldest is dropped instead.
 
@@ -113,6 +119,7 @@ class SpillFailed(StreamEvent):
     error: BaseException
 
 
+@public
 class SourceEnded(StreamEvent):
     """A source delivered its last frame.
 
@@ -125,6 +132,7 @@ class SourceEnded(StreamEvent):
     source: str
 
 
+@public
 class SourceStalled(StreamEvent):
     """A source that still claims to run has not delivered for a while.
 
@@ -140,6 +148,7 @@ class SourceStalled(StreamEvent):
     seconds: float
 
 
+@public
 class WrongSampleRate(StreamEvent):
     """A device runs at another sample rate than it says: files of it play too fast or too slow.
 
@@ -161,6 +170,7 @@ class WrongSampleRate(StreamEvent):
     measured_rate: float
 
 
+@public
 class SourceSuspended(StreamEvent):
     """A device's host has put it to sleep, on somebody's order; nothing comes for now.
 
@@ -175,6 +185,7 @@ class SourceSuspended(StreamEvent):
     source: str
 
 
+@public
 class SourceResumed(StreamEvent):
     """A device that was suspended is awake again.
 
@@ -190,6 +201,7 @@ class SourceResumed(StreamEvent):
     seconds: float
 
 
+@public
 class DefaultChanged(StreamEvent):
     """The machine's default device is another one now.
 
@@ -211,6 +223,7 @@ class DefaultChanged(StreamEvent):
     new: str
 
 
+@public
 class SourceLost(StreamEvent):
     """A device or its server is gone; the source has ended.
 
@@ -226,6 +239,7 @@ class SourceLost(StreamEvent):
     reason: str
 
 
+@public
 class DigitalSilence(StreamEvent):
     """A source has delivered nothing but exact zeros for three seconds.
 
@@ -247,6 +261,7 @@ class DigitalSilence(StreamEvent):
     hint: str
 
 
+@public
 class SilenceEnded(StreamEvent):
     """A source that was reported silent delivers other samples than zeros again.
 
@@ -262,6 +277,7 @@ class SilenceEnded(StreamEvent):
     seconds: float
 
 
+@public
 class Clipping(StreamEvent):
     """A source delivers samples at full scale: its level is too high. Once a second at most.
 
@@ -277,6 +293,7 @@ class Clipping(StreamEvent):
     channels: tuple[int, ...]
 
 
+@public
 class SinkFailed(StreamEvent):
     """A sink could not take a chunk after all tries.
 
@@ -303,6 +320,7 @@ class SinkFailed(StreamEvent):
         return replace(later, time=self.time, count=self.count + later.count)
 
 
+@public
 class SinkStalled(StreamEvent):
     """A full sink has taken nothing for a while, and its sources wait for it (``"block"``).
 
@@ -320,6 +338,7 @@ class SinkStalled(StreamEvent):
     seconds: float
 
 
+@public
 class TriggerStarted(StreamEvent):
     """A :class:`TriggerSink` begins to hand on.
 
@@ -344,6 +363,7 @@ class TriggerStarted(StreamEvent):
     started: float
 
 
+@public
 class TriggerEnded(StreamEvent):
     """What :class:`TriggerStarted` began is complete.
 
@@ -365,6 +385,7 @@ class TriggerEnded(StreamEvent):
     frame: int
 
 
+@public
 class FileClosed(StreamEvent):
     """A file sink completed a file: its only one, or a part of a recording.
 
@@ -387,6 +408,7 @@ class FileClosed(StreamEvent):
     gaps: tuple[Gap, ...]
 
 
+@public
 class FileMoved(StreamEvent):
     """The file that a sink is writing got another name; the sink goes on writing it there.
 
@@ -405,6 +427,7 @@ class FileMoved(StreamEvent):
     new_path: Path | None
 
 
+@public
 class DiskLow(StreamEvent):
     """A file sink's disk has room for ten minutes or less; sent again when half of it is left.
 
@@ -426,6 +449,7 @@ class DiskLow(StreamEvent):
     minutes: float
 
 
+@public
 class FallbackUsed(StreamEvent):
     """A file sink could not go on with its file, and goes on in its fallback; nothing is missing.
 

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio._public import public
 
+
+@public
 @dataclass(frozen=True, eq=False, repr=False)
 class Histogram:
     """Counts of durations in buckets.

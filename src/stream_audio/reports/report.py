@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.audio.gap import Gap
 
@@ -15,6 +16,7 @@ GAPS_SHOWN = 5
 TimeQuality = Literal["adc", "callback"]
 
 
+@public
 class Pause(Record):
     """Frames that a source captured while it was paused.
 
@@ -54,6 +56,7 @@ def rate_is_wrong(drift_ppm: float | None, drift_error_ppm: float | None) -> boo
     return abs(drift_ppm) - 4 * drift_error_ppm >= WRONG_RATE_PPM
 
 
+@public
 class SourceReport(Record):
     """One source's frames, in the device's frames.
 
@@ -160,6 +163,7 @@ class SourceReport(Record):
         return f"<SourceReport: {self.captured} frames at {rate} Hz{missing}{early}>"
 
 
+@public
 class SinkReport(Record):
     """One sink's frames.
 
@@ -205,6 +209,7 @@ class SinkReport(Record):
         return f"<SinkReport: {_counted(self.delivered, 'frame')} delivered{missing}{failed}>"
 
 
+@public
 class SessionReport(Record):
     """Where every frame of a session went.
 

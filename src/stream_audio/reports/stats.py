@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.reports.histogram import Histogram
 
 
+@public
 class SourceStats(Record):
     """How one source stands.
 
@@ -48,6 +50,7 @@ class SourceStats(Record):
     rms: tuple[float, ...]
 
 
+@public
 class SinkStats(Record):
     """How one sink stands.
 
@@ -82,6 +85,7 @@ class SinkStats(Record):
     retries: int
 
 
+@public
 class SessionStats(Record):
     """How a session stands.
 
@@ -114,6 +118,7 @@ class SessionStats(Record):
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
+@public
 class MemoryUse(Record):
     """The memory of a session's audio, in bytes; all of it is bounded.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
+from stream_audio._public import public
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.errors import ConfigTypeError
 
 
+@public
 class CallbackSink:
     """Calls ``function(chunk)`` for each chunk, on a worker thread of its own.
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from stream_audio._checks import real_number
+from stream_audio._public import public
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.untold_gaps import UntoldGaps
@@ -39,6 +40,7 @@ MONOPOLY = 0.01
 """Seconds that a reader which never has to wait may keep its event loop, or hub, to itself."""
 
 
+@public
 class ChannelSink:
     """Chunks for one consumer: ``for chunk in channel``, or ``async for chunk in channel``.
 
@@ -63,6 +65,7 @@ class ChannelSink:
     """
 
     blocking = False
+    """It is written to on the router's thread; see :class:`Sink`."""
 
     def __init__(
         self,

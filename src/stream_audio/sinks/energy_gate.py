@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from stream_audio._checks import real_number
+from stream_audio._public import public
 from stream_audio.audio.chunk import AudioChunk
 
 
+@public
 class EnergyGate:
     """Open from the moment that the level reaches a threshold until it falls well below it.
 

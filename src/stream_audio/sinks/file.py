@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Unpack
 
 from stream_audio._checks import one_of, real_number, whole_number
+from stream_audio._public import public
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import SampleType
 from stream_audio.audio.gap import Gap
@@ -61,6 +62,7 @@ _HINTS = {
 }
 
 
+@public
 class FileSink:
     """Writes one source to a sound file, or to one after the other.
 
@@ -132,6 +134,7 @@ class FileSink:
     """
 
     takes_batches = True
+    """What gathered may come as one chunk; see :class:`Sink`."""
 
     def __init__(
         self,

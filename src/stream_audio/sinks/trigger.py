@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Any
 
 from stream_audio._checks import real_number, whole_number
+from stream_audio._public import public
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.contracts.sink import SinkInfo
 from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, session_ended
@@ -27,6 +28,7 @@ class State(Enum):
     """Its session has stopped it."""
 
 
+@public
 class TriggerSink:
     """Hands chunks on while it is triggered, and for some time before and after.
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from stream_audio._public import public
 from stream_audio.audio.format import channels_wanted
 from stream_audio.contracts.source import Source
 from stream_audio.devices.input_device import InputDevice
@@ -28,6 +29,7 @@ def _channels(wanted: int | Sequence[int] | None) -> int | tuple[int, ...] | Non
     return None if wanted is None else channels_wanted(wanted)
 
 
+@public
 class AudioSource:
     """Makers of sources; a source opens its device when the session starts.
 

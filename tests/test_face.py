@@ -206,7 +206,7 @@ def attributes_in_source(cls: type) -> dict[str, bool]:
             )
             for target in targets:
                 has_docstring = isinstance(after, ast.Expr)
-                if isinstance(target, ast.Name):
+                if isinstance(target, ast.Name) and body is source.body:
                     found[target.id] = has_docstring
                 elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                     found[target.attr] = has_docstring
@@ -230,6 +230,8 @@ def test_every_public_attribute_is_documented(name):
     fields = getattr(cls, "__dataclass_fields__", {})
     missing += [each for each in fields if not each.startswith("_") and each not in text]
     for attribute, has_docstring in in_source.items():
+        if callable(getattr(cls, attribute, None)):
+            continue  # another name of a method
         if not has_docstring and not re.search(rf"\b{attribute}\b", text):
             missing.append(attribute)
     assert missing == []

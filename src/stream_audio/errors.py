@@ -11,13 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from stream_audio._public import public
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@public
 class StreamAudioError(Exception):
     """The root of everything this library raises on purpose.
 
@@ -30,6 +28,8 @@ class StreamAudioError(Exception):
     hint : str
         What to do about it, or an empty string.
     """
+
+    __module__ = "stream_audio"
 
     def __init__(self, message: str, *, host_text: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -92,19 +92,22 @@ def _text_of(show: Callable[[Any], str], thing: object) -> str | None:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-@public
 class ConfigError(StreamAudioError, ValueError):
     """A setting has a value that cannot work; raised where it was given."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class ConfigTypeError(StreamAudioError, TypeError):
     """A setting is of the wrong type; raised where it was given."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class SessionStateError(StreamAudioError, RuntimeError):
     """The session or sink is not in a state that allows the call: stopped, or in use elsewhere."""
+
+    __module__ = "stream_audio"
 
 
 def session_ended() -> SessionStateError:
@@ -112,47 +115,54 @@ def session_ended() -> SessionStateError:
     return SessionStateError("the session has ended", hint="Start a new one")
 
 
-@public
 class ForkedProcessError(StreamAudioError, RuntimeError):
     """The library was loaded in a parent process; its threads did not survive the fork."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class DeviceError(StreamAudioError):
     """A device could not be found, opened or kept running."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class DeviceNotFoundError(DeviceError, LookupError):
     """No input device has that name, or there is none at all."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class AmbiguousDeviceError(DeviceError, LookupError):
     """More than one input device fits the name."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class DeviceFormatError(DeviceError, ValueError):
     """The device does not take that sample rate or number of channels."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class HostUnresponsiveError(DeviceError):
     """A call to the host did not come back in time; its server or driver is probably dead."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class BackendError(StreamAudioError):
     """PortAudio, or an audio backend below it, is missing or broken."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class FileError(StreamAudioError):
     """A sound file cannot be read, or cannot be mended."""
 
+    __module__ = "stream_audio"
 
-@public
+
 class SinkError(StreamAudioError):
     """A sink could not take a chunk.
 
@@ -167,6 +177,8 @@ class SinkError(StreamAudioError):
     lost : tuple of Gap
         Frames of earlier chunks that had been taken, and count as dropped after all.
     """
+
+    __module__ = "stream_audio"
 
     def __init__(
         self,
@@ -184,7 +196,6 @@ class SinkError(StreamAudioError):
         self.lost = lost
 
 
-@public
 class FileSinkError(SinkError):
     """A file could not be created, written or completed.
 
@@ -195,6 +206,8 @@ class FileSinkError(SinkError):
     frames : int
         Frames that are saved in it; it is valid up to the last of them.
     """
+
+    __module__ = "stream_audio"
 
     def __init__(
         self,

@@ -99,7 +99,8 @@ class _WholeFile(FileSink):
     """Takes its name only when all of it is there; else nothing of it is left."""
 
     def __init__(self, path: str | os.PathLike[str], options: dict[str, Any]) -> None:
-        super().__init__(path, **{**options, "atomic": True})
+        settings: dict[str, Any] = {**options, "atomic": True}
+        super().__init__(path, **settings)
         self._plan = replace(self._plan, whole=True)
 
     def stop(self) -> tuple[Gap, ...]:

@@ -49,12 +49,15 @@ class OpenSource(Protocol):
 
     def is_suspended(self) -> bool:
         """Whether the host has put the device to sleep, so that nothing comes for now."""
+        ...
 
     def end_reason(self) -> str:
         """Return why the host ended it by itself and finished the capture; empty if it did not."""
+        ...
 
     def role_taken_by(self) -> str:
         """Return the id of the device that is the default now, if this one was and is not."""
+        ...
 
     def lost(self) -> None:
         """Told when the device died: what is called from now on must not wait for it."""

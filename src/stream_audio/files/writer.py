@@ -44,6 +44,7 @@ class SoundFileWriter(Protocol):
     @property
     def held_frames(self) -> int:
         """Frames that were taken and are not in the file yet: an encoder has them, or a buffer."""
+        ...
 
     @property
     def size(self) -> int:

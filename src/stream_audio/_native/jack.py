@@ -151,8 +151,8 @@ class JackClient:
 
     def ports(self, flags: int) -> list[Port]:
         """Return the audio ports with these flags; none when the server has gone."""
-        room = 0
-        count = lib.sa_jack_client_ports(self._native, flags, ffi.NULL, 0)
+        room, rows = 0, ffi.NULL
+        count = lib.sa_jack_client_ports(self._native, flags, rows, room)
         while count > room:
             room = count
             rows = ffi.new("sa_jack_port[]", room)

@@ -166,6 +166,7 @@ def record(
             .format(AudioFormat(rate, channels))
             .add_sink(FileSink(out, subtype=subtype, overwrite=overwrite))
             .on_event(partial(_react, told_to_stop, files))
+            .config(stream_audio.StreamConfig(raise_on_sink_failure=False))  # the report tells
         )
         if _err.is_terminal:  # else nobody would see it, and the file alone lets audio gather
             builder.add_sink(meter, name=METER)

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from stream_audio import AudioChunk, ConfigError, ConfigTypeError, Gap, GapCause
-from stream_audio.audio.chunk import encoded_chunk, engine_chunk
+from stream_audio.audio.chunk_maker import encoded_chunk, engine_chunk
 
 
 def chunk(data, frame=0, gaps=(), sample_rate=48_000):

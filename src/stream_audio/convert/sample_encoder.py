@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from stream_audio._native.samples import to_int16, to_int16_dithered, to_int32
 from stream_audio._record import Record
-from stream_audio.audio.chunk import AudioChunk, encoded_chunk
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.chunk_maker import encoded_chunk
 from stream_audio.audio.gap import Gap
 from stream_audio.audio.samples import sealed
 from stream_audio.convert.stage import Stateless

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from stream_audio._native import lib
 from stream_audio._native.capture import ARRIVAL_NS, FRAME, GIL_KEPT_NS, MARKS, TIME_NS
-from stream_audio.audio.chunk import AudioChunk, unfinished_chunk
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.chunk_maker import unfinished_chunk
 from stream_audio.engine.delivery import SinkState
 from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.routing import Route

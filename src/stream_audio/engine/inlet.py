@@ -22,7 +22,8 @@ from stream_audio._native.capture import (
     TIME_NS,
     Reader,
 )
-from stream_audio.audio.chunk import AudioChunk, Origin, engine_chunk
+from stream_audio.audio.chunk import AudioChunk, Origin
+from stream_audio.audio.chunk_maker import engine_chunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.contracts.source import OpenSource
 from stream_audio.engine.pauses import Pauses

@@ -6,9 +6,8 @@ import math
 import os
 import queue
 import time
-import types
 import weakref
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 from stream_audio._checks import real_number
@@ -24,10 +23,11 @@ from stream_audio.errors import (
     SessionStateError,
 )
 from stream_audio.sinks.blocks import Blocks, Reblocker
+from stream_audio.sinks.channel_reading import Reading
+from stream_audio.sinks.loop_waiter import MONOPOLY, LoopWaiter, let_others_run
 from stream_audio.sinks.queue_target import QueueTarget, queue_target
 from stream_audio.waiting.event_loop import running_loop
 from stream_audio.waiting.hubs import hub_sleep, wait_in_turn
-from stream_audio.waiting.loop_waker import waker_of
 from stream_audio.waiting.signals import LockSignal
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
     from stream_audio.contracts.sink import SinkInfo
     from stream_audio.contracts.turn_runner import TurnRunner
-
-MONOPOLY = 0.01
-"""Seconds that a reader which never has to wait may keep its event loop, or hub, to itself."""
 
 
 @public
@@ -89,10 +86,10 @@ class ChannelSink:
         """A chunk before all that is in the queue, from a turn that was run in :meth:`get`."""
         self._arrived = LockSignal()
         self._resumed_at = -math.inf  # when other greenlets of a hub had their turn
-        self._waiter: _LoopWaiter | None = None
+        self._waiter: LoopWaiter | None = None
         self._putting = False  # what is counted as waiting may not be there yet
         self._closed = False
-        self._consumer: weakref.ref[_Reading] | None = None
+        self._consumer: weakref.ref[Reading] | None = None
         self._frames_passed_over = 0
         self._passed_over = UntoldGaps()
         self._process: int | None = None  # that of the session
@@ -328,7 +325,7 @@ class ChannelSink:
         self._check_readable()
         waiter = self._waiter_here()
         if waiter.is_due():
-            await _let_others_run()
+            await let_others_run()
             waiter.resumed()
         while (chunk := self._take()) is None:
             # Before the next look, so that what comes after it sets the future.
@@ -354,7 +351,7 @@ class ChannelSink:
     def __aiter__(self) -> AsyncIterator[AudioChunk]:
         return self._reading()
 
-    def _waiter_here(self) -> _LoopWaiter:
+    def _waiter_here(self) -> LoopWaiter:
         loop = running_loop()
         if loop is None:
             raise SessionStateError(
@@ -365,17 +362,17 @@ class ChannelSink:
         if waiter is not None and waiter.is_waiting():
             raise _second_consumer()
         if waiter is None or waiter.loop is not loop:  # a new one, or the loop was replaced
-            waiter = self._waiter = _LoopWaiter(loop)
+            waiter = self._waiter = LoopWaiter(loop)
         return waiter
 
     # ---- the one consumer ----
 
-    def _reading(self) -> _Reading:
+    def _reading(self) -> Reading:
         self._check_readable()
         before = self._consumer() if self._consumer is not None else None
         if before is not None and not before.ended:
             raise _second_consumer()
-        reading = _Reading(self)
+        reading = Reading(self)
         self._consumer = weakref.ref(reading)
         return reading
 
@@ -393,77 +390,6 @@ class ChannelSink:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         return f"<ChannelSink {state}, {self.unread} frames unread>"
-
-
-class _Reading:
-    """An iterator over a channel, in a loop or an ``async`` loop."""
-
-    def __init__(self, channel: ChannelSink) -> None:
-        self._channel = channel
-        self.ended = False
-
-    def __iter__(self) -> _Reading:
-        return self
-
-    def __next__(self) -> AudioChunk:
-        chunk = self._channel.get()
-        if chunk is None:
-            self.ended = True
-            raise StopIteration
-        return chunk
-
-    def __aiter__(self) -> _Reading:
-        return self
-
-    async def __anext__(self) -> AudioChunk:
-        chunk = await self._channel.aget()
-        if chunk is None:
-            self.ended = True
-            raise StopAsyncIteration
-        return chunk
-
-
-class _LoopWaiter:
-    """The task that waits for a channel on one event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.waker = waker_of(loop)
-        self.woken = False
-        self.future: asyncio.Future[None] | None = None
-        self._resumed_at = loop.time()
-
-    def arm(self) -> asyncio.Future[None]:
-        """Return a future that the next wake sets."""
-        self.future = self.loop.create_future()
-        return self.future
-
-    def disarm(self) -> None:
-        """Say that nobody waits any more."""
-        self.future = None
-
-    def is_waiting(self) -> bool:
-        """Whether a task waits; one whose loop was closed under it never goes on."""
-        return self.future is not None and not self.loop.is_closed()
-
-    def on_loop(self) -> None:
-        """Let the task go on."""
-        self.woken = False
-        if self.future is not None and not self.future.done():
-            self.future.set_result(None)
-
-    def resumed(self) -> None:
-        """Say that other tasks had their turn."""
-        self._resumed_at = self.loop.time()
-
-    def is_due(self) -> bool:
-        """Whether other tasks should have a turn, though there may be something to read."""
-        return self.loop.time() - self._resumed_at > MONOPOLY
-
-
-@types.coroutine
-def _let_others_run() -> Generator[None, None, None]:
-    yield
 
 
 def _second_consumer() -> SessionStateError:

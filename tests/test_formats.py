@@ -33,6 +33,7 @@ from stream_audio import (
     record,
 )
 from stream_audio._native import ffi, lib
+from stream_audio.contracts.source import UntoldDevice
 from stream_audio.testing import Fault, VirtualClock
 from support.signals import decibels, joined, noise, rms, tone
 
@@ -72,7 +73,7 @@ class PushedSource:
         return OpenPushed(self, opening)
 
 
-class OpenPushed:
+class OpenPushed(UntoldDevice):
     """Pushes through the same call as an audio callback does, a period at a time."""
 
     freewheel = True

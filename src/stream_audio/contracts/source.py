@@ -67,7 +67,9 @@ class OpenSource(Protocol):
 
 
 class UntoldDevice:
-    """The answers of a device whose host tells nothing by itself."""
+    """The answers of a source whose host tells nothing by itself, or that has no host."""
+
+    device_id = ""
 
     def is_suspended(self) -> bool:
         """Return False."""

@@ -89,7 +89,6 @@ class OpenFile(UntoldDevice):
         self.freewheel = freewheel
         self.description = f"file {sound.path}"
         self.file_read = sound.identity
-        self.device_id = ""
         # The feeder says of each packet where in the file it is: nothing can be missing.
         capture.native.counted_by_host = True
         capture.native.source_waits = True

@@ -131,7 +131,6 @@ class OpenVirtual(UntoldDevice):
         self.latency = source.latency
         self.freewheel = source.pace == "freewheel"
         self.description = f"virtual {source.signal}"
-        self.device_id = ""
         self._clock = clock  # keeps the native clock alive
         faults = sorted(source.faults, key=lambda fault: fault.at)
         self._native: Any = lib.sa_virtual_device_create(

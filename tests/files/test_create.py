@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from stream_audio.files import create as module
-from stream_audio.files.create import IfExists, Whereabouts, create
+from stream_audio.files import free_names
+from stream_audio.files.create import create
+from stream_audio.files.free_names import IfExists
 from stream_audio.files.in_use import identity
+from stream_audio.files.new_file import Whereabouts
 
 
 def filled(path, text="new", **settings):
@@ -73,7 +76,7 @@ def test_another_name_is_found_if_asked(tmp_path, temporary):
 
 
 def test_there_is_an_end_to_the_search_for_another_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MAX_NUMBER", 2)
+    monkeypatch.setattr(free_names, "MAX_NUMBER", 2)
     for _ in range(3):
         filled(tmp_path / "a.wav", if_exists=IfExists.RENAME)
     with pytest.raises(FileExistsError, match="2 numbered names"):

@@ -6,186 +6,15 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Collection
 from pathlib import Path
 
-from stream_audio.files.in_use import (
-    Identity,
-    identity,
-    lock,
-    open_old,
-    refuse_if_written,
-    unlock,
-)
-
-MAX_NUMBER = 9999
-"""Of a file that found its name taken."""
+from stream_audio.files.free_names import IfExists, names_for, no_free_name
+from stream_audio.files.in_use import Identity, lock, open_old, refuse_if_written
+from stream_audio.files.new_file import NewFile
 
 _LONGEST_NAME = 255
 """Bytes that a file system takes at most, as a rule."""
-
-
-class IfExists(Enum):
-    """What to do about a file of that name."""
-
-    FAIL = "fail"
-    OVERWRITE = "overwrite"
-    """Write the new one beside it; the old one goes when that takes its name."""
-    RENAME = "rename"
-    """Give the new one another name: ``a-1.wav``."""
-
-
-class Whereabouts(Enum):
-    """What became of a file while it was written."""
-
-    IN_PLACE = "in place"
-    MOVED = "moved"
-    REMOVED = "removed"
-
-
-@dataclass
-class NewFile:
-    """A file that this process created and is writing; nobody else writes it meanwhile.
-
-    Attributes
-    ----------
-    path : Path
-        Its name in the end.
-    written_as : Path
-        Its name until it takes that one; the same if nothing was in the way.
-    descriptor : int
-        For writing; whoever writes closes it.
-    """
-
-    path: Path
-    written_as: Path
-    descriptor: int
-    _if_exists: IfExists
-    _made: tuple[Path, ...]  # folders, the innermost first
-    _held: int | None  # a descriptor of our own, for the lock
-    _old: int | None  # that of the file that will be replaced, locked too
-    _identity: Identity = field(init=False)
-    _stamp: tuple[int, int] | None = None  # time of change and size of the complete file
-
-    def __post_init__(self) -> None:
-        self._identity = identity(os.fstat(self.descriptor))
-
-    @property
-    def mode(self) -> int:
-        """Its permissions; while the descriptor is open."""
-        return stat.S_IMODE(os.fstat(self.descriptor).st_mode)
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of the complete file."""
-        return None if self._stamp is None else self._stamp[1]
-
-    def whereabouts(self) -> Whereabouts:
-        """Look whether it can still be found; until it is published."""
-        if self._is_at(self.written_as):
-            return Whereabouts.IN_PLACE
-        if self._held is not None and os.fstat(self._held).st_nlink == 0:
-            return Whereabouts.REMOVED
-        return Whereabouts.MOVED
-
-    def moved_to(self) -> Path | None:
-        """Return where a moved file is now, if the system tells; until it is published."""
-        with contextlib.suppress(OSError):
-            found = Path(os.readlink(f"/proc/self/fd/{self._held}"))
-            if self._is_at(found):
-                return found
-        return None
-
-    def take_name(self) -> None:
-        """Take the name that it is to have, and the place of the file that had it, if asked.
-
-        Raises OSError as the system gives it, or if somebody began to write that file meanwhile;
-        it can then be tried again.
-        """
-        if self.written_as == self.path:
-            return
-        if self._if_exists is IfExists.OVERWRITE:
-            if self._old is None or not _is_file(self.path, identity(os.fstat(self._old))):
-                refuse_if_written(self.path)
-            os.replace(self.written_as, self.path)
-            self._let_go_of_old()
-        else:
-            self.path = self._take_free_name()
-        self.written_as = self.path
-
-    def move_beside(self, path: Path) -> None:
-        """Take another name in place of the one that it has, if that one is free."""
-        with contextlib.suppress(OSError):  # taken, or on another disk
-            _rename_to_free_name(self.written_as, path)
-            self.path = self.written_as = path
-
-    def publish(self) -> None:
-        """Say that it is complete and closed; it takes its name if it has not yet."""
-        try:
-            if self.written_as != self.path:
-                flush_path(self.written_as)
-                self.take_name()
-                flush_path(self.path.parent)
-            found = os.stat(self.path)
-            self._stamp = (found.st_mtime_ns, found.st_size)
-        finally:
-            self.release()
-
-    def remove(self) -> bool:
-        """Delete it, if it is still the file that this process created, as it left it.
-
-        Folders that were made for it go too, if nothing else is in them. Returns whether nothing
-        of it is left.
-        """
-        try:
-            if not self.is_unchanged():
-                return False
-            os.unlink(self.written_as)
-        finally:
-            self.release()
-        for folder in self._made:
-            with contextlib.suppress(OSError):  # as it is not empty
-                folder.rmdir()
-        return True
-
-    def is_unchanged(self) -> bool:
-        """Whether that name is still that of the file which this process wrote, as it left it."""
-        try:
-            found = os.lstat(self.written_as)
-        except OSError:
-            return False
-        # Once a file is closed and deleted, its number may be that of another.
-        stamp = (found.st_mtime_ns, found.st_size)
-        return identity(found) == self._identity and self._stamp in (None, stamp)
-
-    def release(self) -> None:
-        """Let others write it from now on; does nothing twice."""
-        held, self._held = self._held, None
-        if held is not None:
-            unlock(held)
-            os.close(held)
-        self._let_go_of_old()
-
-    def _let_go_of_old(self) -> None:
-        old, self._old = self._old, None
-        if old is not None:
-            os.close(old)
-
-    def _take_free_name(self) -> Path:
-        for path in _names(self.path, self._if_exists):
-            try:
-                _rename_to_free_name(self.written_as, path)
-            except FileExistsError:
-                if self._if_exists is IfExists.FAIL:
-                    raise
-            else:
-                return path
-        raise _no_free_name(self.path)
-
-    def _is_at(self, path: Path) -> bool:
-        return _is_file(path, self._identity)
 
 
 def create(
@@ -293,7 +122,7 @@ def _check_sticky(path: Path, old: os.stat_result) -> None:
 
 
 def _open(path: Path, if_exists: IfExists, mode: int, companion: str) -> tuple[Path, int]:
-    for name in _names(path, if_exists):
+    for name in names_for(path, if_exists):
         if companion and if_exists is IfExists.RENAME:
             beside = name.with_name(name.name + companion)
             if os.path.lexists(beside):
@@ -303,31 +132,24 @@ def _open(path: Path, if_exists: IfExists, mode: int, companion: str) -> tuple[P
         except FileExistsError:
             if if_exists is not IfExists.RENAME:
                 raise
-    raise _no_free_name(path)
+    raise no_free_name(path)
 
 
 def _open_beside(path: Path, if_exists: IfExists, mode: int) -> tuple[Path, int]:
     name = os.fsencode(path.name)[: _LONGEST_NAME - len("-9999.part")]
     part = path.with_name(os.fsdecode(name) + ".part")
-    for each in _names(part, IfExists.RENAME):
+    for each in names_for(part, IfExists.RENAME):
         try:
             return each, _open_new(each, mode)
         except FileExistsError:
             # Of a killed process; or of one that will want the same name in the end.
             if if_exists is not IfExists.RENAME:
                 refuse_if_written(each)
-    raise _no_free_name(part)
+    raise no_free_name(part)
 
 
 def _open_new(path: Path, mode: int) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-
-
-def _names(path: Path, if_exists: IfExists) -> Iterator[Path]:
-    yield path
-    if if_exists is IfExists.RENAME:
-        for number in range(1, MAX_NUMBER + 1):
-            yield path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _exists(path: Path) -> bool:
@@ -337,40 +159,3 @@ def _exists(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _is_file(path: Path, wanted: Identity) -> bool:
-    try:
-        return identity(os.stat(path)) == wanted
-    except OSError:
-        return False
-
-
-def _rename_to_free_name(old: Path, new: Path) -> None:
-    """Rename without replacing what has the new name."""
-    try:
-        os.link(old, new)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if os.path.lexists(new):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new)) from None
-        os.rename(old, new)
-    else:
-        os.unlink(old)
-
-
-def _no_free_name(path: Path) -> OSError:
-    return FileExistsError(errno.EEXIST, f"so do {MAX_NUMBER} numbered names", str(path))
-
-
-def flush_path(path: Path) -> None:
-    """Have a file or a folder on the disk, where the file system can do that."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(descriptor)

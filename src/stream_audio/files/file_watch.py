@@ -6,9 +6,9 @@ import errno
 import logging
 from typing import TYPE_CHECKING
 
-from stream_audio.files.create import Whereabouts
 from stream_audio.files.disk import RoomWatch
 from stream_audio.files.encoder import SAMPLE_BYTES
+from stream_audio.files.new_file import Whereabouts
 from stream_audio.files.part import Part
 from stream_audio.reports.events import DiskLow, FileMoved
 

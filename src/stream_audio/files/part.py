@@ -6,7 +6,7 @@ import contextlib
 from datetime import datetime
 from typing import Any
 
-from stream_audio.files.create import NewFile
+from stream_audio.files.new_file import NewFile
 from stream_audio.files.part_ledger import PartLedger, PlacedGap
 from stream_audio.files.writer import SoundFileWriter
 

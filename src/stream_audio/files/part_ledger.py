@@ -14,9 +14,9 @@ from typing import Any
 
 from stream_audio._record import Record
 from stream_audio.audio.gap import Gap
-from stream_audio.files.create import NewFile, Whereabouts
 from stream_audio.files.disk import write_at
 from stream_audio.files.keeping import LEDGER_ENDING
+from stream_audio.files.new_file import NewFile, Whereabouts
 
 
 class PlacedGap(Record):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from stream_audio._record import Record
-from stream_audio.files.create import IfExists
+from stream_audio.files.free_names import IfExists
 from stream_audio.files.keeping import Keep
 from stream_audio.files.rotation import Rotation
 from stream_audio.files.writer import Container, Encoding

@@ -11,10 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream_audio.files.create import IfExists, NewFile, Whereabouts, create, flush_path
+from stream_audio.files.create import create
+from stream_audio.files.disk import flush_path
 from stream_audio.files.file_watch import FileWatch
+from stream_audio.files.free_names import IfExists
 from stream_audio.files.keeping import LEDGER_ENDING, Kept, recording_id
 from stream_audio.files.names import Names, in_folder
+from stream_audio.files.new_file import NewFile, Whereabouts
 from stream_audio.files.part import CompletePart, Part
 from stream_audio.files.part_ledger import PartLedger, beside
 from stream_audio.files.writer import Samples

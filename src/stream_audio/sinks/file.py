@@ -17,7 +17,7 @@ from stream_audio.audio.gap import Gap
 from stream_audio.contracts.sink import LONGEST_GATHER, SinkInfo
 from stream_audio.errors import ConfigError, ConfigTypeError, FileSinkError, SinkError
 from stream_audio.files.containers import check_encoding, find_container
-from stream_audio.files.create import IfExists
+from stream_audio.files.free_names import IfExists
 from stream_audio.files.keeping import parse_keep
 from stream_audio.files.names import Names, name_for_people
 from stream_audio.files.plan import GapPolicy, Plan

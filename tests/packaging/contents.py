@@ -16,7 +16,7 @@ MOST_BYTES = 500_000
 LICENCES = ["LICENSE", "vendor/portaudio/LICENSE.txt"]
 EXTENSION = "stream_audio/_native/_core.abi3.so"
 PORTAUDIO = "stream_audio/_native/libstream_audio_portaudio.so"
-MAY_EXPORT = {EXTENSION: r"PyInit__core", PORTAUDIO: r"Pa(|Alsa|Jack)_\w+"}
+MAY_EXPORT = {EXTENSION: r"PyInit__core", PORTAUDIO: r"Pa_\w+"}
 MAY_NEED = r"lib(c|m)\.so\.6|libpthread\.so\.0|libdl\.so\.2|ld-linux-[\w-]+\.so\.\d"  # all glibc's
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 

@@ -242,6 +242,28 @@ def test_what_an_error_says_can_be_printed_whatever_is_in_it():
     assert in_words(SinkError("")) == "SinkError"
 
 
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("on_failure", ["detach", "skip"])
+def test_what_it_says_to_be_lost_may_be_anything(lie, on_failure):
+    def write(chunk):
+        if chunk.frame:
+            raise SinkError("full", retryable=False, lost=LIES[lie]())
+
+    report, failures = run(CallbackSink(write), on_failure)
+    assert report.error.startswith("full (")
+    assert failures
+    assert report.delivered == 4800
+
+
+def test_what_is_lost_after_all_is_entered():
+    def write(chunk):
+        if chunk.frame:
+            raise SinkError("full", retryable=False, lost=(gap(10, 90),))
+
+    report, _ = run(CallbackSink(write))
+    assert (report.delivered, report.error) == (4710, "full")
+
+
 class BadRetryableError(SinkError):
     @property
     def retryable(self):
@@ -265,33 +287,21 @@ class BadTakenError(SinkError):
 TAKEN = [240.0, None, "x", True, math.nan, math.inf, -1, 10**30, np.float32(2), Contrary(), [1]]
 
 
-@pytest.mark.parametrize("index", range(len(TAKEN)))  # pytest asks too much of a Contrary
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("on_failure", ["detach", "skip"])
-def test_taken_may_be_anything(kind, on_failure, index):
-    taken = TAKEN[index]
+class BadLostError(SinkError):
+    @property
+    def lost(self):
+        raise SystemExit
 
-    def write(chunk):
-        raise SinkError("half", retryable=False, taken=taken)
-
-    report, failures = run(kind(write), on_failure)
-    assert report.error.startswith("half (taken must be ")
-    assert failures
-    assert report.delivered in (0, report.offered, 4800)
+    @lost.setter
+    def lost(self, value):
+        pass
 
 
-@pytest.mark.parametrize("taken", [240, np.int16(240)])
-def test_what_was_taken_is_delivered(taken):
-    def write(chunk):
-        raise SinkError("half", retryable=False, taken=taken)
-
-    report, _ = run(CallbackSink(write))
-    assert (report.delivered, report.error) == (240, "half")
+BAD_ERRORS = [BadRetryableError("half"), BadTakenError("half", retryable=False)]
+BAD_ERRORS += [BadLostError("half", retryable=False)]
 
 
-@pytest.mark.parametrize(
-    "error", [BadRetryableError("half"), BadTakenError("half", retryable=False)]
-)
+@pytest.mark.parametrize("error", BAD_ERRORS)
 def test_an_error_whose_attributes_raise_is_the_sinks_failure(error):
     def write(chunk):
         raise error

@@ -87,6 +87,18 @@ def frames_taken(error: BaseException, most: int) -> tuple[int, str]:
     return kept, "" if kept == number else odd
 
 
+def lost_with(error: BaseException) -> tuple[tuple[Gap, ...], str]:
+    """Return the gaps of what an error says to be lost after all, and what is odd about that."""
+    if not issubclass(type(error), SinkError):
+        return (), ""
+    try:
+        return dropped_in(error.lost), ""  # type: ignore[attr-defined]
+    except BaseException as raised:
+        if is_ctrl_c(raised):
+            raise
+        return (), " (what it says to be lost cannot be read; it counts as nothing)"
+
+
 def may_be_tried_again(error: BaseException) -> bool:
     """Whether another try may mend it. SystemExit and its like are failures of the sink, too."""
     if not issubclass(type(error), Exception):

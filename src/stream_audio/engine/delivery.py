@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Collection
 from enum import Enum, auto
 
-from stream_audio.adapter.answers import dropped_in, frames_taken
+from stream_audio.adapter.answers import dropped_in, frames_taken, lost_with
 from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.cutting import cut
@@ -226,8 +226,7 @@ class Delivery(abc.ABC):
 
     def _fail(self, error: BaseException, remark: str = "") -> None:
         """Take note that the sink failed; it is given up unless it asked to go on."""
-        if isinstance(error, SinkError):
-            self._taken_back(error.lost)
+        remark += self._enter_lost(error)
         self.error = error
         self._error_text = in_words(error) + remark
         gives_up = self._on_failure == "detach"
@@ -236,6 +235,15 @@ class Delivery(abc.ABC):
         if gives_up:
             self.state = SinkState.DETACHED
         self._log_failure(error)
+
+    def _enter_lost(self, error: BaseException) -> str:
+        """Enter what had been taken, and is lost with an error; returns what is odd about it."""
+        gaps, odd = lost_with(error)
+        try:
+            self._take_back(gaps)
+        except ValueError as lie:
+            return f" (it says to be lost {lie}; it counts as nothing)"
+        return odd
 
     def _log_failure(self, error: BaseException) -> None:
         now = self._clock.now()
@@ -260,8 +268,7 @@ class Delivery(abc.ABC):
             if self.error is None:
                 self._fail(error)
             else:
-                if isinstance(error, SinkError):
-                    self._taken_back(error.lost)
+                self._enter_lost(error)
                 _log.error("sink %s could not stop either: %s", self.name, in_words(error))
         else:
             if not self._account_is_closed:
@@ -275,16 +282,17 @@ class Delivery(abc.ABC):
     def _taken_back(self, returned: object) -> None:
         """Enter what a sink had taken before, and says to have dropped."""
         try:
-            gaps = dropped_in(returned)
-            with self._entering:
-                self.account.take_back(gaps)
+            self._take_back(dropped_in(returned))
         except SinkError as error:
             self._fail(error)
         except ValueError as error:
             self._fail(SinkError(f"it returned as dropped {error}", retryable=False))
-        else:
-            for event in self._losses.lose(gaps, self._clock.now()):
-                self._send(event)
+
+    def _take_back(self, gaps: tuple[Gap, ...]) -> None:
+        with self._entering:
+            self.account.take_back(gaps)
+        for event in self._losses.lose(gaps, self._clock.now()):
+            self._send(event)
 
     @property
     def is_losing(self) -> bool:

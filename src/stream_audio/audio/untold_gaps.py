@@ -54,6 +54,16 @@ class UntoldGaps:
         gaps = self.by_source.pop(chunk.source, None)
         return with_gaps_before(chunk, gaps) if gaps else chunk
 
+    def give_earlier_to(self, chunk: AudioChunk) -> AudioChunk:
+        """Likewise where chunks come again: in order, but for gaps that lie after this one."""
+        earlier: list[Gap] = []
+        later: list[Gap] = []
+        for gap in sorted(self.by_source.pop(chunk.source, []), key=lambda gap: gap.frame):
+            append_gap(earlier if gap.end <= chunk.frame else later, gap)
+        if later:
+            self.by_source[chunk.source] = later
+        return with_gaps_before(chunk, earlier) if earlier else chunk
+
 
 def with_gaps_before(chunk: AudioChunk, gaps: Iterable[Gap]) -> AudioChunk:
     """Return the chunk with these gaps before its own."""

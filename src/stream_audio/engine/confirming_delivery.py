@@ -73,7 +73,7 @@ class ConfirmingDelivery(WorkerDelivery):
         if chunk is None:
             return False
         if self._untold.by_source:
-            chunk = self._untold.give_to(chunk)
+            chunk = self._untold.give_earlier_to(chunk)
         error = self._try_to_write(chunk)
         if error is not None:
             self._failed(error)

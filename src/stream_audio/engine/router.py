@@ -614,7 +614,9 @@ class Router:
         """Finish with the sinks that were taken out, when they are done or out of time."""
         for leaving in list(self._leaving):
             delivery = leaving.delivery
-            out_of_time = everyone or self.clock.now() >= leaving.give_up_at
+            # As exactly as the wait is: else a turn could find it a hair too early for ever.
+            time_is_up = deadline_ns(self.clock.now()) >= deadline_ns(leaving.give_up_at)
+            out_of_time = everyone or time_is_up
             if not delivery.done and not out_of_time:
                 continue
             if not delivery.done and not everyone and delivery.expire():

@@ -200,6 +200,7 @@ class Schedule:
         finally:
             # This thread is needed no more, or time would stand still.
             timeout = luck.choice([None, None, 0.3, 20.0])
+            sit_on(None)
             self.seat.close()
             report = session.stop() if timeout is None else session.stop(timeout)
         self.look_at(report)

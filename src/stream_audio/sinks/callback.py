@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 
 from stream_audio._public import public
+from stream_audio.adapter.answers import refuse_coroutine
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.errors import ConfigTypeError
 
@@ -34,9 +35,9 @@ class CallbackSink:
             # So that the session sees what kind of sink this is.
             self.write = function  # type: ignore[method-assign, assignment]
 
-    def write(self, chunk: AudioChunk) -> object:
+    def write(self, chunk: AudioChunk) -> None:
         """Call the function."""
-        return self._function(chunk)  # so that a coroutine, which nobody awaits, is seen
+        refuse_coroutine(self._function(chunk))
 
     def __repr__(self) -> str:
         return f"CallbackSink({getattr(self._function, '__qualname__', self._function)!s})"

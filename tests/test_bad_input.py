@@ -150,7 +150,11 @@ SETTINGS = [
     # A device: nothing is opened for this
     (partial(AudioSource.device, ""), ConfigError, "name must not be empty"),
     (partial(AudioSource.device, "  "), ConfigError, "name must not be empty"),
-    (partial(AudioSource.device, 3), ConfigTypeError, "name must be a string, not 3"),
+    (
+        partial(AudioSource.device, 3),
+        ConfigTypeError,
+        "a device is not known by a number such as 3",
+    ),
     (partial(AudioSource.device, "x", sample_rate=1), ConfigError, "sample_rate"),
     (partial(AudioSource.device, "x", sample_rate=16e3), ConfigTypeError, "sample_rate"),
     (partial(AudioSource.device, "x", channels=0), ConfigError, "channels"),
@@ -675,8 +679,14 @@ class NoDevices:
         pass
 
 
-def test_no_device_at_all(monkeypatch):
+@pytest.fixture
+def no_devices(monkeypatch):
     monkeypatch.setattr(devices_list, "Generation", NoDevices)
+    monkeypatch.setattr(devices_list, "jack_inputs", list)
+    monkeypatch.setattr(devices_list.Listing, "_pulse", lambda self: ())
+
+
+def test_no_device_at_all(no_devices):
     assert stream_audio.list_input_devices() == []
     with pytest.raises(DeviceNotFoundError, match="there is no input device") as caught:
         stream_audio.default_input_device()
@@ -685,8 +695,7 @@ def test_no_device_at_all(monkeypatch):
 
 
 @pytest.mark.parametrize("source", [AudioSource.default_device(), AudioSource.device("usb")])
-def test_no_device_to_record_from(source, monkeypatch):
-    monkeypatch.setattr("stream_audio.contracts.opening.Generation", NoDevices)
+def test_no_device_to_record_from(source, no_devices):
     witness = Witness()
     with pytest.raises(DeviceNotFoundError, match="there is no input device"):
         builder(source).add_sink(witness).start()

@@ -556,3 +556,31 @@ def test_a_conversion_that_fails_is_a_gap_of_its_sinks_alone(monkeypatch):
     (gap,) = report.sinks["broken"].gaps
     assert gap.cause == GapCause.CONVERSION_FAILED
     assert [gap for chunk in told for gap in chunk.gaps] == [gap]
+
+
+def test_what_a_sink_does_not_get_of_eight_channels_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sinks = {"all": NATIVE, "two": AudioFormat(channels=2), "mono": AudioFormat(channels=1)}
+    builder = virtual_builder("noise", channels=8, frames=RATE)
+    channels = {name: big_channel() for name in sinks}
+    for name, wanted in sinks.items():
+        builder.add_sink(channels[name], name=name, format=wanted)
+    builder.add_sink(big_channel(), name="listed", format=AudioFormat(channels=[4, 5]))
+    session = builder.start()
+    session.wait()
+    report = session.stop()
+    assert {name: next(iter(channel)).channels for name, channel in channels.items()} == {
+        "all": 8,
+        "two": 2,
+        "mono": 1,
+    }
+    assert {name: sink.fewer_channels for name, sink in report.sinks.items()} == {
+        "all": (),
+        "two": (("mic", 2, 8),),
+        "mono": (),
+        "listed": (("mic", 2, 8),),
+    }
+    assert "has 2 of the 8 channels of mic" in str(report)
+    (warning,) = [line for line in caplog.messages if "channels" in line]
+    assert "sink two gets 2 of the 8 channels of mic" in warning

@@ -61,8 +61,8 @@ class AudioFormat(Record):
     channels : int or sequence of int, optional
         A number from 1 to 64: so many, mixed down or up as needed. A list: these channels of the
         device, counted from 0, in this order, for example ``[4, 5]`` for its inputs 5 and 6.
-        ``None``: the source's own, which for a device that was opened without saying how many
-        are the first two at most.
+        ``None``: the source's own, which are all that the device has unless the source says
+        otherwise.
     dtype : "float32", "int16", "int24" or "int32", optional
         The type of the samples. "int24" are 24 bits in the upper three bytes of an int32, the
         lowest being 0, as ``soundfile`` reads and writes them, so that full scale is 2**31 for

@@ -25,12 +25,15 @@ class Conversion(Record):
         As in ``AudioFormat``.
     stages : tuple of Settings
         What leads from the source's chunks to this format; empty if nothing is to be done.
+    fewer : tuple of int, optional
+        Of how many channels that the source has how many are in it, if not all are.
     """
 
     sample_rate: int
     channels: int
     dtype: SampleType
     stages: tuple[Settings, ...]
+    fewer: tuple[int, int] | None = None
 
     @property
     def result(self) -> tuple[int, int, SampleType]:
@@ -91,4 +94,7 @@ def conversion(
         stages.append(MixChannels(rows))
     if dtype != "float32":
         stages.append(EncodeSamples(dtype, wanted.dither and dtype == "int16"))
-    return Conversion(rate, len(rows), dtype, tuple(stages))
+    used = sum(any(column) for column in zip(*rows, strict=True))
+    is_5_1 = len(own) == source.channels == 6 and wanted.channels in (1, 2)  # LFE is left out
+    fewer = (used, source.channels) if used < source.channels and not is_5_1 else None
+    return Conversion(rate, len(rows), dtype, tuple(stages), fewer)

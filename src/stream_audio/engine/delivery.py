@@ -329,6 +329,9 @@ class Delivery(abc.ABC):
             gaps=tuple(self.account.gaps),
             error=self._error_text,
             clipped=self.account.clipped,
+            fewer_channels=tuple(
+                (source, *counts) for source, counts in self.account.fewer_channels.items()
+            ),
         )
 
 

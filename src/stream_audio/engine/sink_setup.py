@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,15 @@ from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.make_delivery import Inflow, make_delivery
 from stream_audio.errors import ConfigTypeError, say_whose, shown
 from stream_audio.reports.events import StreamEvent
-from stream_audio.reports.ledger import Ledger
+from stream_audio.reports.ledger import Ledger, SinkAccount
 from stream_audio.waiting.clock import WallClock
 from stream_audio.waiting.event_loop import loop_of_caller
 
 if TYPE_CHECKING:
     from stream_audio.audio.format import AudioFormat
     from stream_audio.sink_spec import SinkSpec
+
+_log = logging.getLogger("stream_audio")
 
 
 class SinkSetup:
@@ -141,6 +144,7 @@ class SinkSetup:
             )
             for inlet in inlets
         }
+        self._note_fewer_channels(spec, conversions, account)
         delivery = make_delivery(
             spec.name,
             spec.adapter,
@@ -160,6 +164,24 @@ class SinkSetup:
         )
         self.conversions[spec.name] = conversions
         return delivery
+
+    def _note_fewer_channels(
+        self, spec: SinkSpec, conversions: Mapping[str, Conversion], account: SinkAccount
+    ) -> None:
+        """Enter what a sink does not get of a source; a number, unlike a list, may not mean it."""
+        is_number = isinstance((spec.format or self._format).channels, int)
+        for source, conversion_ in conversions.items():
+            if conversion_.fewer is None:
+                continue
+            account.fewer_channels[source] = conversion_.fewer
+            if is_number:
+                _log.warning(
+                    "sink %s gets %d of the %d channels of %s; AudioFormat(channels=[…]) says "
+                    "which, AudioFormat() takes all",
+                    spec.name,
+                    *conversion_.fewer,
+                    source,
+                )
 
     def discard(self, name: str, *, wait: bool = True) -> None:
         """Undo what was done for a sink that was never connected.

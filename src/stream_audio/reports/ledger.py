@@ -147,6 +147,8 @@ class SinkAccount:
     gaps: list[Gap] = field(default_factory=list)
     routes: list[RouteAccount] = field(default_factory=list)
     stopped: bool = False
+    fewer_channels: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of how many channels of a source how many it gets, if not all."""
     _last_gap: dict[str, int] = field(default_factory=dict, repr=False)  # of each source
     _dropped: dict[str, Spans] = field(default_factory=dict, repr=False)  # likewise
 

@@ -190,6 +190,8 @@ class SinkReport(Record):
     sent : int
         Of the delivered frames: those that were handed on where nobody can confirm that they
         arrive (a sink with ``confirms = False``).
+    fewer_channels : tuple of (str, int, int)
+        A source of which it gets only some channels: its id, how many, and of how many.
     """
 
     offered: int
@@ -201,6 +203,7 @@ class SinkReport(Record):
     error: str
     clipped: int = 0
     sent: int = 0
+    fewer_channels: tuple[tuple[str, int, int], ...] = ()
 
     def __repr__(self) -> str:
         gaps = _counted(len(self.gaps), "gap")
@@ -307,6 +310,10 @@ class SessionReport(Record):
                 + (f", {sink.unread} unread" if sink.unread else "")
                 + (f", {sink.clipped} samples clipped" if sink.clipped else "")
             )
+            lines += [
+                f"  has {some} of the {all_} channels of {source}"
+                for source, some, all_ in sink.fewer_channels
+            ]
             if sink.error:
                 lines.append(f"  failed: {sink.error}")
             lines += _gap_lines(sink.gaps)

@@ -24,6 +24,7 @@ from stream_audio import (
 )
 from stream_audio._native import jack as native
 from stream_audio.contracts.source import Source
+from stream_audio.devices import list as devices_list
 from support import servers
 
 GIVE_UP = 20.0
@@ -135,17 +136,33 @@ def test_without_a_server_jack_says_so(servers_wanted: None) -> None:
         start(AudioSource.jack(channels=1))
 
 
-def test_listing_opens_no_client_beside_a_stream(
+def test_listing_opens_nothing_beside_a_stream(
     jack_counter: servers.JackCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that opens costs the others xruns."""
-    session, _ = start(AudioSource.device("counter"))
-    with session:
-        opened: list[str] = []
-        monkeypatch.setattr(native.JackClient, "__init__", lambda self, name: opened.append(name))
-        for _ in range(20):
-            assert "counter" in {device.name for device in list_input_devices()}
+    """A client that opens costs the others xruns, and so does the work of listing ALSA's PCMs."""
+    with servers.alsa_config(servers.ALSA_NULL):
+        session, _ = start(AudioSource.device("counter"))
+        with session:
+            opened: list[object] = []
+            monkeypatch.setattr(native.JackClient, "__init__", lambda *_: opened.append("client"))
+            monkeypatch.setattr(devices_list, "Generation", lambda: opened.append("PortAudio"))
+            for _ in range(20):
+                names = {device.name for device in list_input_devices()}
+                assert {"counter", servers.ALSA_NULL_DEVICE} <= names
     assert opened == []
+
+
+@pytest.mark.long
+def test_twenty_listings_beside_a_stream_cost_no_xrun(servers_wanted: None) -> None:
+    with servers.Jack(period=1024), servers.JackCounter() as counter:
+        session, _ = start(AudioSource.device("counter"))
+        with session:
+            time.sleep(1.0)  # until what the start cost is over
+            before = counter.told()
+            for _ in range(20):
+                list_input_devices()
+                time.sleep(0.05)
+            assert counter.told() == before
 
 
 def test_a_frozen_server_hides_nothing_and_is_named(

@@ -23,6 +23,14 @@ CALL_SECONDS = 5.0
 T = TypeVar("T")
 
 
+_running: set[JackClient] = set()  # those with a stream
+
+
+def stream_runs() -> bool:
+    """Whether a client of this process has a stream, to which xruns would be a harm."""
+    return bool(_running)
+
+
 def not_answering() -> HostUnresponsiveError:
     """Return the error for a server that hangs."""
     return HostUnresponsiveError(
@@ -202,6 +210,7 @@ class JackClient:
             raise DeviceError(
                 "JACK does not connect what is to be recorded", host_text=_words(reason)
             )
+        _running.add(self)
 
     def look(self) -> str:
         """Mend the connections. Return why that cannot be done: the source is gone; or ``""``."""
@@ -210,6 +219,7 @@ class JackClient:
 
     def close(self) -> None:
         """End the callbacks and free the client. Nothing of it may be used any more."""
+        _running.discard(self)
         lib.sa_jack_client_close(self._native)
         log_host_messages()
 

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from stream_audio._native.jack import stream_runs
 from stream_audio._native.portaudio import Generation
 from stream_audio._native.pulse import NoPulseServerError, PulseConnection
 from stream_audio._public import public
+from stream_audio.devices.alsa_cards import last_listing
 from stream_audio.devices.candidate import Candidate, merge
 from stream_audio.devices.find import find_input
 from stream_audio.devices.input_device import InputDevice, no_input_device
@@ -27,6 +29,12 @@ class Listing:
 
     A host that does not answer, or is broken, hides nothing of the others: the log names it.
 
+    Parameters
+    ----------
+    to_open : bool
+        Whether a device of it may be opened. If not, and a JACK stream runs, nothing is done that
+        could cost its clients an xrun: ALSA's devices are those that the system tells of.
+
     Attributes
     ----------
     candidates : list of Candidate
@@ -42,7 +50,8 @@ class Listing:
         No host could be asked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, to_open: bool = True) -> None:
+        self._to_open = to_open
         self.failures: list[StreamAudioError] = []
         self.generation: Generation | None = None
         self.pulse: PulseConnection | None = None
@@ -72,6 +81,8 @@ class Listing:
         return pulse_inputs(self.pulse)
 
     def _portaudio(self) -> Sequence[Candidate]:
+        if not self._to_open and stream_runs():
+            return last_listing.now()
         self.generation = Generation()
         return portaudio_inputs(self.generation)
 
@@ -103,8 +114,10 @@ class Listing:
 def list_input_devices() -> list[InputDevice]:
     """Return the input devices as they are now: each source once, the best way to it first.
 
-    Each call makes a new list; running sessions are not touched. A host that does not answer is
-    named in a warning of the log, and the devices of the others are listed.
+    Each call makes a new list; running sessions are not touched. While one of them records from
+    JACK, ALSA's plug-ins are those of the listing before, and nothing of ALSA is opened. A host
+    that does not answer is named in a warning of the log, and the devices of the others are
+    listed.
 
     Raises
     ------
@@ -113,7 +126,7 @@ def list_input_devices() -> list[InputDevice]:
     HostUnresponsiveError
         A host does not answer, and no other one has devices.
     """
-    listing = Listing()
+    listing = Listing(to_open=False)
     try:
         default = _default_id(listing)
         return [
@@ -148,7 +161,7 @@ def input_device(wanted: Wanted | None) -> InputDevice:
     DeviceNotFoundError, AmbiguousDeviceError, BackendError, HostUnresponsiveError
         As for :func:`find_input`; or no host could be asked.
     """
-    listing = Listing()
+    listing = Listing(to_open=False)
     try:
         if wanted is None:
             return replace(default_candidate(listing).device, is_default=True)

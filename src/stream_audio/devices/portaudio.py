@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from stream_audio._native.portaudio import Generation, NativeDevice
 from stream_audio._record import Record
+from stream_audio.devices.alsa_cards import hardware_id, last_listing
 from stream_audio.devices.candidate import Candidate, Way
 from stream_audio.devices.input_device import InputDevice
 
@@ -28,10 +28,12 @@ class PortAudioInput(Record):
 def portaudio_inputs(generation: Generation) -> list[Candidate]:
     """Return those that record, in PortAudio's order."""
     default = default_input(generation.devices)
-    return [
+    found = [
         _candidate(PortAudioInput(generation, device), device is default)
         for device in inputs(generation.devices)
     ]
+    last_listing.remember([each for each in found if each.host_api == "ALSA"])
+    return found
 
 
 def inputs(devices: list[NativeDevice]) -> list[NativeDevice]:
@@ -71,7 +73,7 @@ def _candidate(found: PortAudioInput, is_default: bool) -> Candidate:
     hardware = _HARDWARE.search(device.name) if device.host_api_type == ALSA else None
     if hardware:
         card, number = hardware.groups()
-        identity = f"alsa:hw:CARD={_card_id(card)},DEV={number}"
+        identity = hardware_id(card, number)
         source, way = f"alsa:{card},{number}", Way.HARDWARE
     elif device.host_api_type == ALSA:
         source = identity = f"alsa:{device.name}"
@@ -96,11 +98,3 @@ def _candidate(found: PortAudioInput, is_default: bool) -> Candidate:
         native=found,
         takes_any_number=device.takes_any_number,
     )
-
-
-def _card_id(number: str) -> str:
-    """Return ALSA's id of a card, which unlike its number does not depend on the order of boot."""
-    try:
-        return Path(f"/proc/asound/card{number}/id").read_text("utf-8").strip()
-    except OSError:
-        return number

@@ -216,7 +216,7 @@ def test_the_end_of_the_server_is_the_end_of_the_source(server, usb):
 @both
 def test_an_unknown_source_is_an_error_and_never_the_default(server, usb):
     with pytest.raises(DeviceNotFoundError, match="no input device is called 'usb-2"):
-        record(seconds=0.1, source=AudioSource.device("usb-2.monitor"))
+        record(duration=0.1, source=AudioSource.device("usb-2.monitor"))
     # One that goes between its listing and its opening.
     connection = PulseConnection()
     source = next(each for each in connection.sources if each.name == "usb.monitor")
@@ -272,7 +272,7 @@ def test_each_source_is_listed_once_with_what_its_server_says(server, usb, monke
     assert [each for each in list_input_devices() if each.is_default] == [room]
     # What PulseAudio gives one description is told apart by the ids.
     with pytest.raises(AmbiguousDeviceError, match=r"3 input devices fit .*usb.*; .*room"):
-        record(seconds=0.1, source=AudioSource.device("monitor of"))
+        record(duration=0.1, source=AudioSource.device("monitor of"))
     monkeypatch.setenv("STREAM_AUDIO_DEVICE", "usb.monitor")
     assert default_input_device().id == "pulse:usb.monitor"
     assert [each.id for each in list_input_devices() if each.is_default] == ["pulse:usb.monitor"]
@@ -290,7 +290,7 @@ def test_the_environment_names_the_default_and_never_another_device(server, usb,
         assert running.last_sound.tolist() == [value, value]
     monkeypatch.setenv("STREAM_AUDIO_DEVICE", "usb-2.monitor")
     with pytest.raises(DeviceNotFoundError, match="STREAM_AUDIO_DEVICE names no device"):
-        record(seconds=0.1, source=AudioSource.default_device())
+        record(duration=0.1, source=AudioSource.default_device())
 
 
 @both_at_length
@@ -323,7 +323,7 @@ def test_an_unknown_source_in_the_environment_is_an_error_too(server, usb, monke
     assert default_input_device().id == "pulse:usb.monitor"
     monkeypatch.setenv("PULSE_SOURCE", "usb-2.monitor")
     with pytest.raises(DeviceNotFoundError, match=r"PULSE_SOURCE names no source: 'usb-2"):
-        record(seconds=0.1, source=AudioSource.default_device())
+        record(duration=0.1, source=AudioSource.default_device())
 
 
 LIST = "import stream_audio; print(len(stream_audio.list_input_devices()))"

@@ -21,6 +21,9 @@ from stream_audio.errors import (
 ANSWER_TIMEOUT = 3_000_000_000
 """Nanoseconds within which a server has to answer."""
 
+SUSPECT_TIMEOUT = 500_000_000
+"""The same for one that did not answer the last time."""
+
 LIBRARY_VARIABLE = "STREAM_AUDIO_PULSE_LIBRARY"
 """Environment variable with the path of the libpulse to use."""
 
@@ -88,13 +91,19 @@ class PulseConnection:
         The server does not answer.
     """
 
+    _hangs = False  # the server did not answer the last connection
+
     def __init__(self) -> None:
         note_use(self)  # its thread
         path = os.environ.get(LIBRARY_VARIABLE)
         error = ffi.new("sa_pulse_error *")
         self._native = lib.sa_pulse_connect(
-            os.fsencode(path) if path else ffi.NULL, _APPLICATION, ANSWER_TIMEOUT, error
+            os.fsencode(path) if path else ffi.NULL,
+            _APPLICATION,
+            SUSPECT_TIMEOUT if PulseConnection._hangs else ANSWER_TIMEOUT,
+            error,
         )
+        PulseConnection._hangs = error.status == lib.SA_PULSE_NO_ANSWER
         if self._native == ffi.NULL:
             note_end_of_use(self)
             raise _connecting_failed(error)
@@ -231,7 +240,7 @@ def _connecting_failed(error: Any) -> StreamAudioError:
         return NoPulseServerError("no PulseAudio or PipeWire server runs", host_text=host_text)
     if error.status == lib.SA_PULSE_NO_ANSWER:
         return HostUnresponsiveError(
-            f"PulseAudio (or PipeWire) did not answer within {ANSWER_TIMEOUT * 1e-9:g} s",
+            "PulseAudio (or PipeWire) does not answer",
             hint="The server hangs; restart it",
         )
     return BackendError("PulseAudio (or PipeWire) cannot be asked", host_text=host_text)

@@ -15,7 +15,7 @@ from stream_audio.devices.pulse import (
     host_api,
     pulse_id,
 )
-from stream_audio.errors import DeviceFormatError
+from stream_audio.sources.channels import channels_to_open
 
 SMALLEST_FRAGMENT = 16
 """Frames."""
@@ -36,10 +36,10 @@ def open_pulse(
     ``is_role``: it was found because it is the default, and is to say when it no longer is.
     """
     source = found.source
-    own = _own_channels(channels, source.channels, source.description)
+    opened, own = channels_to_open(channels, source.description, source.channels, opening.formats)
     rate = sample_rate or source.sample_rate
     fragment = period or max(SMALLEST_FRAGMENT, round(_seconds(latency) * rate))
-    capture = opening.capture(rate, source.channels, fragment)
+    capture = opening.capture(rate, opened, fragment)
     try:
         stream = found.connection.open_stream(source, capture, sample_rate=rate, fragment=fragment)
     except BaseException:
@@ -52,17 +52,6 @@ def _seconds(latency: Literal["low", "high"] | float) -> float:
     if latency == "low":
         return LOW_LATENCY
     return HIGH_LATENCY if latency == "high" else float(latency)
-
-
-def _own_channels(chosen: int | tuple[int, ...] | None, has: int, name: str) -> tuple[int, ...]:
-    if chosen is None:
-        return tuple(range(has))
-    own = chosen if isinstance(chosen, tuple) else tuple(range(chosen))
-    if max(own) >= has:
-        raise DeviceFormatError(
-            f"{name!r} does not record {max(own) + 1} channels", hint=f"It has {has}"
-        )
-    return own
 
 
 class OpenPulse:

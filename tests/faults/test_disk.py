@@ -179,6 +179,7 @@ def test_what_is_delivered_is_in_the_file(tiny_disk, ending, sample_rate, channe
             failed.set()
 
     builder = StreamAudio.builder().format(FormatPreset.NATIVE).add_source("mic", source)
+    builder.config(StreamConfig(raise_on_sink_failure=False))
     sink = FileSink(tiny_disk / f"a.{ending}", **settings)
     with builder.add_sink(sink, name="file").on_event(note).start() as session:
         assert failed.wait(GIVE_UP)
@@ -223,6 +224,7 @@ def test_what_an_encoder_held_at_the_end_is_not_delivered(tiny_disk, triggered):
     sink = Filling(path)
     events = []
     builder = StreamAudio.builder().format(FormatPreset.NATIVE).add_source("mic", source)
+    builder.config(StreamConfig(raise_on_sink_failure=False))
     given = TriggerSink(sink, when=lambda chunk: True, post_roll=0.5) if triggered else sink
     builder.add_sink(given, name="file").on_event(events.append)
     with builder.start() as session:

@@ -1,6 +1,6 @@
 #include "alsa_configuration.h"
 
-#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "platform.h"
@@ -81,13 +81,28 @@ static bool prepare(const alsa *a) {
     return pcms != NULL;
 }
 
-bool sa_alsa_configuration_prepare(void) {
+static bool with_alsa(alsa *a) {
     void *library = sa_library_open("libasound.so.2", NULL, 0);
-    alsa a;
-    bool prepared = true;
+    bool bound = library && bind(library, a);
     if (library) {
-        prepared = !bind(library, &a) || prepare(&a);
         sa_library_close(library); /* that reference; the library stays loaded */
     }
-    return prepared;
+    return bound;
+}
+
+bool sa_alsa_configuration_prepare(void) {
+    alsa a;
+    return !with_alsa(&a) || prepare(&a);
+}
+
+void sa_alsa_configuration_pulse_device(const char *name, char *device, size_t bytes) {
+    alsa a;
+    node *pcms, *pcm, *found;
+    const char *text;
+    snprintf(device, bytes, "%s", "");
+    if (with_alsa(&a) && *a.configuration && a.search(*a.configuration, "pcm", &pcms) == 0 &&
+        a.search(pcms, name, &pcm) == 0 && is_of_type(&a, pcm, "pulse") &&
+        a.search(pcm, "device", &found) == 0 && a.get_string(found, &text) == 0) {
+        snprintf(device, bytes, "%s", text);
+    }
 }

@@ -3,6 +3,7 @@
 #define SA_ALSA_CONFIGURATION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Reads the configuration anew if its files have changed: PortAudio lists the devices of what is
  * in memory, and a generation that was given up leaves an old one there. Then, in memory alone:
@@ -15,5 +16,9 @@
  * Returns false if there is a library but no configuration that defines a PCM: ALSA has none then,
  * and says why. On the thread that is about to call PortAudio. */
 bool sa_alsa_configuration_prepare(void);
+
+/* What a PCM of type "pulse" asks its server for; empty: for the default, or it is of another
+ * type. On the same thread. */
+void sa_alsa_configuration_pulse_device(const char *pcm, char *device, size_t bytes);
 
 #endif

@@ -292,6 +292,7 @@ typedef struct {
     int32_t max_output_channels;
     bool takes_any_number;
     bool through_pulse;
+    char pulse_device[...];
     bool is_default_input;
     bool is_host_api_default_input;
     bool is_default_output;

@@ -179,6 +179,8 @@ static void look_behind_plugin(sa_device_info *info) {
         sa_alsa_channels found = sa_alsa_count_channels(info->name);
         info->takes_any_number = found.channels == SA_ALSA_ANY_NUMBER;
         info->through_pulse = found.through_pulse;
+        sa_alsa_configuration_pulse_device(info->name, info->pulse_device,
+                                           sizeof info->pulse_device);
         if (!info->takes_any_number) {
             info->max_input_channels = found.channels;
         }

@@ -41,10 +41,11 @@ typedef struct {
     int32_t host_api_type; /* PaHostApiTypeId */
     int32_t max_input_channels;
     int32_t max_output_channels;
-    bool takes_any_number;          /* of channels: an ALSA plug-in that makes them up */
-    bool through_pulse;             /* an ALSA plug-in before a sound server, which mixes */
-    bool is_default_input;          /* of the whole system */
-    bool is_host_api_default_input; /* of its host API */
+    bool takes_any_number;            /* of channels: an ALSA plug-in that makes them up */
+    bool through_pulse;               /* an ALSA plug-in before a sound server, which mixes */
+    char pulse_device[SA_TEXT_BYTES]; /* what it asks that for; empty: its default */
+    bool is_default_input;            /* of the whole system */
+    bool is_host_api_default_input;   /* of its host API */
     bool is_default_output;
     double default_sample_rate;
     double default_low_input_latency;

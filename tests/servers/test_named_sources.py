@@ -19,6 +19,7 @@ from stream_audio import (
     AudioSource,
     ChannelSink,
     DefaultChanged,
+    DeviceFormatError,
     DeviceNotFoundError,
     FormatPreset,
     GapCause,
@@ -34,6 +35,7 @@ from stream_audio._native.capture import Capture
 from stream_audio._native.pulse import PulseConnection
 from stream_audio.waiting.clock import MonotonicClock
 from support import servers
+from support.alsa import SYSTEM_CONFIG, alsa_config, pulse_pcm
 
 RATE = 48_000
 USB, ROOM = 0.25, -0.5
@@ -255,6 +257,20 @@ def test_six_aux_channels_come_as_they_are_by_number(server, six):
     assert heard(format=AudioFormat(channels=[5, 0])) == pytest.approx([0.6, 0.1])
     six = next(each for each in list_input_devices() if each.id == "pulse:six.monitor")
     assert (six.channels, six.channel_map) == (6, tuple(AUX.split(",")))
+
+
+@pytest.mark.parametrize("server", ["PulseAudio"], indirect=True)
+def test_alsa_s_way_to_a_source_is_exact_or_refused_with_the_way_round(server, six):
+    """ALSA's plug-in has the server mix by a map of its own: six aux channels came as silence."""
+    pcms = pulse_pcm("alsa_six", "six.monitor") + pulse_pcm("alsa_two", "speakers.monitor")
+    with alsa_config(SYSTEM_CONFIG + pcms):
+        names = [device.name for device in list_input_devices()]
+        assert not {"alsa_six", "alsa_two"} & set(names)  # other ways to what is listed already
+        with pytest.raises(DeviceFormatError, match="mixes its 6 channels") as caught:
+            record(duration=0.1, source=AudioSource.device("alsa_six"))
+        assert "AudioSource.device('pulse:six.monitor')" in caught.value.hint
+        heard = record(duration=0.1, source=AudioSource.device("alsa_two", channels=[1]))
+        assert heard.shape[1] == 1
 
 
 @both_at_length

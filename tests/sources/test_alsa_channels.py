@@ -19,7 +19,7 @@ import stream_audio as s
 
 def heard(source, **more):
     try:
-        return s.record(seconds=0.05, source=source, **more)[480].tolist()
+        return s.record(duration=0.05, source=source, **more)[480].tolist()
     except s.StreamAudioError as error:
         return str(error)
 

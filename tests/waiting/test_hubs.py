@@ -44,7 +44,7 @@ def test_where_threads_are_greenlets_a_start_says_what_to_do(library, order):
 source = s.AudioSource.virtual()
 for start in (
     s.StreamAudio.builder().add_source("m", source).add_sink(s.ChannelSink()).start,
-    lambda: s.record(seconds=0.1, source=source),
+    lambda: s.record(duration=0.1, source=source),
     lambda: next(s.listen(source)),
 ):
     try:

@@ -53,7 +53,8 @@ class Call(Generic[T]):
         self._done = threading.Event()
         self._error: BaseException | None = None
         self._result: T
-        threading.Thread(target=self._run, name="stream-audio-jack", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="stream-audio-jack", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -77,6 +78,7 @@ class Call(Generic[T]):
         """
         if not self._done.wait(seconds):
             raise not_answering()
+        self._thread.join()  # it is on its last line
         if self._error is not None:
             raise self._error
         return self._result

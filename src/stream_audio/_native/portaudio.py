@@ -70,8 +70,8 @@ class NativeDevice(Record):
     high_output_latency: float = 0.0
     takes_any_number: bool = False
     """Of channels: an ALSA plug-in that makes them up."""
-    through_pulse: bool = False
-    """An ALSA plug-in before a sound server, which mixes."""
+    server_source: str | None = None
+    """What an ALSA plug-in asks a sound server for, which mixes; empty: for its default."""
 
     @property
     def id(self) -> str:
@@ -301,7 +301,7 @@ def _device(info: Any) -> NativeDevice:
         max_input_channels=info.max_input_channels,
         max_output_channels=info.max_output_channels,
         takes_any_number=info.takes_any_number,
-        through_pulse=info.through_pulse,
+        server_source=_text(info.pulse_device) if info.through_pulse else None,
         is_default_input=info.is_default_input,
         is_host_api_default_input=info.is_host_api_default_input,
         is_default_output=info.is_default_output,

@@ -39,6 +39,8 @@ class Candidate(Record):
         What its host calls it; who opens it goes by the type.
     takes_any_number : bool
         Of channels: it makes up as many as it is asked for.
+    server_source : str, optional
+        What it asks a sound server for, which mixes channels by their map; empty: the default.
     """
 
     device: InputDevice
@@ -46,6 +48,7 @@ class Candidate(Record):
     way: Way
     native: Any
     takes_any_number: bool = False
+    server_source: str | None = None
 
     @property
     def name(self) -> str:

@@ -97,4 +97,5 @@ def _candidate(found: PortAudioInput, is_default: bool) -> Candidate:
         way=way,
         native=found,
         takes_any_number=device.takes_any_number,
+        server_source=device.server_source,
     )

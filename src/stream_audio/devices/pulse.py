@@ -10,7 +10,7 @@ from stream_audio._native.pulse import PulseConnection, PulseSource
 from stream_audio._record import Record
 from stream_audio.devices.candidate import Candidate, Way
 from stream_audio.devices.input_device import InputDevice
-from stream_audio.errors import DeviceNotFoundError
+from stream_audio.errors import DeviceFormatError, DeviceNotFoundError
 
 SOURCE_VARIABLE = "PULSE_SOURCE"
 """Environment variable with the name of the source that libpulse takes for the default."""
@@ -75,16 +75,61 @@ def other_ways(candidates: Iterable[Candidate], of_server: Iterable[Candidate]) 
 
     Those that are nothing else are opened as that source, which no plug-in could hold on to.
     """
+    of_server = list(of_server)
     default = next((each for each in of_server if each.device.is_default), None)
-    if default is None:
-        return list(candidates)
+    sources = {each.native.source.name: each for each in of_server}
     found = []
     for each in candidates:
-        if each.way is Way.PLUGIN and each.name in _ROLES:
+        behind = sources.get(each.server_source) if each.server_source else None
+        if behind is not None:
+            each = replace(each, source=behind.source)
+        elif default is not None and each.way is Way.PLUGIN and each.name in _ROLES:
             native = default.native if each.name in _PURE_ROLES else each.native
             each = replace(each, source=default.source, native=native)
         found.append(each)
     return found
+
+
+ALSA_MAPS = {
+    1: ("mono",),
+    2: ("front-left", "front-right"),
+    4: ("front-left", "front-right", "rear-left", "rear-right"),
+    5: ("front-left", "front-right", "rear-left", "rear-right", "front-center"),
+    6: ("front-left", "front-right", "rear-left", "rear-right", "front-center", "lfe"),
+}
+"""What ALSA's plug-in asks the server for, by the number of channels."""
+
+
+def check_not_mixed(plugin: Candidate, of_server: Iterable[Candidate]) -> int | None:
+    """Return how many channels ALSA's plug-in must be opened with, so that none is mixed.
+
+    ``None``: what is behind it is not known.
+
+    Raises
+    ------
+    DeviceFormatError
+        The server would mix them, whatever number it is.
+    """
+    behind = next(
+        (
+            each
+            for each in of_server
+            if isinstance(each.native, PulseInput)
+            and each.native.source.name
+            == (plugin.server_source or default_name(each.native.connection))
+        ),
+        None,
+    )
+    if behind is None:
+        return None
+    channels = behind.device.channels
+    if ALSA_MAPS.get(channels) != behind.device.channel_map:
+        raise DeviceFormatError(
+            f"{plugin.name!r} is ALSA's way to {behind.name!r}, and mixes its {channels} channels "
+            f"({', '.join(behind.device.channel_map)})",
+            hint=f"Record the source itself: AudioSource.device({behind.id!r})",
+        )
+    return channels
 
 
 def _candidate(found: PulseInput, *, is_default: bool) -> Candidate:

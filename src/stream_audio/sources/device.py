@@ -11,7 +11,7 @@ from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource
 from stream_audio.devices.find import find_input
 from stream_audio.devices.jack import JackDevice
-from stream_audio.devices.pulse import PulseInput
+from stream_audio.devices.pulse import PulseInput, check_not_mixed
 from stream_audio.devices.role import default_candidate, role_is_named
 from stream_audio.devices.wanted import Wanted
 from stream_audio.sources.channels import channels_to_open
@@ -56,12 +56,15 @@ class DeviceSource(Record):
                 latency=self.latency,
                 is_role=is_role and not role_is_named(),
             )
+        behind = None
+        if found.server_source is not None:
+            behind = check_not_mixed(found, listing.every)
         channels, own = channels_to_open(
             self.channels,
             found.name,
-            found.device.channels,
+            behind or found.device.channels,
             opening.formats,
-            any_number=found.takes_any_number,
+            any_number=found.takes_any_number and behind is None,
         )
         if isinstance(found.native, JackDevice):
             return open_jack(found.native, CLIENT_NAME, self.sample_rate, channels, own, opening)

@@ -70,14 +70,15 @@ def run(program: Callable[[], Any]) -> None:
     What it writes to standard output must arrive, or it has failed. Its messages need not: the
     terminal of a recording may go before the recording ends.
     """
-    sys.stdout = _written_to(sys.stdout, _Output)
+    output = sys.stdout = _written_to(sys.stdout, _Output)
     sys.stderr = _written_to(sys.stderr, _Messages)
     try:
         try:
             code = program()
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            # Not sys.stdout: click puts one in its place that hides a reader's having had enough.
+            if output is not None:
+                output.flush()
     except OutputError as error:
         _let_go_of_output()
         if error.errno != errno.EPIPE:  # the reader had enough

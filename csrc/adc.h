@@ -12,8 +12,10 @@
  *   - nor older than the packet and the latency that the host reports, with some slack.
  *
  * The first packet says whether ADC times are used; after a second nearly all packets have to say
- * so, for good. So the times jump once at most, at their beginning. Where they are used, a packet
- * whose own is not plausible is taken to be as late as the others were on the average.
+ * so, for good. So the times jump once at most, at their beginning: a jump in mid-stream would
+ * harm whoever aligns two sources more than a constant error. Where they are used, a packet whose
+ * own is not plausible is taken to be as late as the others were on the average. Each packet has
+ * an age of its own, as a latency measured once would carry the jitter of that moment for ever.
  */
 #ifndef SA_ADC_H
 #define SA_ADC_H

@@ -6,8 +6,10 @@
  *
  * Nothing is ever overwritten: frames that do not fit are counted, and the count travels in the
  * next record (`lost_before`). After that an eighth of both rings must be free before more goes
- * in. What is lost after the last record stands in `unrecorded_loss`. What the host says it has
- * left out takes the same way, and is told apart (`left_out`, `unrecorded_holes`).
+ * in: a reader that is too slow then gets long stretches with long gaps between, rather than a
+ * scrap for each packet that it made room for, which would make it slower still. What is lost
+ * after the last record stands in `unrecorded_loss`. What the host says it has left out takes the
+ * same way, and is told apart (`left_out`, `unrecorded_holes`).
  *
  * Who may call what
  *   audio thread   sa_capture_push, sa_capture_leave_out (realtime.h), the one producer

@@ -286,6 +286,7 @@ bool sa_jack_client_prepare(sa_jack_client *client, const sa_jack_plan *plan, ch
             plan->sources ? library->port_by_name(handle, plan->sources[0]) : NULL;
         feed->latency_port = source ? source : feed->inputs[0];
         if (plan->capture) {
+            /* What JACK 1 and PipeWire count there has not been tried. */
             plan->capture->counted_by_host = library->is_jack2;
         }
         library->set_process_callback(handle, sa_jack_process, feed);

@@ -1,4 +1,7 @@
-/* What gathered becomes fewer, longer chunks: finished rows of a reader's block are joined. */
+/* What gathered becomes fewer, longer chunks: finished rows of a reader's block are joined.
+ *
+ * They are joined afterwards rather than cut longer, so that losses, silence, samples that are not
+ * finite, pauses and sinks that come later find chunks of the usual length. */
 #include <string.h>
 
 #include "check.h"

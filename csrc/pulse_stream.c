@@ -189,7 +189,8 @@ static bool begin(sa_pulse_stream *stream, const sa_pulse_settings *settings) {
            0;
 }
 
-/* Whether the server records what was asked for; with the loop locked. */
+/* Whether the server records what was asked for; with the loop locked. PipeWire records the
+ * default where an unknown source is asked for, unless the stream may not be moved. */
 static bool is_right(sa_pulse_stream *stream) {
     const sa_libpulse *library = &stream->pulse->library;
     const char *recorded = library->stream_get_device_name(stream->stream);

@@ -4,7 +4,8 @@
  * the rate that were asked for, so a server whose source has these neither mixes nor resamples.
  * Packets go into the capture on the connection's thread; from sa_capture_push on, realtime.h's
  * rules hold. When the stream ends by itself it finishes the capture, so that the reader learns of
- * it at once.
+ * it at once. PulseAudio's own null sinks and sine sources deliver in lumps of up to 2 s: that is
+ * latency, and nothing is lost.
  *
  * Any thread but the connection's own may call these.
  */

@@ -197,7 +197,9 @@ static sa_host_info jack_times(sa_jack_feed *feed) {
     const sa_jack_library *library = feed->library;
     sa_jack_latency_range latency = {0};
     library->port_get_latency_range(feed->latency_port, SA_JACK_CAPTURE, &latency);
-    /* JACK counts in 32 bits, which at 48 kHz last for a day. */
+    /* Lost frames show in last_frame_time, the exact number of the cycle under way. frame_time is
+     * interpolated, and after a late cycle off by up to two periods for a hundred cycles: a loss
+     * would count twice. Both have 32 bits, which at 48 kHz last for a day. */
     feed->now += (uint32_t)(library->frame_time(feed->client) - (uint32_t)feed->now);
     return (sa_host_info){
         .host_frame = library->last_frame_time(feed->client),

@@ -9,6 +9,9 @@
  * Not every packet tells when it was complete. One that the next follows at once was held back:
  * most of the next had come as well before it was handed over. Of such a burst only the last
  * counts, which would otherwise put the times late by what bursts are late on the average.
+ *
+ * The loop follows the mean of the packets, and the drift the least late of each second (drift.h):
+ * the least late would put the time itself 10 ms off where jitter is symmetric.
  */
 #ifndef SA_TIMELINE_H
 #define SA_TIMELINE_H

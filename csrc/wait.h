@@ -3,6 +3,9 @@
  * It reckons when to look, and watches for a moment around it. Where watching does not serve
  * (watch.h) it sleeps until the capture rings. Either way it is a poll with a deadline, that a
  * packet, a bell or a wake cuts short.
+ *
+ * It is one call because each return to Python has to win the GIL: with a wait and a read apart
+ * that would be twice for each chunk.
  */
 #ifndef SA_WAIT_H
 #define SA_WAIT_H

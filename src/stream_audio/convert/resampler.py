@@ -66,7 +66,11 @@ class Resampler:
 
     The resampler works on one unbroken run of frames, a *span*. Where the source jumps (a gap, a
     pause) the span's tail is flushed, and the next span begins with silence before it: neither
-    side of the jump bends the other.
+    side of the jump bends the other. It is as much silence as has passed since the last instant
+    that both rates share, so samples stand where they would have stood without the jump.
+
+    What comes out is cut to a fixed length, which delays it by one chunk at most: soxr's own
+    portions vary by tens of milliseconds.
 
     Parameters
     ----------

@@ -5,6 +5,10 @@ then the consumer. A consumer that runs the turn itself has one, which halves it
 than that when other threads compete for the GIL. So while the consumer of a lone channel waits, it
 has the baton. The router takes it back when the consumer stays away, and when there is something
 that only the router does: commands, the end of a source, the end of the session.
+
+On the main thread a turn holds Ctrl-C back to its end, as Python runs signal handlers between any
+two bytecodes, hence in the middle of the ledger's sums. Where a program's own handlers may raise,
+the router runs the turns.
 """
 
 from __future__ import annotations

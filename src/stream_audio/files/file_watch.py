@@ -1,4 +1,8 @@
-"""Looks after the file that is being written: whether it is still there, and has room to grow."""
+"""Looks after the file that is being written: whether it is still there, and has room to grow.
+
+While a file is open its inode is not used again, so its identity is certain. Its number of links
+tells a removed file from a renamed one.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 Both can turn ``threading`` into greenlets, of which one runs at a time on one thread: a native
 wait would then stop the whole process. Without that they are no hindrance. But a greenlet that
 waits as threads do keeps the hub of its thread, hence all other greenlets, from running; so it
-looks every few milliseconds instead, and sleeps as they do in between.
+looks every few milliseconds instead, and sleeps as they do in between. Both can wait on a thread
+of their pools, too; but a wait that is given up would go on there and take the next wake-up.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ for _ in range(2):
 
 def test_a_failing_backend_leaves_no_descriptor_or_thread_behind(servers_wanted):
     program = """
-import os
+import os, time
 import stream_audio as s
 
 def count():
@@ -165,6 +165,9 @@ fail()
 before = count()
 for _ in range(5):
     fail()
+until = time.monotonic() + 5  # a thread that has been joined may still be on its way out
+while count() != before and time.monotonic() < until:
+    time.sleep(0.01)
 assert count() == before, (before, count())
 """
     with servers.alsa_config(UNUSABLE["no syntax"]):

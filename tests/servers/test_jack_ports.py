@@ -81,7 +81,7 @@ def test_a_client_that_ends_is_lost_and_no_silence_is_recorded(
         assert session.wait(GIVE_UP)
     report = session.stop()
     assert report.balanced
-    assert "desk" in report.sources["mic"].error
+    assert "the port desk:out_1 is gone" in report.sources["mic"].error
     assert [event.source for event in events if isinstance(event, SourceLost)] == ["mic"]
     assert (samples(list(channel)) > 0).all()
 
@@ -108,7 +108,8 @@ def test_a_connection_that_is_taken_away_is_a_loss_of_the_source(jack: servers.J
         channel.get(timeout=GIVE_UP)
         port_connections("jack_disconnect", "desk:out_1", "stream-audio:in_1")
         assert session.wait(GIVE_UP)
-        session.stop()
+        report = session.stop()
+    assert "the port desk:out_1 was disconnected" in report.sources["mic"].error
     assert [event.source for event in events if isinstance(event, SourceLost)] == ["mic"]
     assert (samples(list(channel)) > 0).all()
 

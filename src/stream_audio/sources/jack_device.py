@@ -124,6 +124,7 @@ class OpenJack(UntoldDevice):
         capture.native.host_latency_ns = round((self.latency or 0) * 1e9)
         self._client = client
         self._closing: Call[None] | None = None
+        self._lost_because = ""
         self._probe = Probe(self._look)
 
     def start(self) -> None:
@@ -149,10 +150,12 @@ class OpenJack(UntoldDevice):
         return not self._client.gone and self._probe.look()
 
     def _look(self) -> bool:
-        reason = self._client.look()
-        if reason:
-            _log.warning("%s: %s", self.description, reason)
-        return not reason
+        self._lost_because = self._client.look()
+        return not self._lost_because
+
+    def end_reason(self) -> str:
+        """Return why what was to be recorded is not connected any more."""
+        return f"{self.description}: {self._lost_because}" if self._lost_because else ""
 
     def lost(self) -> None:
         """Do nothing: each call has its time."""

@@ -11,6 +11,7 @@ from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio, St
 from stream_audio.testing import VirtualClock
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "consumers.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 RATE = 48_000
 
 pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.fixture(scope="module")
 def guide():
     """What the guide defines: ``running`` and ``chunks_of``."""
-    code = re.search(r"```python\n(import anyio\n.*?)```", GUIDE.read_text(), re.DOTALL).group(1)
+    code = next(block for block in BLOCKS if "import anyio" in block)
     names = {}
     exec(compile(code, str(GUIDE), "exec"), names)
     return names

@@ -12,7 +12,8 @@
  * Other hosts: see lateness.h.
  *
  * Machines that sleep. What the clock did not count while the machine was suspended is missing
- * too, unless the host has counted it.
+ * too, unless the host has counted it. A JACK server that stands still itself does not count
+ * meanwhile: by its clock nothing is missing, so there is no gap, and times show it.
  */
 #ifndef SA_GAPS_H
 #define SA_GAPS_H

@@ -2,7 +2,8 @@
  * equal ones for each doubling, so that none is wider than 1/64 of what it counts; up to 68 s, in
  * 16 KiB. The layout is that of G. Tene's HdrHistogram.
  *
- * One thread records; others may read the counts, each of which is a figure of its own.
+ * One thread records, and never an audio thread: callbacks' durations come with the packet
+ * records; others may read the counts, each of which is a figure of its own.
  */
 #ifndef SA_HISTOGRAM_H
 #define SA_HISTOGRAM_H

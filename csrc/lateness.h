@@ -21,7 +21,8 @@
  * hindsight has not had the time to tell, is `unexplained`; it is less than nothing if frames came
  * after they had been given up, and the next loss is then that much shorter.
  *
- * Lengths are whole periods if the host's packets have one size, and right to a period.
+ * Lengths are whole periods if the host's packets have one size, and right to a period. A host
+ * that changes its own latency by more than 4 times its jitter looks like one that lost as much.
  */
 #ifndef SA_LATENESS_H
 #define SA_LATENESS_H

@@ -8,6 +8,9 @@
  * of 99 such pairs 36 were of the first kind and 63 of the second, and outside of such pairs no
  * period ever came twice. So the samples decide.
  *
+ * What cannot be told: a client that clears its buffer first and takes milliseconds to fill it,
+ * met in between.
+ *
  * A signal may repeat by itself. What is constant, such as silence, proves nothing; nor does what
  * the packet after the two holds as well.
  */

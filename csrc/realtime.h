@@ -32,7 +32,7 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
                      const sa_host_info *host);
 
 /* Counts frames that the host says it has not got, with why (SA_PACKET_…, or 0). The next record
- * tells of them. */
+ * tells of them, so what finds losses by lateness (lateness.h) sees none there. */
 void sa_capture_leave_out(sa_capture *capture, int64_t count, uint32_t flags);
 
 /* PortAudio's callback; `user_data` is the sa_capture. */

@@ -264,6 +264,7 @@ class BlockingQueue(ChunkQueue):
         return gaps
 
     def _has_room(self) -> bool:
+        # Half, so that the router is woken once for many chunks.
         return self.bytes <= self.limit // 2
 
     def _look_for_room(self) -> None:

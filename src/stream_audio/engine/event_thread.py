@@ -1,4 +1,8 @@
-"""Events on a thread of their own, so that a slow or raising handler harms nobody."""
+"""Events on a thread of their own, so that a slow or raising handler harms nobody.
+
+There is no timer: the router's turns say that time has passed, and another event about the same
+sink or source sends first what waits before it.
+"""
 
 from __future__ import annotations
 

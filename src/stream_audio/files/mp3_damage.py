@@ -249,7 +249,8 @@ def _head(header: bytes, kind: _Kind, count: int) -> bytes:
     """Return two frames to be put before others: one that tells their number, and a silent one.
 
     mpg123 leaves out what the encoder is said to have put before the audio, and a little more.
-    With the silent frame these are just its own samples.
+    With the silent frame these are just its own samples. Seeking, padding with zeros and a wrong
+    size of the file were tried: errors, or another guess.
     """
     side_info = _side_info_bytes(header, kind)
     lame = b"LAME3.100" + bytes(12)

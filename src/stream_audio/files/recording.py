@@ -2,6 +2,8 @@
 
 A chunk is written piece by piece, each into the file that its first frame belongs to; where a file
 is full, or a write fails and there is a fallback, the next file takes over at that very frame.
+What is in a file stays there, so a chunk over several files is not all or nothing: the sink says
+how much of it was taken. Several open files, or copying back, would cost more than they promise.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ class Rotation:
         Bytes, the header included.
     align : bool
         Whether files begin at whole multiples of ``seconds`` of the local time of day.
+        A file then ends where the capture time of a frame passes the boundary, so that drift does
+        not add up; other files are counted in frames.
     """
 
     seconds: float | None = None

@@ -46,7 +46,7 @@ def one_at_a_time() -> Iterator[None]:
 class Jack(Server):
     """`jackd` with the dummy driver, under a name that no other server has.
 
-    PortAudio's JACK host API delivers real callbacks from it, one a period. This process and
+    It calls its clients back in real time, once a period. This process and
     those it starts use it as their default server until `stop`.
 
     Parameters
@@ -126,7 +126,7 @@ class Jack(Server):
 class JackCounter:
     """A client playing the server's frame count, so that a recording tells its loss.
 
-    It joins the server that is current when it starts, and PortAudio lists it there as an input
+    It joins the server that is current when it starts, and is listed there as an input
     device of its `name`. Sample values are `(frame mod 2**23) * 2**-23`, exact in float32, the
     same on the first two ports, and 2**16 frames further on with each port after them. When the
     server has been restarted, a new counter is needed. Its ports report an input latency of

@@ -27,47 +27,45 @@ has not slept since (``None`` for chunks that were made by hand: nobody has look
 @public
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AudioChunk:
-    """Contiguous frames of one source. Immutable; keep it as long as you like.
+    """Contiguous frames of one source; immutable, and yours to keep as long as you like.
 
-    ``len(chunk)`` is its number of frames, and ``chunk[start:stop]`` a chunk of those frames
-    alone, with place, time, levels and gaps of its own. NumPy takes a chunk for its samples
-    (``np.asarray(chunk)``). An empty chunk is true, as every chunk is.
+    ``len(chunk)`` is its number of frames. ``chunk[start:stop]`` is a chunk of those frames alone,
+    with its own position, time, levels and gaps. ``np.asarray(chunk)`` gives the samples. Every
+    chunk is true, even an empty one.
 
-    Chunks are cut in lengths of ``StreamConfig.chunk_duration``, whatever they were converted to;
-    one before a gap and the last one may be shorter, and one for sinks that take batches (see
-    :class:`~stream_audio.Sink`) is as long as what had gathered. Arrays may be views into blocks
-    of about a second of audio.
+    A chunk lasts ``StreamConfig.chunk_duration``, in every format. A chunk before a gap and the
+    last one may be shorter. A chunk for sinks that take batches (see :class:`~stream_audio.Sink`)
+    holds all that had gathered. Arrays may be views into blocks of about a second of audio.
 
     Attributes
     ----------
     source : str
         The id of the source.
     data : ndarray, shape (frames, channels)
-        Samples. Read-only, and nobody can change that: consumers share them. float32 of full scale
-        ±1.0, unless the sink's format asks for "int16" (full scale 2**15), "int24" or "int32"
-        (both int32 of full scale 2**31).
+        Samples. Consumers share them, so they are read-only and cannot be made writeable. They are
+        float32 of full scale ±1.0, unless the sink's format asks for "int16" (full scale 2**15),
+        "int24" or "int32" (both int32 of full scale 2**31).
     sample_rate : int
         Frames a second.
     frame : int
         Position of the first frame on the source's timeline, in frames of this chunk's own
-        ``sample_rate``. Lost frames are counted in, so ``frame / sample_rate`` never slides
-        against real time.
+        ``sample_rate``. Lost frames count, so ``frame / sample_rate`` never slides against real
+        time.
     time : float
         Capture time of the first frame, ``time.monotonic()`` seconds, with the jitter of the
-        callbacks filtered out. With ``time_quality`` "adc" in the source's report it is the time
-        at the converter; else the latency of the hardware is not subtracted.
+        callbacks filtered out. If ``time_quality`` in the source's report is "adc", it is the time
+        at the converter. Otherwise it still includes the latency of the hardware.
     arrival : float
         When the callback that brought the last frame was entered, ``time.monotonic()`` seconds.
     gaps : tuple of Gap
-        What is missing just before this chunk, in order; empty if nothing is.
+        Frames that are missing just before this chunk, in order; empty if none are.
     overflows : int
-        Callbacks in this chunk that carried the host's overflow flag. A hint: some hosts never
-        set it, some set it without a loss.
+        Callbacks in this chunk with the host's overflow flag. It is only a hint: some hosts never
+        set it, others set it without a loss.
     clipped : int
-        Samples in this chunk that were beyond full scale and had to be cut when they became
-        integers.
+        Samples in this chunk beyond full scale that were cut when they became integers.
     source_rate : int, optional
-        The source's own sample rate, if this chunk has another one.
+        The source's own sample rate, if this chunk has a different one.
     """
 
     source: str
@@ -157,9 +155,9 @@ class AudioChunk:
     def timestamp(self) -> float:
         """When the first frame was captured, in seconds since the session's start.
 
-        Counted by the device: ``frame / sample_rate`` and the start of the source, which its first
-        chunk tells once for all. So it is as even as the frames are, and drifts against ``time``
-        as the device's clock does against the computer's.
+        The device's clock counts it: ``frame / sample_rate`` plus the start of the source, which
+        the first chunk sets once and for all. So it is as even as the frames are. It drifts
+        against ``time`` as the device's clock drifts against the computer's.
         """
         return self._origin[0] + self.frame / self.sample_rate
 
@@ -167,15 +165,15 @@ class AudioChunk:
     def wall_time(self) -> float:
         """When the first frame was captured on the wall clock, ``time.time()`` seconds.
 
-        The wall clock is read once, as the session begins, and ``time`` and the time that the
-        machine has slept since then are added. A later change of the wall clock does not count.
+        The session reads the wall clock once, as it begins, and adds ``time`` and the time that
+        the machine has slept since. A later change of the wall clock does not count.
         """
         epoch = self._origin[1]
         return self.time + (wall_epoch() if epoch is None else epoch)
 
     @property
     def gap(self) -> Gap | None:
-        """What is missing just before this chunk as one gap, with the cause of its first part."""
+        """The gap just before this chunk: all of ``gaps`` as one, with the cause of the first."""
         if len(self.gaps) <= 1:
             return self.gaps[0] if self.gaps else None
         first = self.gaps[0]
@@ -184,9 +182,9 @@ class AudioChunk:
 
     @property
     def peak(self) -> NDArray[np.float64]:
-        """Largest absolute sample of each channel, dBFS, shape (channels,); silence: ``-inf``.
+        """Largest absolute sample of each channel in dBFS, shape (channels,); silence is ``-inf``.
 
-        Levels are those of the chunk's own channels and rate, before any rounding to integers.
+        It is measured in the chunk's own channels and rate, before any rounding to integers.
         """
         assert self._peaks is not None
         with np.errstate(divide="ignore"):
@@ -194,7 +192,7 @@ class AudioChunk:
 
     @property
     def rms(self) -> NDArray[np.float64]:
-        """Root mean square of each channel in dBFS; ``-inf`` for silence. Shape (channels,).
+        """Root mean square of each channel in dBFS, shape (channels,); ``-inf`` for silence.
 
         0 dBFS is the level of a full-scale square wave; a full-scale sine has -3.01 dBFS.
         """
@@ -204,7 +202,7 @@ class AudioChunk:
 
     @property
     def is_silent(self) -> bool:
-        """Whether every sample is exactly zero, as a muted or blocked device delivers them."""
+        """Whether every sample is exactly zero, as from a muted or blocked device."""
         assert self._squares is not None
         return not self._squares.any()
 
@@ -229,7 +227,7 @@ class AudioChunk:
         return sample_bytes(self.data, "int16")
 
     def to_wav(self, dtype: SampleType = "int16") -> bytes:
-        """Return a whole WAV file of the samples, as web services and ``wave`` take it.
+        """Return the samples as a complete WAV file, as web services and ``wave`` accept it.
 
         Parameters
         ----------

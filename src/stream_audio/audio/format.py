@@ -52,26 +52,26 @@ def _sample_type(value: Any) -> str:
 
 @public
 class AudioFormat(Record):
-    """What the chunks of a sink are to be like; what is left out is the source's own.
+    """The format of a sink's chunks; whatever you leave out is the source's own.
 
     Parameters
     ----------
     sample_rate : int, optional
         Hz, 1,000 to 768,000; ``None``: the source's own.
     channels : int or sequence of int, optional
-        A number from 1 to 64: so many, mixed down or up as needed. A list: these channels of the
-        device, counted from 0, in this order, for example ``[4, 5]`` for its inputs 5 and 6.
-        ``None``: the source's own, which are all that the device has unless the source says
-        otherwise.
+        A number from 1 to 64: that many channels, mixed down or up as needed. A list: these
+        channels of the device, counted from 0, in this order, for example ``[4, 5]`` for its
+        inputs 5 and 6. ``None``: the source's channels, which are all of the device's unless the
+        source says otherwise.
     dtype : "float32", "int16", "int24" or "int32", optional
-        The type of the samples. "int24" are 24 bits in the upper three bytes of an int32, the
-        lowest being 0, as ``soundfile`` reads and writes them, so that full scale is 2**31 for
-        both. ``None``: what the sink asks for (a 16-bit file: "int16"), else "float32".
+        The type of the samples. "int24" has 24 bits in the upper three bytes of an int32 and 0 in
+        the lowest, as ``soundfile`` reads and writes them. So full scale is 2**31 for both.
+        ``None``: what the sink asks for (a 16-bit file: "int16"), otherwise "float32".
     dither : bool
-        Whether rounding to "int16" adds triangular noise (TPDF) of ±1 step first. Samples that
-        are 16-bit integers already stay what they are: a chunk of nothing else gets no noise.
+        Whether rounding to "int16" first adds triangular noise (TPDF) of ±1 step. A chunk that
+        holds nothing but 16-bit integers stays as it is and gets no noise.
     quality : "LQ", "MQ", "HQ" or "VHQ"
-        Of a change of the sample rate, in soxr's terms.
+        Quality of a change of the sample rate, in soxr's terms.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class AudioFormat(Record):
 
     Notes
     -----
-    The matrices of down-mixing and up-mixing, and all else, are in ``docs/formats.md``.
+    ``docs/formats.md`` has the matrices of down-mixing and up-mixing, and all else.
     """
 
     sample_rate: int | None = None
@@ -112,7 +112,7 @@ class AudioFormat(Record):
 
 @public
 class FormatPreset(Enum):
-    """Formats with a name."""
+    """Named formats for a sink."""
 
     NATIVE = AudioFormat()
     """What the source has; nothing is converted."""

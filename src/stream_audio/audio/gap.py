@@ -41,16 +41,16 @@ class GapCause(StrEnum):
 @public
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Frames that are missing.
+    """A run of missing frames.
 
     Attributes
     ----------
     source : str
-        The source they are missing from.
+        The id of the source.
     frame : int
         Position of the first missing frame on the chunks' timeline.
     frames : int
-        How many are missing; after a change of the sample rate less than one may be left, 0.
+        How many are missing. A gap of less than one frame after a change of the sample rate has 0.
     cause : GapCause
         Why.
     time : float

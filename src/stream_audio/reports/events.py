@@ -21,16 +21,16 @@ class StreamEvent(Record):
     Attributes
     ----------
     time : float
-        When it was noticed, ``time.monotonic()`` seconds.
+        When the event was noticed, ``time.monotonic()`` seconds.
     """
 
     time: float
 
     @property
     def wall_time(self) -> float:
-        """When it was noticed on the wall clock, ``time.time()`` seconds.
+        """When the event was noticed on the wall clock, ``time.time()`` seconds.
 
-        Reckoned as that of a chunk is, so that the two compare.
+        The session computes it in the same way as ``chunk.wall_time``, so the two compare.
         """
         return self.time + (vars(self).get("_epoch") or wall_epoch())
 
@@ -47,7 +47,7 @@ class SessionStarted(StreamEvent):
 
 @public
 class SessionStopped(StreamEvent):
-    """Everything is delivered, dropped or counted. The last event.
+    """The session has stopped: every frame is delivered or counted. The last event.
 
     Attributes
     ----------
@@ -62,20 +62,21 @@ class SessionStopped(StreamEvent):
 class GapDetected(StreamEvent):
     """Frames are missing.
 
-    Ten a second at most for each source, sink and cause: what comes sooner is told by one event
-    later. A channel that nobody reads sends one as it begins to lose, and one for all the rest
-    when it loses no more. ``chunk.gaps`` and the report have every gap by itself.
+    At most ten a second are sent for each source, sink and cause; one later event stands for those
+    that come sooner. A channel that nobody reads sends one as it begins to lose frames, and one
+    for all the rest when it stops losing them. ``chunk.gaps`` and the report have every gap by
+    itself.
 
     Attributes
     ----------
     gap : Gap
-        Which, and why; the first one if there are several.
+        The missing frames and the cause; the first gap if there are several.
     sink : str
         The one sink that misses them; empty if the source lost them, for all sinks.
     count : int
-        How many gaps this event tells of.
+        How many gaps this event stands for.
     further_frames : int
-        Frames that are missing in those after the first.
+        Missing frames in the gaps after the first.
     """
 
     gap: Gap
@@ -85,7 +86,7 @@ class GapDetected(StreamEvent):
 
     @property
     def frames(self) -> int:
-        """All the frames that this event tells of."""
+        """All the missing frames that this event stands for."""
         return self.gap.frames + self.further_frames
 
     def merged_with(self, later: GapDetected) -> GapDetected:
@@ -103,16 +104,16 @@ class GapDetected(StreamEvent):
 
 @public
 class SpillFailed(StreamEvent):
-    """What waits for a slow sink cannot go to disk any more; the oldest is dropped instead.
+    """Chunks that wait for a slow sink can no longer go to disk; the oldest are dropped instead.
 
-    Until the sink has caught up; what is on disk already it still gets.
+    That lasts until the sink has caught up. The sink still gets what is already on disk.
 
     Attributes
     ----------
     sink : str
-        Its name.
+        The sink's name.
     error : BaseException
-        What the disk said.
+        The error that the disk raised.
     """
 
     sink: str
@@ -126,7 +127,7 @@ class SourceEnded(StreamEvent):
     Attributes
     ----------
     source : str
-        Its id.
+        The source's id.
     """
 
     source: str
@@ -134,14 +135,14 @@ class SourceEnded(StreamEvent):
 
 @public
 class SourceStalled(StreamEvent):
-    """A source that still claims to run has not delivered for a while.
+    """A source that claims to run has not delivered for a while.
 
     Attributes
     ----------
     source : str
-        Its id.
+        The source's id.
     seconds : float
-        Since the last callback.
+        Seconds since the last callback.
     """
 
     source: str
@@ -150,7 +151,7 @@ class SourceStalled(StreamEvent):
 
 @public
 class WrongSampleRate(StreamEvent):
-    """A device runs at another sample rate than it says: files of it play too fast or too slow.
+    """A device runs at a different sample rate than it claims: its files play too fast or slow.
 
     Sent once for each source that is off by 0.2 % or more, after ten seconds at the earliest. A
     crystal is right to 0.01 %.
@@ -158,9 +159,9 @@ class WrongSampleRate(StreamEvent):
     Attributes
     ----------
     source : str
-        Its id.
+        The source's id.
     sample_rate : int
-        What it says, Hz.
+        The rate that the device claims, in Hz.
     measured_rate : float
         Frames a second by the computer's clock.
     """
@@ -172,9 +173,10 @@ class WrongSampleRate(StreamEvent):
 
 @public
 class SourceSuspended(StreamEvent):
-    """A device's host has put it to sleep, on somebody's order; nothing comes for now.
+    """A device's host has put it to sleep because somebody told it to; no audio comes for now.
 
-    Told within a second. What is missing then is a gap of cause ``suspended``.
+    The event comes within a second. The time until the device resumes is a gap with the cause
+    ``suspended``.
 
     Attributes
     ----------
@@ -194,7 +196,7 @@ class SourceResumed(StreamEvent):
     source : str
         The source's id.
     seconds : float
-        Between the two events; the gap is exact.
+        Seconds between the two events; the gap itself is exact.
     """
 
     source: str
@@ -203,10 +205,10 @@ class SourceResumed(StreamEvent):
 
 @public
 class DefaultChanged(StreamEvent):
-    """The machine's default device is another one now.
+    """Another device is now the machine's default.
 
     Sent for sources of ``AudioSource.default_device()`` on PulseAudio and PipeWire, within a
-    second. The source goes on recording the device that it was started with.
+    second. The source continues to record the device that it started with.
 
     Attributes
     ----------
@@ -215,7 +217,7 @@ class DefaultChanged(StreamEvent):
     old : str
         The id of the device that was the default, as in :class:`~stream_audio.InputDevice`.
     new : str
-        The id of the one that is now.
+        The id of the device that is the default now.
     """
 
     source: str
@@ -230,9 +232,9 @@ class SourceLost(StreamEvent):
     Attributes
     ----------
     source : str
-        Its id.
+        The source's id.
     reason : str
-        As far as the host tells.
+        The reason, as far as the host reports it.
     """
 
     source: str
@@ -243,17 +245,17 @@ class SourceLost(StreamEvent):
 class DigitalSilence(StreamEvent):
     """A source has delivered nothing but exact zeros for three seconds.
 
-    No microphone does that; something is muted, not permitted, or the wrong device. A monitor of
-    what the computer plays may well be silent: for such a source this is not sent.
+    No microphone does that: it is muted, not permitted, or the wrong device. A monitor of what the
+    computer plays may well be silent, so a monitor never sends this event.
 
     Attributes
     ----------
     source : str
-        Its id.
+        The source's id.
     seconds : float
         How long it has been silent, on its own timeline.
     hint : str
-        What to look at on this platform.
+        What to check on this platform.
     """
 
     source: str
@@ -263,12 +265,12 @@ class DigitalSilence(StreamEvent):
 
 @public
 class SilenceEnded(StreamEvent):
-    """A source that was reported silent delivers other samples than zeros again.
+    """A source that was reported silent delivers sound again.
 
     Attributes
     ----------
     source : str
-        Its id.
+        The source's id.
     seconds : float
         How long it had been silent.
     """
@@ -279,12 +281,12 @@ class SilenceEnded(StreamEvent):
 
 @public
 class Clipping(StreamEvent):
-    """A source delivers samples at full scale: its level is too high. Once a second at most.
+    """A source delivers samples at full scale: its level is too high. At most one a second.
 
     Attributes
     ----------
     source : str
-        Its id.
+        The source's id.
     channels : tuple of int
         The device's channels that reached full scale since the last such event, counted from 0.
     """
@@ -300,14 +302,14 @@ class SinkFailed(StreamEvent):
     Attributes
     ----------
     sink : str
-        Its name.
+        The sink's name.
     error : BaseException
-        What it raised last.
+        The last error that the sink raised.
     detached : bool
         True if it gets no further chunks; False if only this chunk was skipped.
     count : int
-        How many failures this event tells of: of a sink that goes on, ten events a second are
-        sent at most, and ``error`` is the last one.
+        How many failures this event stands for. A sink that continues sends at most ten events a
+        second; ``error`` is the last one.
     """
 
     sink: str
@@ -324,14 +326,14 @@ class SinkFailed(StreamEvent):
 class SinkStalled(StreamEvent):
     """A full sink has taken nothing for a while, and its sources wait for it (``"block"``).
 
-    Told once until it takes something again.
+    Sent once until the sink takes something again.
 
     Attributes
     ----------
     sink : str
-        Its name.
+        The sink's name.
     seconds : float
-        Since it last took something.
+        Seconds since the sink last took something.
     """
 
     sink: str
@@ -340,14 +342,14 @@ class SinkStalled(StreamEvent):
 
 @public
 class TriggerStarted(StreamEvent):
-    """A :class:`TriggerSink` begins to hand on.
+    """A :class:`TriggerSink` begins to hand chunks on.
 
     Attributes
     ----------
     sink : str
-        Its name.
+        The sink's name.
     number : int
-        Counts from 1 with each event of this sink.
+        The number of the event, counted from 1 for each sink.
     source : str
         The source's id.
     frame : int
@@ -365,14 +367,14 @@ class TriggerStarted(StreamEvent):
 
 @public
 class TriggerEnded(StreamEvent):
-    """What :class:`TriggerStarted` began is complete.
+    """A :class:`TriggerSink` has handed on the last frame of an event.
 
     Attributes
     ----------
     sink : str
-        Its name.
+        The sink's name.
     number : int
-        As in :class:`TriggerStarted`.
+        The number of the event, as in :class:`TriggerStarted`.
     source : str
         The source's id.
     frame : int
@@ -392,14 +394,14 @@ class FileClosed(StreamEvent):
     Attributes
     ----------
     sink : str
-        Its name.
+        The sink's name.
     path : Path
         The file.
     frames : int
         Frames in it, silence for gaps included.
     gaps : tuple of Gap
-        What is missing from it; what is missing just before its first frame counts too. A gap
-        that is silence across two files is one gap in each.
+        The gaps in the file, including one just before its first frame. A gap that is silence
+        across two files is one gap in each.
     """
 
     sink: str
@@ -410,16 +412,16 @@ class FileClosed(StreamEvent):
 
 @public
 class FileMoved(StreamEvent):
-    """The file that a sink is writing got another name; the sink goes on writing it there.
+    """The file that a sink is writing got another name; the sink continues to write it there.
 
     Attributes
     ----------
     sink : str
-        Its name.
+        The sink's name.
     path : Path
-        What the file was called.
+        The file's old path.
     new_path : Path or None
-        What it is called now, if the system tells.
+        The file's new path, if the system reports it.
     """
 
     sink: str
@@ -451,20 +453,20 @@ class DiskLow(StreamEvent):
 
 @public
 class FallbackUsed(StreamEvent):
-    """A file sink could not go on with its file, and goes on in its fallback; nothing is missing.
+    """A file sink could not write its file and continues in its fallback; nothing is missing.
 
     Attributes
     ----------
     sink : str
-        Its name.
+        The sink's name.
     path : Path
-        The file that it could not go on with.
+        The file that could not be written any more.
     frames : int
-        Frames in it.
+        Frames in that file.
     fallback : Path
-        The file in which the next frame is.
+        The file that contains the next frame.
     error : OSError
-        Why, in the system's words.
+        The reason, in the system's words.
     """
 
     sink: str

@@ -35,10 +35,10 @@ class Histogram:
         return int(self.counts.sum())
 
     def percentile(self, percent: float) -> float:
-        """Return a duration in seconds that so many percent do not exceed; NaN without any.
+        """Return the duration in seconds that this percentage does not exceed, or NaN if empty.
 
-        It is the upper edge of the bucket in which the percentile lies, hence never too small,
-        and too large by no more than a bucket is wide.
+        The result is the upper edge of the percentile's bucket. So it is never too small, and too
+        large by at most the width of a bucket.
         """
         total = self.total
         if total == 0:

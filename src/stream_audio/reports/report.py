@@ -25,7 +25,7 @@ class Pause(Record):
     frame : int
         Position of the first one on the source's timeline.
     frames : int
-        How many.
+        Number of frames.
     policy : str
         "discard": no sink got them; "silence": the sinks got silence instead.
     """
@@ -58,14 +58,14 @@ def rate_is_wrong(drift_ppm: float | None, drift_error_ppm: float | None) -> boo
 
 @public
 class SourceReport(Record):
-    """One source's frames, in the device's frames.
+    """Where one source's frames went, counted in the device's frames.
 
     ``captured + lost + paused + synthetic == position``
 
     Attributes
     ----------
     captured : int
-        Frames that were read from the ring.
+        Frames that the session read from the ring.
     lost : int
         Frames that are missing; each is in ``gaps``.
     paused : int
@@ -73,7 +73,7 @@ class SourceReport(Record):
     synthetic : int
         Frames for which silence was handed on while paused; each is in ``pauses``.
     position : int
-        Where the source's timeline stands.
+        The current end of the source's timeline.
     sample_rate : int
         Frames a second.
     channels : int
@@ -81,11 +81,11 @@ class SourceReport(Record):
     gaps : tuple of Gap
         Every loss, in order.
     overflows : int
-        Callbacks that carried the host's overflow flag (a hint, not a loss).
+        Callbacks with the host's overflow flag (a hint, not a loss).
     ring_highest : int
         The most frames that ever waited in the ring.
     longest_callback : float
-        Seconds the longest callback took in this library.
+        Seconds that the longest callback took in this library.
     error : str
         Why the source ended before it was stopped; empty if it did not.
     pauses : tuple of Pause
@@ -93,29 +93,29 @@ class SourceReport(Record):
     nonfinite : int
         Samples that were infinite or not a number; see ``StreamConfig.nonfinite``.
     drift_ppm : float or None
-        How much faster the device's clock runs than the computer's, in parts per million, over
-        the last ten minutes; ``None`` while too little is known (ten seconds at least), and for
+        How much faster the device's clock runs than the computer's, in parts per million, over the
+        last ten minutes. ``None`` while too little is known (for at least ten seconds), and for
         sources that no clock paces.
     drift_error_ppm : float or None
         The standard error of ``drift_ppm``.
     latency : float or None
-        Of input, in seconds, as the host reports it: it is not measured, and hosts differ in
-        what they count in. ``None``: the host reports none.
+        Input latency in seconds as the host reports it. It is not measured, and hosts differ in
+        what they include. ``None``: the host reports none.
     time_quality : "adc" or "callback"
-        What ``chunk.time`` means: the time at the converter, as the host tells it, or that of
+        What ``chunk.time`` means: the time at the converter as the host reports it, or the time of
         the hand-over to the callback less the packet's length.
     unexplained_frames : int
-        Frames by which the source is behind its clock without a gap that says so, because they
-        could not be told from jitter; negative: frames came after they had been given up.
+        Frames by which the source is behind its clock although no gap says so: they could not be
+        told from jitter. Negative: frames came after they had been counted as lost.
     unclear : str
-        Why nobody can tell whether a file that was played holds all of its audio: its header
-        contradicts what was found. All that could be decoded was read. Empty if it is clear.
+        Why nobody can tell whether a played file holds all of its audio: its header contradicts
+        its contents. The source read all that could be decoded. Empty if it is clear.
     started : float or None
-        When its first chunk was captured on the wall clock, ``time.time()`` seconds; ``None`` if
-        none was.
+        When the first chunk was captured on the wall clock, ``time.time()`` seconds; ``None``
+        without a chunk.
     device : str
         The device that was found and recorded, by the name that a desktop shows and its host;
-        empty if the source is none of the machine's devices.
+        empty if the source is not a device of the machine.
     """
 
     captured: int
@@ -143,7 +143,7 @@ class SourceReport(Record):
 
     @property
     def seconds(self) -> float:
-        """Captured audio in seconds."""
+        """Duration of the captured audio in seconds."""
         return self.captured / self.sample_rate
 
     @property
@@ -153,7 +153,7 @@ class SourceReport(Record):
 
     @property
     def rate_is_wrong(self) -> bool:
-        """Whether it surely runs at another sample rate than it says, 0.2 % off or more."""
+        """Whether the device surely runs at a different rate than it claims, by 0.2 % or more."""
         return rate_is_wrong(self.drift_ppm, self.drift_error_ppm)
 
     def __repr__(self) -> str:
@@ -165,33 +165,34 @@ class SourceReport(Record):
 
 @public
 class SinkReport(Record):
-    """One sink's frames.
+    """Where one sink's frames went.
 
     ``offered == delivered + dropped + pending``, and ``pending == 0`` once stopped.
 
     Attributes
     ----------
     offered : int
-        Frames that were routed to it.
+        Frames that were routed to the sink.
     delivered : int
-        Frames it has taken; for a channel: that were put into it and not pushed out again.
+        Frames that the sink has taken; for a channel, those that were put in and not pushed out
+        again.
     dropped : int
-        Frames it never got; each is in ``gaps``.
+        Frames that the sink never got; each is in ``gaps``.
     pending : int
-        Frames in its backlog.
+        Frames in the sink's backlog.
     unread : int
         For a channel: delivered frames that nobody has read yet.
     gaps : tuple of Gap
         Every loss that is this sink's own, in order.
     error : str
-        What it raised last, if it was given up or a chunk was left out; else empty.
+        The last error of the sink, if it was given up or a chunk was left out; otherwise empty.
     clipped : int
-        Samples that were beyond full scale and had to be cut when they became integers.
+        Samples beyond full scale that were cut when they became integers.
     sent : int
-        Of the delivered frames: those that were handed on where nobody can confirm that they
-        arrive (a sink with ``confirms = False``).
+        Delivered frames of a sink with ``confirms = False``: nobody can confirm that they arrive.
     fewer_channels : tuple of (str, int, int)
-        A source of which it gets only some channels: its id, how many, and of how many.
+        Each source of which the sink gets only some channels: the source's id, how many the sink
+        gets, and how many there are.
     """
 
     offered: int
@@ -223,7 +224,7 @@ class SessionReport(Record):
     sinks : dict of str to SinkReport
         By sink name.
     problems : tuple of str
-        The equations that do not hold; empty if the report balances.
+        The sums that are wrong; empty if the report balances.
     running : bool
         True if the session had not stopped when the report was made.
     """
@@ -240,9 +241,9 @@ class SessionReport(Record):
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing: no frame lost or dropped, no source or sink failed.
+        """Whether nothing is missing: no frame was lost or dropped, and no source or sink failed.
 
-        False, too, where a source's ``unclear`` says why nobody can tell.
+        Also false if a source's ``unclear`` says why nobody can tell.
         """
         return not (
             any(source.lost or source.error or source.unclear for source in self.sources.values())

@@ -12,7 +12,7 @@ from stream_audio.reports.histogram import Histogram
 
 @public
 class SourceStats(Record):
-    """How one source stands.
+    """Figures of one source at one moment.
 
     Attributes
     ----------
@@ -23,13 +23,13 @@ class SourceStats(Record):
     ring_highest_seconds : float
         The most that ever waited there.
     ring_capacity_seconds : float
-        What fits; beyond it frames are lost.
+        Audio that fits into the ring; beyond that frames are lost.
     xruns : int
-        Callbacks that carried the host's overflow flag (a hint, not a loss).
+        Callbacks with the host's overflow flag (a hint, not a loss).
     callbacks : int
         Callbacks that have been read.
     callback_durations : Histogram
-        How long each took in this library.
+        How long each callback took in this library.
     peak, rms : tuple of float
         Levels of the newest chunk, dBFS, by channel; ``-inf`` for silence, empty before the first.
     """
@@ -52,23 +52,23 @@ class SourceStats(Record):
 
 @public
 class SinkStats(Record):
-    """How one sink stands.
+    """Figures of one sink at one moment.
 
     Attributes
     ----------
     offered, delivered, dropped, pending : int
         As in :class:`SinkReport`, in frames.
     backlog_seconds : float
-        Audio that waits for the sink, in memory or spilled to disk; a channel's is what is unread.
+        Audio that waits for the sink, in memory or on disk; for a channel, unread audio.
     backlog_highest_seconds : float
         The most that ever waited.
     backlog_bytes : int
         Memory that the waiting chunks take.
     spilled_bytes : int
-        What of them stands on disk.
+        Bytes of waiting chunks that are on disk.
     write_times : Histogram
-        How long each ``write`` took that came back without an error; empty for a channel, or
-        another sink with ``blocking = False``.
+        How long each ``write`` without an error took; empty for a channel, or another sink with
+        ``blocking = False``.
     retries : int
         How often a chunk was tried again.
     """
@@ -87,7 +87,7 @@ class SinkStats(Record):
 
 @public
 class SessionStats(Record):
-    """How a session stands.
+    """Figures of a session at one moment.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class SessionStats(Record):
     sources : dict of str to SourceStats
         By source id.
     sinks : dict of str to SinkStats
-        By sink name; without those that were removed.
+        By sink name, without removed sinks.
     """
 
     time: float
@@ -125,21 +125,21 @@ class MemoryUse(Record):
     Attributes
     ----------
     rings : int
-        Rings and packet records, allocated whole at the start.
+        Rings and packet records, allocated in full at the start.
     blocks : int
-        What the readers write chunks into: about a second of audio a source, and as much again to
-        be written to next. Chunks are views of these, so whoever keeps a chunk keeps its block.
+        Blocks that the readers write chunks into: about a second of audio for each source, and the
+        same again for the next block. Chunks are views of blocks, so a kept chunk keeps its block.
     backlogs : int
-        Chunks that wait for sinks, each counted at every sink it waits for, though the samples
-        are shared.
+        Chunks that wait for sinks. Each counts once for every sink that it waits for, though the
+        sinks share its samples.
     backlogs_at_most : int
         The sum of the backlogs' limits.
     histories : int
         Chunks kept for :meth:`Session.last` and for triggers' replays.
     sinks : int
-        What the sinks say that they hold (``memory_bytes``), a trigger's pre-roll for example.
+        Memory that the sinks report (``memory_bytes``), such as a trigger's pre-roll.
     spilled : int
-        Bytes of waiting chunks that stand on disk, not in memory.
+        Bytes of waiting chunks that are on disk, not in memory.
     """
 
     rings: int
@@ -152,7 +152,7 @@ class MemoryUse(Record):
 
     @property
     def total(self) -> int:
-        """Bytes in memory now, shared samples counted more than once."""
+        """Bytes in memory now; shared samples count more than once."""
         return self.rings + self.blocks + self.backlogs + self.histories + self.sinks
 
 

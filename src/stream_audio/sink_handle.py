@@ -25,7 +25,7 @@ class SinkHandle:
     Attributes
     ----------
     name : str
-        Its name in events and in the report.
+        The sink's name in events and in the report.
     sink : Sink
         The object that was added.
     """
@@ -38,32 +38,33 @@ class SinkHandle:
 
     @property
     def attached(self) -> bool:
-        """Whether it gets chunks: neither removed, nor given up, nor the session stopped."""
+        """Whether the sink still gets chunks; false once removed, given up or stopped."""
         return not self._delivery.detached and self._router.is_connected(self._delivery)
 
     def remove(self, drain: bool = True, timeout: float = 5.0) -> SinkReport:
         """Take the sink out of the session and stop it; the other sinks notice nothing.
 
-        Does nothing to a sink that was removed before, or whose
-        session has stopped. Called by the sink itself it returns at once, and the sink is stopped
-        when it comes back.
+        Does nothing if the sink was removed before, or the session has stopped. If the sink itself
+        calls it, it returns at once, and the sink is stopped when its method returns.
 
         Parameters
         ----------
         drain : bool
-            Whether it gets what waits for it first; otherwise that is dropped and counted.
+            Whether the sink first gets the chunks that wait for it; otherwise they are dropped and
+            counted.
         timeout : float
-            Seconds of the session's clock until what is not delivered is dropped and counted.
+            Seconds of the session's clock; chunks that are not delivered by then are dropped and
+            counted.
 
         Returns
         -------
         SinkReport
-            What became of its frames; also part of ``session.report()``.
+            Where the sink's frames went; also part of ``session.report()``.
 
         Raises
         ------
         SessionStateError
-            It is asynchronous, and this is the thread of its event loop.
+            The sink is asynchronous, and this is the thread of its event loop.
         """
         check_process()
         real_number("timeout", timeout, 0, 1e6)
@@ -72,10 +73,10 @@ class SinkHandle:
         return self.report()
 
     async def aremove(self, drain: bool = True, timeout: float = 5.0) -> SinkReport:
-        """:meth:`remove` for ``async`` code: the event loop goes on meanwhile.
+        """Remove the sink as :meth:`remove` does, while the event loop keeps running.
 
-        A task that is cancelled here still waits until the sink is out, ``timeout`` at most.
-        Called by the sink's own coroutine it returns before the sink is stopped.
+        A task that is cancelled here still waits until the sink is out, at most ``timeout``
+        seconds. If the sink's own coroutine calls it, it returns before the sink is stopped.
         """
         check_process()
         real_number("timeout", timeout, 0, 1e6)
@@ -85,7 +86,7 @@ class SinkHandle:
         return self.report()
 
     def report(self) -> SinkReport:
-        """Where its frames went so far."""
+        """Return where the sink's frames went so far."""
         return self._delivery.report()
 
     def __repr__(self) -> str:

@@ -22,21 +22,21 @@ LONGEST_GATHER = 0.8
 
 @public
 class SourceInfo(Record):
-    """A source as a sink sees it.
+    """A source, described for a sink.
 
     Attributes
     ----------
     id : str
-        As given to ``add_source``.
+        The id that ``add_source`` was given.
     sample_rate : int
         Frames a second of the chunks that the sink will get.
     channels : int
-        Their channels.
+        Channels of these chunks.
     dtype : str
-        Their type of sample: "float32", "int16", "int24" (in an int32) or "int32".
+        Type of their samples: "float32", "int16", "int24" (in an int32) or "int32".
     device : str
         The device that was found, by the name that a desktop shows and its host; empty if the
-        source is none of the machine's devices.
+        source is not a device of the machine.
     """
 
     id: str
@@ -47,7 +47,7 @@ class SourceInfo(Record):
 
     @property
     def bytes_per_second(self) -> int:
-        """Of samples."""
+        """Bytes of samples a second."""
         return self.sample_rate * self.channels * (2 if self.dtype == "int16" else 4)
 
 
@@ -62,30 +62,31 @@ def _tell_nobody(event: StreamEvent) -> None:
 @public
 @dataclass(frozen=True)
 class SinkInfo:
-    """What a sink is told when its session starts.
+    """A session, described for a sink when it starts.
 
     Attributes
     ----------
     name : str
         The sink's name in events and in the report.
     sources : tuple of SourceInfo
-        The sources it will get chunks from.
+        The sources that the sink will get chunks from.
     send : callable
-        ``send(event)`` gives ``on_event`` an event; from any thread, never blocks.
+        ``send(event)`` passes an event to ``on_event``. Call it from any thread; it never blocks.
     epoch : float
         ``time.time()`` at the moment that ``chunk.time`` and ``now()`` count from, as the session
-        began. A sleep of the machine moves it; ``chunk.wall_time`` has that in it.
+        began. A sleep of the machine moves that moment, and ``chunk.wall_time`` takes it into
+        account.
     now : callable
         ``now()`` is the session's clock in seconds, for the ``time`` of an event.
     files_read : frozenset of (int, int)
         Device and inode of each file that the session reads: a sink must not replace it.
     wall_now : callable
-        ``wall_now()`` is the time on the wall clock, ``time.time()`` seconds, as the session
-        reckons it.
+        ``wall_now()`` is the time on the session's wall clock, in ``time.time()`` seconds.
     confirm : callable
-        ``confirm(source, frame)``: all frames of that source before ``frame``, a position on the
-        chunks' timeline, have arrived; from any thread, never blocks. Raises ``ConfigError`` for
-        frames that were not written. Does nothing for a sink without ``confirms = True``.
+        ``confirm(source, frame)`` says that all frames of that source before ``frame``, a position
+        on the chunks' timeline, have arrived. Call it from any thread; it never blocks. It raises
+        ``ConfigError`` for frames that were not written, and does nothing for a sink without
+        ``confirms = True``.
     """
 
     name: str
@@ -101,64 +102,64 @@ class SinkInfo:
 @public
 @runtime_checkable
 class Sink(Protocol):
-    """Takes chunks. Any object with ``write`` will do; the rest is optional.
+    """Any object with ``write(chunk)``; everything else is optional.
 
-    Methods may be ``async def``; those run on the event loop that starts the session, and the
+    Methods may be ``async def``. They then run on the event loop that starts the session, and the
     sink's worker thread waits for them.
 
-    Optional attributes of a sink; they and its methods are read once, as it is added, but for
-    ``memory_bytes`` and ``unread``:
+    A sink may have the following attributes and methods. The session reads them once, when the
+    sink is added, except ``memory_bytes`` and ``unread``:
 
     ``start(info)``
         Called once before the first chunk, on the thread that starts the session, with a
-        :class:`SinkInfo`. What it raises fails the start.
+        :class:`SinkInfo`. If it raises, the start fails.
     ``begun()``
-        Called once when all sources and sinks of the session have started, or when a sink that
-        was added to it is in its place; before the first ``write``, on the thread that writes. The
-        time for what cannot be undone: a start that fails never gets here. What it raises counts
-        as a failure of the sink.
+        Called once when all sources and sinks of the session have started, or when a sink that was
+        added later is in place. It comes before the first ``write``, on the thread that writes. Do
+        here what cannot be undone: a start that fails never gets here. If it raises, the sink
+        fails.
     ``stop()``
         Called once after the last chunk, on the thread that wrote, also after a failure. Like
-        ``write`` of a sink that is not blocking, it may return the gaps of what it dropped.
+        ``write`` of a sink that is not blocking, it may return gaps for what it dropped.
     ``discard()``
-        Called instead of ``stop()`` if the session could not start after all, so that the sink
-        never got a chunk: undo what ``start`` did.
+        Called instead of ``stop()`` if the session could not start after all, so the sink never
+        got a chunk. Undo here what ``start`` did.
     ``blocking``
-        False promises that ``write`` never waits; it is then called on the router's thread, and no
-        worker thread is made. True if missing.
+        False promises that ``write`` never waits. It is then called on the router's thread,
+        without a worker thread. True if missing.
     ``confirms``
-        For a sink that hands on to something that can lose it, a service for example. True: its
-        frames count as delivered when it says so with ``info.confirm(source, frame)``. Until then
-        they stay in its backlog. After a failure they are written again, in order. At a stop what
-        is not confirmed in time is dropped with the cause ``unconfirmed``. False: nobody can
-        confirm, and the report counts its frames as sent. Missing: what ``write`` took is
-        delivered.
+        For a sink that hands audio on to something that can lose it, such as a service. True:
+        frames count as delivered when the sink calls ``info.confirm(source, frame)``. Until then
+        they stay in its backlog. After a failure they are written again, in order. A stop drops
+        what is not confirmed in time, with the cause ``unconfirmed``. False: nobody can confirm,
+        and the report counts the frames as sent. Missing: what ``write`` took is delivered.
     ``preferred_dtype``
-        The type of sample it would like ("int16", …) where its format leaves that open.
+        The type of sample that the sink prefers ("int16", …) if its format leaves that open.
     ``gather``
-        Seconds, up to 0.8, that chunks may gather in the ring before they are handed on, all at
-        once, so that the machine is woken less often; 0 if missing. A source waits as long as all
-        its sinks can, and no longer than a quarter of its ring lasts; ``stop`` and ``remove`` do
-        not wait.
+        Seconds, up to 0.8, that chunks may gather in the ring before they are handed on all at
+        once, so that the machine wakes less often; 0 if missing. A source waits as long as all its
+        sinks allow, and no longer than a quarter of its ring lasts. ``stop`` and ``remove`` do not
+        wait.
     ``takes_batches``
-        True lets what gathered come as one chunk, longer than ``chunk_duration``, if all sinks of
-        the source say so: of ``gather`` seconds at most, and of an eighth of the sink's backlog.
+        True lets gathered audio come as one chunk, longer than ``chunk_duration``, if all sinks of
+        the source say so. It lasts at most ``gather`` seconds, and takes at most an eighth of the
+        sink's backlog.
     ``caught_up()``
-        Called on the worker thread when all that was there has been written, and nothing may come
-        for a while: the time to make it safe. What it raises counts as a failure of the sink.
+        Called on the worker thread when all waiting chunks have been written, and none may come
+        for a while. Make the audio safe here. If it raises, the sink fails.
     ``memory_bytes``
-        Bytes of samples that it holds, for :meth:`Session.memory`; 0 if missing. Any thread.
+        Bytes of samples that the sink holds, for :meth:`Session.memory`; 0 if missing. It is read
+        on any thread.
     ``unread``
         Delivered frames that nobody has read yet, for the report.
     """
 
     def write(self, chunk: AudioChunk) -> object:
-        """Take one chunk, all of it or (by raising) nothing of it.
+        """Take one whole chunk, or raise and take nothing.
 
-        Called on the sink's own worker thread, one chunk at a time, in order. An exception makes
-        the same chunk come again after a while, unless it is a
-        :class:`~stream_audio.errors.SinkError` with ``retryable=False``; with ``taken``, that many
-        frames of it were taken all the same, though all of it comes again. A sink that is not
-        blocking may return the :class:`~stream_audio.Gap` objects of older chunks that it dropped
-        to take this one.
+        Called on the sink's own worker thread, one chunk at a time, in order. After an exception
+        the same chunk comes again after a while, unless it is a :class:`~stream_audio.SinkError`
+        with ``retryable=False``. With ``taken`` the sink has taken that many frames all the same,
+        though the whole chunk comes again. A sink that is not blocking may return
+        :class:`~stream_audio.Gap` objects for older chunks that it dropped to take this one.
         """

@@ -145,9 +145,9 @@ class _Reading(Protocol):
 
 
 class Blocks:
-    """Blocks of a channel, made by ``ChannelSink.chunks``; an iterator, and an ``async`` one.
+    """An iterator over blocks of a channel, plain or ``async``; ``ChannelSink.chunks`` makes it.
 
-    One that is left may be taken up again, and goes on with the next block.
+    You may leave it and take it up again; it continues with the next block.
     """
 
     def __init__(self, chunks: _Reading, reblocker: Reblocker) -> None:

@@ -13,18 +13,18 @@ from stream_audio.errors import ConfigTypeError
 
 @public
 class CallbackSink:
-    """Calls ``function(chunk)`` for each chunk, on a worker thread of its own.
+    """A sink that calls ``function(chunk)`` for each chunk, on a worker thread of its own.
 
     An ``async def`` function runs on the event loop that starts the session.
 
-    A slow function delays nobody else: chunks wait for it, in memory and then on disk, as
-    :class:`~stream_audio.Backlog` has it. A function that raises gets
-    the same chunk again, see :class:`~stream_audio.Retry`.
+    A slow function delays nobody else: its chunks wait in memory and then on disk, see
+    :class:`~stream_audio.Backlog`. A function that raises gets the same chunk again, see
+    :class:`~stream_audio.Retry`.
 
     Parameters
     ----------
     function : callable
-        Takes one :class:`~stream_audio.audio.chunk.AudioChunk`; what it returns is ignored.
+        Takes one :class:`~stream_audio.AudioChunk`; its return value is ignored.
     """
 
     def __init__(self, function: Callable[[AudioChunk], object]) -> None:

@@ -39,26 +39,29 @@ if TYPE_CHECKING:
 
 @public
 class ChannelSink:
-    """Chunks for one consumer: ``for chunk in channel``, or ``async for chunk in channel``.
+    """A sink that one consumer reads: ``for chunk in channel``, or ``async for chunk in channel``.
 
-    The channel is the backlog: up to 32 MiB of chunks wait in it (a minute and a half of 48 kHz
-    stereo), or what ``backlog`` says. When it is full the oldest chunk makes room, which is
-    counted and told as ``chunk.gap`` of the next one; sources that can wait do so instead.
-    Iteration ends when the session has stopped and the last chunk has been read. One consumer: a
-    second iterator raises while the first is in use; a loop that was left, or whose task was
-    cancelled, may be followed by another one, which goes on with the next chunk.
+    The channel itself holds the backlog: up to 32 MiB of chunks (a minute and a half of 48 kHz
+    stereo), or what ``backlog`` says. When it is full, sources that can wait do so. Otherwise the
+    channel drops the oldest chunk. The report counts the loss, and the next chunk has it in
+    ``chunk.gap``.
+
+    Iteration ends when the session has stopped and the last chunk has been read. A channel has one
+    consumer: a second iterator raises while the first is in use. After a loop was left, or its
+    task was cancelled, another loop may continue with the next chunk.
 
     Parameters
     ----------
     target : queue.Queue or asyncio.Queue, optional
-        Put the chunks there instead; a full queue loses its oldest chunk, likewise counted and
-        told. After the last chunk comes ``None``: into a full ``queue.Queue`` at once, in place of
-        the oldest chunk; into an ``asyncio.Queue`` as soon as there is room. Such a channel cannot
-        be read itself. An ``asyncio.Queue`` is filled on the event loop that starts the session.
+        A queue to put the chunks into instead. A full queue loses its oldest chunk; the report
+        counts the loss, and the next chunk has it. ``None`` follows the last chunk. A full
+        ``queue.Queue`` gets it at once, in place of the oldest chunk; an ``asyncio.Queue`` gets it
+        as soon as it has room. You cannot read such a channel itself. An ``asyncio.Queue`` is
+        filled on the event loop that starts the session.
     backlog : Backlog or str, optional
-        How much may wait, and what happens beyond that; ``None``: as ``add_sink`` or the session's
-        ``StreamConfig`` has it. A ``queue.Queue`` has a bound of its own instead; for an
-        ``asyncio.Queue`` this is for what waits for its loop to come round.
+        How much may wait, and what happens beyond that; ``None``: the setting of ``add_sink`` or
+        of the session's ``StreamConfig``. A ``queue.Queue`` has its own limit instead. For an
+        ``asyncio.Queue`` this limits the chunks that wait for its loop.
     """
 
     blocking = False
@@ -152,7 +155,7 @@ class ChannelSink:
         )
 
     def discard(self) -> None:
-        """Be as if never started; called by a session that could not start after all."""
+        """Undo the start; called by a session that could not start after all."""
         self._process = None
 
     def stop(self) -> tuple[Gap, ...]:
@@ -226,10 +229,10 @@ class ChannelSink:
         return self.handed is not None or self._closed or self._queue.has_any
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until :meth:`get` would not have to; takes nothing. False: not in time.
+        """Wait until :meth:`get` need not wait, and take nothing; False if that was not in time.
 
-        For a thread that waits on behalf of someone who may lose interest, as trio and anyio run
-        them: a wait that nobody is interested in any more loses no chunk.
+        Use it in a thread that waits on behalf of a task that may be cancelled, as trio and anyio
+        run them: an abandoned wait loses no chunk.
 
         Parameters
         ----------
@@ -248,16 +251,16 @@ class ChannelSink:
         return True
 
     def latest(self, timeout: float | None = None) -> AudioChunk | None:
-        """Return the newest chunk and pass over all that waited before it.
+        """Return the newest chunk and pass over all chunks that waited before it.
 
-        For displays and the like, which want to know how it is now. What was passed over is
-        counted in :attr:`passed_over`, and told as gaps of the next chunk of the same source, with
-        the cause ``passed_over``.
+        Use it for displays and the like, which need only the newest audio. :attr:`passed_over`
+        counts the frames that were passed over. The next chunk of the same source has them as gaps
+        with the cause ``passed_over``.
 
         Parameters
         ----------
         timeout : float, optional
-            As for :meth:`get`.
+            Seconds to wait at most, as for :meth:`get`.
 
         Raises
         ------
@@ -289,25 +292,25 @@ class ChannelSink:
         """Read blocks of exactly ``frames`` frames, in a loop or an ``async`` loop.
 
         Each block is an :class:`AudioChunk` that begins ``frames - overlap`` frames after the one
-        before it. It is a view if it lies within one chunk of the session, else a copy. No block
-        spans a gap: after one, blocks begin anew with its first frame. What is then left before
-        the gap, and at the end, is too short for a block.
+        before it. It is a view if it lies within one chunk of the session, otherwise a copy. No
+        block spans a gap: blocks begin anew with the first frame after it. Before the gap, and at
+        the end, frames may be left that are too few for a block.
 
         Parameters
         ----------
         frames : int
             Frames of each block, 1 to 2**24.
         overlap : int
-            Frames that it has in common with the one before, 0 to ``frames - 1``.
+            Frames that a block shares with the one before, 0 to ``frames - 1``.
         pad : bool
-            What becomes of the frames that are too short for a block. False: they are left out;
-            the next block tells them as a gap with the cause ``passed_over``. True: they are
-            filled up with silence to a block of their own.
+            What happens to frames that are too few for a block. False: they are left out, and the
+            next block has them as a gap with the cause ``passed_over``. True: they become a block
+            of their own, filled up with silence.
 
         Returns
         -------
         Blocks
-            To be iterated once. Chunks of several sources are kept apart.
+            An iterator, to be used once. It keeps chunks of several sources apart.
         """
         return Blocks(self._reading(), Reblocker(frames, overlap, pad=pad))
 
@@ -317,10 +320,11 @@ class ChannelSink:
     # ---- reading, on an event loop ----
 
     async def aget(self) -> AudioChunk | None:
-        """:meth:`get` for ``async`` code, on any asyncio event loop; one task at a time.
+        """Return what :meth:`get` does, for ``async`` code on any asyncio event loop.
 
-        A chunk is taken in the same step in which it is returned, so that a task that is cancelled
-        while it waits loses none. Limit the wait with ``asyncio.timeout``.
+        Only one task at a time may wait. A chunk is taken in the same step in which it is
+        returned, so a task that is cancelled while it waits loses none. Limit the wait with
+        ``asyncio.timeout``.
         """
         self._check_readable()
         waiter = self._waiter_here()
@@ -344,7 +348,7 @@ class ChannelSink:
         return chunk
 
     async def alatest(self) -> AudioChunk | None:
-        """:meth:`latest` for ``async`` code; see :meth:`aget`."""
+        """Return what :meth:`latest` does, for ``async`` code; see :meth:`aget`."""
         chunk = await self.aget()
         return None if chunk is None else self._newest(chunk)
 

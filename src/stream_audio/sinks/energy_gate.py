@@ -9,17 +9,17 @@ from stream_audio.audio.chunk import AudioChunk
 
 @public
 class EnergyGate:
-    """Open from the moment that the level reaches a threshold until it falls well below it.
+    """A trigger that opens when the level reaches a threshold and closes well below it.
 
     The level is the RMS of the loudest channel over the chunk it is called with.
 
     Parameters
     ----------
     threshold : float
-        dBFS at which it opens, -200 to 20.
+        The level in dBFS at which it opens, -200 to 20.
     hysteresis : float
-        dB below ``threshold`` at which it closes, 0 to 100; so that a level that wavers about the
-        threshold does not open and close it again and again.
+        How many dB below ``threshold`` it closes, 0 to 100. This keeps a level that wavers around
+        the threshold from opening and closing it again and again.
 
     Examples
     --------

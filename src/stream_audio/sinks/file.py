@@ -64,68 +64,71 @@ _HINTS = {
 
 @public
 class FileSink:
-    """Writes one source to a sound file, or to one after the other.
+    """A sink that writes one source to a sound file, or to several, one after the other.
 
-    WAV, FLAC, MP3, AIFF, CAF and AU files can be opened at any moment: their headers are brought
-    up to date about once a second, so that a crash loses the last second at most; for others see
-    :func:`stream_audio.formats`. Past 4 GiB a WAV file becomes RF64. A gap is filled with silence,
-    so that the file's time is real time; one that no chunk follows is in the report alone.
+    Any program can open WAV, FLAC, MP3, AIFF, CAF and AU files at any moment. Their headers are
+    updated about once a second, so a crash loses at most the last second. For other formats see
+    :func:`stream_audio.formats`. Past 4 GiB a WAV file becomes RF64. A gap becomes silence, so the
+    file's time is real time; a gap that no chunk follows is only in the report.
 
-    If the file cannot be written any more (the disk is full, the file was removed) the sink fails,
-    once, with a :class:`~stream_audio.FileSinkError`, and what is in the file is valid; or it goes
-    on in ``fallback`` without a missing frame. Events: ``FileClosed``, ``FallbackUsed``,
-    ``DiskLow``, ``FileMoved``.
+    If the file cannot be written any more (the disk is full, the file was removed), the sink fails
+    once with a :class:`~stream_audio.FileSinkError`. What is in the file is then valid. With
+    ``fallback`` it continues there instead, without a missing frame. It sends the events
+    ``FileClosed``, ``FallbackUsed``, ``DiskLow`` and ``FileMoved``.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Created when the session starts. ``{start}``, ``{utc}`` and ``{index}`` stand for the local
-        time of the file's first frame, that time in UTC, and its number, from 1, and may have a
-        format: ``"{start:%Y%m%d-%H%M%S}-{index:04}.wav"``. Folders that come of them are made:
-        ``"takes/{start:%Y-%m-%d}/{index}.wav"``. ``{{`` stands for a brace.
+        The file, which is created when the session starts. ``{start}`` stands for the local time
+        of the file's first frame, ``{utc}`` for that time in UTC, and ``{index}`` for the file's
+        number, from 1. Each may have a format: ``"{start:%Y%m%d-%H%M%S}-{index:04}.wav"``. Folders
+        whose names contain them are made: ``"takes/{start:%Y-%m-%d}/{index}.wav"``. ``{{`` stands
+        for a brace.
     format : str, optional
         The container by its libsndfile name; ``None``: by the path's ending.
     subtype : str, optional
         The type of the samples, by its libsndfile name; ``None``: the container's usual one.
     rotate : str, float or timedelta, optional
-        Go on in another file after so long (``"1h"``, ``"90 s"``, or seconds) or so many bytes
-        (``"500 MB"``), exact to the frame. Without a template the files are ``NAME-0001.wav`` and
-        so on.
+        When to continue in another file, exact to the frame: after a time (``"1h"``, ``"90 s"``,
+        or seconds) or a size (``"500 MB"``). Without a template the files are ``NAME-0001.wav``
+        and so on.
     align : bool
-        Begin files at whole multiples of ``rotate`` of the local time of day.
+        Whether files begin at whole multiples of ``rotate``, counted from local midnight.
     keep : int or str, optional
-        Keep the last so many files of this recording, or those of the last ``"7d"``, and delete
-        older ones.
+        How many of this recording's files to keep, or for how long (``"7d"``); older ones are
+        deleted.
     keep_earlier : bool
-        Whether files of earlier runs count for ``keep``, too. They are known by their ledgers.
+        Whether files of earlier runs count for ``keep``, too. Their ledgers identify them.
     gaps : "silence", "skip" or "split"
-        What lost frames become: silence, nothing, or the end of one file and the start of another.
+        What lost frames become: silence, nothing, or the end of one file and the start of the
+        next.
     ledger : bool
-        Whether ``NAME.wav.json``, written beside each file, tells what is missing and where.
+        Whether to write ``NAME.wav.json`` beside each file, which says what is missing and where.
     fallback : str or os.PathLike, optional
-        A file, or a folder, in which to go on after an error.
+        A file or a folder in which to continue after an error.
     overwrite : bool
-        Whether an existing file is replaced, once all sources and sinks have started; otherwise
-        it is an error. (A later file of a recording whose name is taken then gets another one.)
+        Whether to replace an existing file, once all sources and sinks have started; otherwise it
+        is an error. (If the name of a later file of the recording is taken, it then gets another.)
     unique : bool
-        Take another name (``NAME-1.wav``) if that one is taken.
+        Whether to take another name (``NAME-1.wav``) if that one is taken.
     atomic : bool
-        Call the file ``NAME.wav.part`` until it is complete.
+        Whether to call the file ``NAME.wav.part`` until it is complete.
     mode : int, optional
-        Permissions, for example ``0o600``, of the ledger too; ``None``: those of the file that is
-        replaced, or as the umask has it.
+        Permissions of the file and its ledger, for example ``0o600``. ``None``: those of the file
+        that it replaces, or those that the umask gives.
     gather : float
         Seconds, 0 to 0.8, that audio may wait in memory to be written in one go, unless another
-        sink of the source wants it sooner. Less costs more CPU time, and a kill loses less. By
-        default 0.8, or a quarter of ``fsync`` if that is less; it counts towards ``fsync``.
+        sink of the source wants it sooner. Less costs more CPU time, and a kill loses less. The
+        default is 0.8, or a quarter of ``fsync`` if that is less. This time counts towards
+        ``fsync``.
     **encoding
-        Settings of the container. WAV: ``rf64="auto"``, ``"never"`` (go on in another file at
-        4 GiB) or ``"always"``; ``bext=True`` or a dict with any of ``description``,
-        ``originator``, ``originator_reference`` and ``coding_history`` for a broadcast file with
-        its date and time reference. FLAC: ``compression_level=0`` (fastest) to ``1`` (smallest).
-        Ogg and MP3: ``quality=0`` (smallest) to ``1`` (best); MP3: ``bitrate_mode="constant"``,
-        ``"average"`` or ``"variable"``. All: ``fsync=seconds`` to lose no more than that in a
-        power cut. See :func:`stream_audio.formats`.
+        Settings of the container. WAV: ``rf64="auto"``, ``"never"`` (continue in another file at 4
+        GiB) or ``"always"``; ``bext=True`` or a dict with any of ``description``, ``originator``,
+        ``originator_reference`` and ``coding_history`` for a broadcast file with its date and time
+        reference. FLAC: ``compression_level=0`` (fastest) to ``1`` (smallest). Ogg and MP3:
+        ``quality=0`` (smallest) to ``1`` (best); MP3: ``bitrate_mode="constant"``, ``"average"``
+        or ``"variable"``. All: ``fsync=seconds`` to lose no more than that in a power cut. See
+        :func:`stream_audio.formats`.
 
     Raises
     ------
@@ -201,7 +204,7 @@ class FileSink:
 
     @property
     def path(self) -> Path:
-        """The file that is being written, or was last; before the start as it was given."""
+        """Path of the newest file; before the start, the path that was given."""
         return self._path
 
     @property
@@ -211,7 +214,7 @@ class FileSink:
 
     @property
     def preferred_dtype(self) -> SampleType:
-        """What the file holds, so that rounding is the business of the sink's format."""
+        """Type of the file's samples, so that the sink's format does the rounding."""
         return _SAMPLE_TYPES.get(self._plan.subtype, "float32")
 
     @property
@@ -242,7 +245,7 @@ class FileSink:
         self._path = self._recording.path
 
     def begun(self) -> None:
-        """Replace what is to be overwritten; called by the session when everything has started."""
+        """Replace the file to overwrite; called by the session when everything has started."""
         recording = self._recording
         if recording is None:
             return
@@ -273,14 +276,14 @@ class FileSink:
             self._frames = recording.frames
 
     def caught_up(self) -> None:
-        """Let the file's header speak of what is in it; called by the session."""
+        """Update the file's header to all that is in it; called by the session."""
         if self._recording is not None:
             self._recording.settle()
 
     def stop(self) -> tuple[Gap, ...]:
         """Complete the file; called by the session.
 
-        Returns what it had taken and could not save, if the last write has said why.
+        Returns the frames that it had taken and could not save, if the last write has said why.
         """
         recording, self._recording = self._recording, None
         if recording is None:
@@ -299,7 +302,7 @@ class FileSink:
         return ()
 
     def discard(self) -> None:
-        """Delete the file again; called if the session could not start after all."""
+        """Delete the file again; called by a session that could not start after all."""
         recording, self._recording = self._recording, None
         if recording is not None:
             recording.discard()

@@ -30,42 +30,42 @@ class State(Enum):
 
 @public
 class TriggerSink:
-    """Hands chunks on while it is triggered, and for some time before and after.
+    """A sink that hands chunks on while it is triggered, and for some time before and after.
 
-    It is triggered by :meth:`trigger` until :meth:`release`, or by a function that is asked about
-    each ``window`` of audio: an :class:`EnergyGate`, a voice detector, anything. One event lasts
-    from ``pre_roll`` before the first triggered frame to ``post_roll`` after the last one, exact
-    to the frame, wherever the chunks were cut; a trigger within the post-roll extends it. What
-    comes after an event begins no earlier than that one ended: no frame is handed on twice.
+    :meth:`trigger` triggers it until :meth:`release`. So does a function that decides about each
+    ``window`` of audio: an :class:`EnergyGate`, a voice detector, anything. One event lasts from
+    ``pre_roll`` before the first triggered frame to ``post_roll`` after the last one, exact to the
+    frame, wherever the chunks were cut. A trigger within the post-roll extends the event. The next
+    event begins no earlier than this one ended: no frame is handed on twice.
 
-    A recogniser tells afterwards when something began. So for ``decide_within`` seconds more is
-    kept than the pre-roll; what is asked for still later is a gap with the cause
-    ``decided_late``, in the event's first chunk and as a :class:`GapDetected`.
+    A recogniser says only afterwards when something began. So the sink keeps ``decide_within``
+    seconds more than the pre-roll. If the trigger comes later still, the audio that is gone is a
+    gap with the cause ``decided_late``, in the event's first chunk and in a :class:`GapDetected`.
 
-    It takes one source. Its function and the inner sink run on its own worker thread.
+    A trigger sink takes one source. The function and the inner sink run on its worker thread.
 
     Parameters
     ----------
     sink : Sink or callable
-        A sink: it gets all events, one after the other; what lies between them is not told as a
-        gap, so that a :class:`FileSink` joins them. Or a function that is called with each
-        :class:`TriggerStarted` and returns a sink for this event alone: a file for each.
+        A sink gets all events, one after the other. The time between them is not a gap, so a
+        :class:`FileSink` joins them. A function is called with each :class:`TriggerStarted` and
+        returns a sink for that event alone, for example a file for each.
     pre_roll : float
-        Seconds before the trigger, 0 to 3600. They are kept in memory all the time.
+        Seconds before the trigger, 0 to 3600. They stay in memory all the time.
     post_roll : float
         Seconds after the last triggered frame, 0 to 3600.
     when : callable, optional
-        ``when(chunk) -> bool``: whether these frames trigger. It gets chunks of exactly ``window``
-        seconds, none of which spans a gap; frames before a gap that are too few are not asked
-        about.
+        ``when(chunk) -> bool``: whether these frames trigger. The function gets chunks of exactly
+        ``window`` seconds, none of which spans a gap. It does not get frames before a gap that are
+        too few for a window.
     window : float
-        Seconds, 0.001 to 10.
+        Length of the chunks for ``when`` in seconds, 0.001 to 10.
     decide_within : float
-        Seconds by which :meth:`trigger` may come late and still have all of its pre-roll, 0 to
-        3600. They are kept in memory beside it.
+        Seconds by which :meth:`trigger` may come late and still get the whole pre-roll, 0 to 3600.
+        They stay in memory beside it.
     longest : float, optional
-        Seconds after which an event ends and another one begins at the next frame, if it is not
-        over; 0.001 to 1e6. ``None``: it lasts as long as it is triggered.
+        Seconds, 0.001 to 1e6, after which an event that is not over ends and another begins at the
+        next frame. ``None``: an event lasts as long as it is triggered.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class TriggerSink:
 
     @property
     def name(self) -> str:
-        """The inner sink's name if it has one, for events and the report."""
+        """Name for events and the report: the inner sink's, if it has one."""
         return str(getattr(self._given, "name", None) or type(self).__name__)
 
     @property
@@ -128,7 +128,7 @@ class TriggerSink:
 
     @property
     def unread(self) -> int:
-        """Of an inner channel: frames that wait to be read."""
+        """Frames that wait to be read in an inner channel."""
         return int(getattr(self.inner, "unread", 0))
 
     @property
@@ -138,7 +138,7 @@ class TriggerSink:
 
     @property
     def events(self) -> int:
-        """How many events have begun."""
+        """Number of events that have begun."""
         return 0 if self._state is State.NEW else self._events.number
 
     @property
@@ -147,15 +147,15 @@ class TriggerSink:
         return self._state is not State.NEW and self._events.is_open
 
     def trigger(self, at: float | None = None, *, frame: int | None = None) -> None:
-        """Trigger until :meth:`release`; on any thread.
+        """Trigger until :meth:`release`; may be called from any thread.
 
         Parameters
         ----------
         at : float, optional
-            From the frame that was captured at this moment, seconds of the session's clock (that
-            of ``chunk.time``, ``time.monotonic()``); ``None``: now.
+            Trigger from the frame that was captured at this moment, in seconds of the session's
+            clock (the clock of ``chunk.time``, ``time.monotonic()``). ``None``: now.
         frame : int, optional
-            From this frame of the chunks that this sink gets, in place of a moment; the only
+            Trigger from this frame of the sink's chunks instead of a moment. This is the only
             exact way for a source that is faster than real time.
 
         Raises
@@ -168,9 +168,9 @@ class TriggerSink:
         self._command(True, at, frame)
 
     def release(self, at: float | None = None, *, frame: int | None = None) -> None:
-        """End what :meth:`trigger` began, but not before that; the post-roll follows.
+        """End what :meth:`trigger` began, but never before it began; the post-roll follows.
 
-        Parameters as there. Does nothing where nothing is triggered by hand.
+        The parameters are those of :meth:`trigger`. Does nothing if nothing is triggered by hand.
         """
         self._command(False, at, frame)
 
@@ -215,7 +215,7 @@ class TriggerSink:
         self._events.call_inner("begun")
 
     def write(self, chunk: AudioChunk) -> None:
-        """Take a chunk; hand on what belongs to an event."""
+        """Take a chunk and hand on the frames that belong to an event; called by the session."""
         if chunk is not self._in_hand:  # else it is another try with the same one
             self._forget_what_failed()
             self._in_hand = chunk
@@ -228,11 +228,11 @@ class TriggerSink:
         self._in_hand = None
 
     def caught_up(self) -> None:
-        """Tell the sink of the event that is open; called by the session."""
+        """Call ``caught_up`` of the open event's sink; called by the session."""
         self._events.call_inner("caught_up")
 
     def stop(self) -> object:
-        """End the event that is open, and the inner sink; called by the session."""
+        """End the open event and stop the inner sink; called by the session."""
         try:
             self._forget_what_failed()
             self._obey()
@@ -243,7 +243,7 @@ class TriggerSink:
         return dropped
 
     def discard(self) -> None:
-        """Undo the start; called by the session if it could not start."""
+        """Undo the start; called by a session that could not start after all."""
         self._state = State.NEW
         self._events.let_go("discard")
 

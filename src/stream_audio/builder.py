@@ -34,9 +34,9 @@ _log = logging.getLogger("stream_audio")
 
 @public
 class StreamAudioBuilder:
-    """Collects sources, sinks and settings, then starts a session; calls can be chained.
+    """A collection of sources, sinks and settings that starts a session; calls can be chained.
 
-    In ``async`` code, ``async with builder as session`` starts and stops it.
+    ``with builder as session``, or ``async with`` in ``async`` code, starts and stops it.
     """
 
     def __init__(self) -> None:
@@ -51,12 +51,12 @@ class StreamAudioBuilder:
         self._entered: Session | None = None
 
     def add_source(self, id: str, source: Source) -> StreamAudioBuilder:
-        """Add a source under an id that its chunks will carry.
+        """Add a source; its chunks will carry this id.
 
         Raises
         ------
         ConfigError, ConfigTypeError
-            The id is empty or taken, or this is no source.
+            The id is empty or taken, or the object is not a source.
         """
         name_text("the source's id", id)
         if isinstance(source, type):
@@ -92,24 +92,26 @@ class StreamAudioBuilder:
         sink : Sink
             See :class:`stream_audio.Sink`.
         sources : str or iterable of str, optional
-            The sources it gets chunks from; ``None``: all.
+            Ids of the sources that the sink gets chunks from; ``None``: all.
         name : str, optional
-            Its name in events and in the report; ``None``: one is made up from its type.
+            The sink's name in events and in the report; ``None``: a name made from its type.
         on_failure : "detach" or "skip"
-            After all tries with a chunk failed: give the sink up, or drop that chunk and go on.
+            What to do when all tries with a chunk have failed: give the sink up, or drop that
+            chunk and continue.
         format : AudioFormat or FormatPreset, optional
-            What it gets; ``None``: the session's format, see :meth:`format`. Sinks of one format
-            share its conversion.
+            The format of the sink's chunks; ``None``: the session's, see :meth:`format`. Sinks of
+            one format share its conversion.
         backlog : Backlog or str, optional
-            How much may wait for it, and what happens beyond that; ``None``: as the session's
-            ``StreamConfig`` has it.
+            How much may wait for the sink, and what happens beyond that; ``None``: the setting of
+            the session's ``StreamConfig``.
         retry : Retry, optional
-            How often it is tried again; ``None``: as the session's ``StreamConfig`` has it.
+            How often a failed chunk is tried again; ``None``: the setting of the session's
+            ``StreamConfig``.
 
         Raises
         ------
         ConfigError, ConfigTypeError
-            This is no sink, it was added already, or a setting is wrong.
+            The object is not a sink or was added already, or a setting is wrong.
         """
         if any(spec.sink is sink for spec in self._sinks):
             raise ConfigError(f"{shown(sink)} was added already", hint="Add one sink object once")
@@ -129,24 +131,23 @@ class StreamAudioBuilder:
         return self
 
     def format(self, wanted: AudioFormat | FormatPreset) -> StreamAudioBuilder:
-        """Say what sinks get that are added without a format of their own.
+        """Set the format of sinks that are added without a format of their own.
 
-        Without it, that is ``FormatPreset.TRANSCRIPTION``: 16 kHz, mono. With
-        ``FormatPreset.NATIVE`` they get what the source has. The devices run at their own rate
-        in any case.
+        The default is ``FormatPreset.TRANSCRIPTION``: 16 kHz, mono. With ``FormatPreset.NATIVE``
+        sinks get what the source has. The devices run at their own rate in any case.
         """
         self._format = audio_format(wanted)
         return self
 
     def config(self, config: StreamConfig) -> StreamAudioBuilder:
-        """Change settings that most users never touch."""
+        """Set the session's other settings, which most users never need."""
         if not isinstance(config, StreamConfig):
             raise ConfigTypeError(f"config takes a StreamConfig, not {config!r}")
         self._config = config
         return self
 
     def duration(self, seconds: float) -> StreamAudioBuilder:
-        """End each source after so many seconds of its own timeline, exact to the frame."""
+        """End each source after this many seconds of its own timeline, exact to the frame."""
         self._duration = real_number("duration", seconds, 1e-6, 1e9)
         return self
 
@@ -156,15 +157,17 @@ class StreamAudioBuilder:
         Parameters
         ----------
         seconds : float
-            0.01 to 3600. Memory: ``(seconds + 1) * sample_rate * channels * 4`` bytes a source.
+            How much to keep, 0.01 to 3600 s. It takes ``(seconds + 1) * sample_rate * channels *
+            4`` bytes of memory for each source.
         """
         self._history = real_number("history", seconds, 0.01, 3600)
         return self
 
     def on_event(self, handler: Callable[[StreamEvent], object]) -> StreamAudioBuilder:
-        """Call ``handler(event)`` for what happens besides audio, on a thread of its own.
+        """Call ``handler(event)`` for each event of the session, on a thread of its own.
 
-        What it raises is logged. If it is slow, up to 1000 events wait; further ones are dropped.
+        The log has whatever the handler raises. If it is slow, up to 1000 events wait; further
+        ones are dropped.
         """
         if not callable(handler) or inspect.iscoroutinefunction(handler):
             raise ConfigTypeError(
@@ -176,7 +179,7 @@ class StreamAudioBuilder:
     def start(self) -> Session:
         """Open the devices, start the sinks, and run.
 
-        If anything fails, everything that was begun is undone and the error is raised.
+        If anything fails, the builder undoes everything that was begun and raises the error.
 
         Raises
         ------
@@ -189,8 +192,8 @@ class StreamAudioBuilder:
         SinkError
             A sink could not start, for example create its file.
         SessionStateError
-            This builder has started a session already, a sink is in use in another one, or gevent
-            or eventlet have turned threads into greenlets.
+            The builder has started a session already, a sink is in use in another one, or gevent
+            or eventlet have replaced threads with greenlets.
         """
         return self._start(lambda: True)
 
@@ -224,7 +227,7 @@ class StreamAudioBuilder:
             raise
 
     def __enter__(self) -> Session:
-        """Start."""
+        """Start the session."""
         self._entered = self.start()
         return self._entered
 
@@ -234,7 +237,7 @@ class StreamAudioBuilder:
             session.__exit__(*raised)
 
     async def __aenter__(self) -> Session:
-        """Start, without holding the event loop up; a task that is cancelled undoes the start."""
+        """Start the session without blocking the event loop; a cancelled task undoes the start."""
         cancelled = threading.Event()
         self._entered = await in_thread(
             lambda: self._start(lambda: not cancelled.is_set()),
@@ -331,7 +334,7 @@ class _Start:
 
 @public
 class StreamAudio:
-    """The way in: ``StreamAudio.builder()``."""
+    """The entry point of the library: ``StreamAudio.builder()``."""
 
     @staticmethod
     def builder() -> StreamAudioBuilder:

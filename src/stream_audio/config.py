@@ -17,46 +17,48 @@ from stream_audio.waiting.clock import Clock, MonotonicClock
 @public
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig:
-    """Settings of a session; every one has a default that is meant to be kept.
+    """Settings of a session; most sessions need only the defaults.
 
     Parameters
     ----------
     chunk_duration : float
         Seconds of audio in a chunk, 0.0005 to 10. Shorter chunks mean less latency and more work.
     ring_duration : float, optional
-        Seconds that the ring of each source holds: how long the interpreter may be busy before
-        frames are lost. 0.01 to 3600, and at least what comes between two turns (a chunk, two
-        periods and 0.05 s), unless the source can wait; memory is
-        ``seconds * rate * channels * 4`` bytes. ``None``: 30 s, but no more than 256 MiB a source.
+        Seconds that the ring of each source holds, 0.01 to 3600: how long the interpreter may be
+        busy before frames are lost. It must hold the audio between two turns (a chunk, two periods
+        and 0.05 s), unless the source can wait. It takes ``seconds * rate * channels * 4`` bytes.
+        ``None``: 30 s, but at most 256 MiB for each source.
     backlog : Backlog or str
-        What may wait for each sink that has no backlog of its own, and what happens beyond that.
+        How much may wait for each sink without a backlog of its own, and what happens beyond that.
     spill_dir : str or os.PathLike, optional
         The folder for the temporary files of backlogs that spill; it must be on a disk. ``None``:
-        the first on a disk of the one for temporary files, ``/var/tmp`` and the user's own.
+        the folder for temporary files, ``/var/tmp`` or the user's own, whichever is the first on a
+        disk.
     retry : Retry
-        How often, and when, a sink that raised gets the same chunk again, unless it has a retry
-        of its own.
+        How often, and when, a sink that raised gets the same chunk again. A sink's own retry comes
+        first.
     stop_timeout : float
-        Seconds for which the end of a session waits for a sink that takes nothing: without one
-        more delivered frame for so long, what is left is dropped and counted. 0 to 1,000,000.
-        ``stop(timeout=…)`` says how long it waits in all.
+        Seconds, 0 to 1,000,000, that the end of a session waits for a sink that takes nothing. If
+        no further frame is delivered for so long, the rest is dropped and counted.
+        ``stop(timeout=…)`` sets how long the session waits in all.
     raise_on_sink_failure : bool
-        Whether ``session.stop()``, ``session.wait()`` and the end of the ``with`` block raise what
-        the first sink that failed had raised. The report and an event have it in any case.
+        Whether ``session.stop()``, ``session.wait()`` and the end of the ``with`` block raise the
+        error of the first sink that failed. The report and an event have it in any case.
     switch_interval : float, optional
-        ``sys.setswitchinterval`` while a session runs, put back after the last one. A shorter one
-        (0.0005) brings chunks to their consumers sooner when other threads compute in Python. It
-        is process-wide, hence not set unless asked for.
+        Value for ``sys.setswitchinterval`` while a session runs; it is restored after the last
+        one. A shorter interval (0.0005) brings chunks to their consumers sooner when other threads
+        compute in Python. It affects the whole process, so it is not set unless you ask for it.
     nonfinite : "pass" or "zero"
-        What becomes of samples that are infinite or not a number, which a faulty driver may
-        deliver: they are handed on as they are, or as 0. Counted in the report either way. Where
-        a format is computed from them (rate, mixed channels) they always count as 0.
+        What sinks get for samples that are infinite or not a number, which a faulty driver may
+        deliver: the samples as they are, or 0. The report counts them either way. Calculations
+        (rate, mixed channels) always treat them as 0.
     doorbell : bool
-        Whether an audio thread may wake who waits for its audio: one system call a chunk at most,
-        which never blocks, and none while nobody sleeps. That brings chunks much sooner beside
-        other processes that compute. False keeps the audio thread free of any system call.
+        Whether an audio thread may wake whoever waits for its audio. That is at most one system
+        call for each chunk, which never blocks, and none while nobody sleeps. It brings chunks
+        much sooner beside other computing processes. False keeps the audio thread free of any
+        system call.
     clock : Clock
-        For tests: a :class:`stream_audio.testing.VirtualClock`.
+        The clock; tests pass a :class:`stream_audio.testing.VirtualClock`.
     """
 
     chunk_duration: float = 0.1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StreamAudioError(Exception):
-    """The root of everything this library raises on purpose.
+    """The base class of every error that this library raises on purpose.
 
     Attributes
     ----------
@@ -92,19 +92,19 @@ def _text_of(show: Callable[[Any], str], thing: object) -> str | None:
 
 
 class ConfigError(StreamAudioError, ValueError):
-    """A setting has a value that cannot work; raised where it was given."""
+    """A setting has a value that cannot work; raised where you pass it."""
 
     __module__ = "stream_audio"
 
 
 class ConfigTypeError(StreamAudioError, TypeError):
-    """A setting is of the wrong type; raised where it was given."""
+    """A setting has the wrong type; raised where you pass it."""
 
     __module__ = "stream_audio"
 
 
 class SessionStateError(StreamAudioError, RuntimeError):
-    """The session or sink is not in a state that allows the call: stopped, or in use elsewhere."""
+    """The state of the session or sink does not allow the call: stopped, or in use elsewhere."""
 
     __module__ = "stream_audio"
 
@@ -133,19 +133,19 @@ class DeviceNotFoundError(DeviceError, LookupError):
 
 
 class AmbiguousDeviceError(DeviceError, LookupError):
-    """More than one input device fits the name."""
+    """Several input devices fit the name."""
 
     __module__ = "stream_audio"
 
 
 class DeviceFormatError(DeviceError, ValueError):
-    """The device does not take that sample rate or number of channels."""
+    """The device does not support that sample rate or number of channels."""
 
     __module__ = "stream_audio"
 
 
 class HostUnresponsiveError(DeviceError):
-    """A call to the host did not come back in time; its server or driver is probably dead."""
+    """A call to the host did not return in time; its server or driver is probably dead."""
 
     __module__ = "stream_audio"
 
@@ -157,7 +157,7 @@ class BackendError(StreamAudioError):
 
 
 class FileError(StreamAudioError):
-    """A sound file cannot be read, or cannot be mended."""
+    """A sound file cannot be read or mended."""
 
     __module__ = "stream_audio"
 
@@ -168,13 +168,13 @@ class SinkError(StreamAudioError):
     Parameters
     ----------
     retryable : bool
-        Whether the same chunk may be tried again. False for what another try cannot mend: a full
+        Whether the session may try the same chunk again. False if another try cannot help: a full
         disk, a closed file.
     taken : int
-        Frames at the beginning of the chunk that were taken all the same. If it is not tried
-        again they count as delivered.
+        Frames at the beginning of the chunk that the sink took all the same. If the chunk is not
+        tried again, they count as delivered.
     lost : tuple of Gap
-        Frames of earlier chunks that had been taken, and count as dropped after all.
+        Frames of earlier chunks that the sink had taken, and that count as dropped after all.
     """
 
     __module__ = "stream_audio"
@@ -203,7 +203,7 @@ class FileSinkError(SinkError):
     path : Path
         The file.
     frames : int
-        Frames that are saved in it; it is valid up to the last of them.
+        Frames that are saved in the file; it is valid up to the last of them.
     """
 
     __module__ = "stream_audio"

@@ -53,13 +53,13 @@ _running: weakref.WeakSet[Router] = weakref.WeakSet()
 
 @public
 class Session:
-    """A capture that runs. Made by ``StreamAudio.builder()…start()``, not by hand.
+    """A running capture; ``StreamAudio.builder()…start()`` makes it.
 
     Use it in a ``with`` block (``async with`` in ``async`` code), which stops it at the end, also
-    on an exception or Ctrl-C. It also ends by itself when every source has ended. One that is
-    dropped without being stopped stops itself, with a warning in the log and a
-    ``ResourceWarning``. A program whose main thread has ended stops its sessions, though other
-    threads may still read.
+    on an exception or Ctrl-C. The session also ends by itself when every source has ended. A
+    session that is dropped without a stop stops itself, with a warning in the log and a
+    ``ResourceWarning``. A program whose main thread has ended stops its sessions, even if other
+    threads still read.
 
     All methods may be called from any thread.
     """
@@ -74,21 +74,21 @@ class Session:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the session has not ended yet."""
         return not self._router.done.is_set()
 
     @property
     def epoch(self) -> float:
         """What ``time.time()`` was when ``time.monotonic()`` was 0, read as the session began.
 
-        A later change of the wall clock does not move it. ``chunk.wall_time`` and
-        ``event.wall_time`` count from it, with what the machine has slept since.
+        A later change of the wall clock does not change it. ``chunk.wall_time`` and
+        ``event.wall_time`` count from it, and add the time that the machine has slept since.
         """
         return self._router.wall.epoch
 
     @property
     def started_at(self) -> float:
-        """When the sources were started, ``time.monotonic()`` seconds: timestamps count from here.
+        """When the sources were started, ``time.monotonic()`` seconds: the 0 of timestamps.
 
         ``session.started_at + chunk.timestamp`` and ``chunk.time`` agree for a source's first
         chunk; later they differ by the device's drift.
@@ -96,15 +96,16 @@ class Session:
         return self._router.started_at
 
     def stop(self, timeout: float | None = None) -> SessionReport:
-        """Stop the devices, deliver everything that was captured, stop the sinks.
+        """Stop the devices, deliver everything that was captured, and stop the sinks.
 
-        Returns the report; a second call returns it again.
+        It returns the report, and a second call returns it again.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds in all; what a sink has not taken by then is dropped and counted. ``None``: as
-            long as each sink takes something at least every ``StreamConfig.stop_timeout`` seconds.
+            Seconds to wait in all; whatever a sink has not taken by then is dropped and counted.
+            ``None``: wait as long as each sink takes something at least every
+            ``StreamConfig.stop_timeout`` seconds.
 
         Raises
         ------
@@ -113,8 +114,8 @@ class Session:
         StreamAudioError
             The session ended because of a fault of this library.
         BaseException
-            What the first sink that failed had raised, if
-            ``StreamConfig(raise_on_sink_failure=True)``.
+            The error of the first sink that failed, unless
+            ``StreamConfig(raise_on_sink_failure=False)``.
         """
         report = self._stop(timeout)
         self._raise_sink_failure()
@@ -155,10 +156,10 @@ class Session:
             raise failure.error
 
     async def aclose(self, timeout: float | None = None) -> SessionReport:
-        """:meth:`stop` for ``async`` code: the event loop goes on meanwhile.
+        """Stop the session as :meth:`stop` does, while the event loop keeps running.
 
-        A task that is cancelled here still waits until all is stopped. Called
-        by a sink's own coroutine it returns at once, and the session ends when that comes back.
+        A task that is cancelled here still waits until all is stopped. If a sink's own coroutine
+        calls it, it returns at once, and the session ends when that coroutine returns.
         """
         report = await self._aclose(timeout)
         self._raise_sink_failure()
@@ -172,17 +173,17 @@ class Session:
         return await in_thread(lambda: self._stop(timeout))
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the session has ended by itself; True if it has.
+        """Wait until the session has ended by itself, and return whether it has.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds at most; ``None``: as long as it takes.
+            Seconds to wait at most; ``None``: as long as it takes.
 
         Raises
         ------
         BaseException
-            As :meth:`stop`, for a sink that failed.
+            The error of a sink that failed, as for :meth:`stop`.
         """
         check_process()
         if timeout is not None:
@@ -192,20 +193,20 @@ class Session:
         return ended
 
     def report(self) -> SessionReport:
-        """Where every frame went; while the session runs, where it stands."""
+        """Return where every frame went, or has gone so far while the session runs."""
         check_process()
         return self._router.report()
 
     def stats(self) -> SessionStats:
-        """How it stands: losses, ring and backlogs, durations, levels.
+        """Return the figures of this moment: losses, ring and backlogs, durations, levels.
 
-        Cheap: ask ten times a second if you like.
+        The call is cheap: make it ten times a second if you like.
         """
         check_process()
         return self._router.stats()
 
     def memory(self) -> MemoryUse:
-        """How much memory its audio takes, and takes at most."""
+        """Return how much memory the session's audio takes, and takes at most."""
         check_process()
         return self._router.memory()
 
@@ -223,14 +224,14 @@ class Session:
     ) -> SinkHandle:
         """Add a sink while the session runs; the other sinks notice nothing.
 
-        It gets the chunks that come from now on. Parameters and errors are those of
-        :meth:`StreamAudioBuilder.add_sink`, and further:
+        The sink gets the chunks that come from now on. Parameters and errors are those of
+        :meth:`StreamAudioBuilder.add_sink`, and these:
 
         Parameters
         ----------
         replay : float
-            Seconds of the past that it gets first, exact to the frame and without a seam; at most
-            those of :meth:`StreamAudioBuilder.history`.
+            Seconds of the past that the sink gets first, exact to the frame and without a seam; at
+            most those of :meth:`StreamAudioBuilder.history`.
 
         Raises
         ------
@@ -288,9 +289,9 @@ class Session:
         retry: Retry | None = None,
         replay: float = 0.0,
     ) -> SinkHandle:
-        """:meth:`add_sink` for ``async`` code: the event loop goes on meanwhile.
+        """Add a sink as :meth:`add_sink` does, while the event loop keeps running.
 
-        A task that is cancelled here waits until the sink is in, and out again.
+        A task that is cancelled here waits until the sink has been added and removed again.
         """
         add = partial(
             self.add_sink,
@@ -308,26 +309,27 @@ class Session:
     def last(self, seconds: float, source: str | None = None) -> AudioChunk | None:
         """Return the last seconds of a source, as one chunk in the source's own format.
 
-        It ends with the newest chunk that was handed on; what of the next one is captured already
-        is not in it. Frames that are missing are silence in it, and its ``gaps`` tell which.
+        The result ends with the newest chunk that was handed on, without the captured part of the
+        next one. Missing frames are silence, and its ``gaps`` say where.
 
         Parameters
         ----------
         seconds : float
-            At most those of :meth:`StreamAudioBuilder.history`.
+            How much to return, at most the seconds of :meth:`StreamAudioBuilder.history`.
         source : str, optional
-            Its id; not needed if there is but one.
+            The source's id; not needed if there is only one.
 
         Returns
         -------
         AudioChunk or None
-            Shorter than ``seconds`` if there is no more yet; ``None`` if there is nothing. Also
-            after the session has stopped.
+            The audio, shorter than ``seconds`` if there is no more yet; ``None`` if there is none.
+            It is also available after the session has stopped.
 
         Raises
         ------
         ConfigError
-            So much history is not kept; or there is no such source, or more than one to choose.
+            The session does not keep that much history, there is no such source, or there are
+            several and you named none.
         """
         check_process()
         real_number("seconds", seconds, 0, 3600)
@@ -357,23 +359,23 @@ class Session:
     ) -> None:
         """Leave out what is captured from now on, until :meth:`resume`; the devices keep running.
 
-        Exact to the frame: what was captured before is delivered, what is captured in the pause
-        reaches no sink. The time line goes on: ``chunk.frame`` jumps over a pause. A source that
-        is paused already stays as it is. The pauses are listed in the report.
+        The cut is exact to the frame: audio from before is delivered, and audio from the pause
+        reaches no sink. The timeline runs on, so ``chunk.frame`` jumps over a pause. A source that
+        is paused already stays as it is. The report lists the pauses.
 
         Parameters
         ----------
         sources : str or iterable of str, optional
             Their ids; ``None``: all.
         policy : "discard" or "silence"
-            "silence" hands silence of the same length on instead.
+            "discard" hands nothing on; "silence" hands on silence of the same length.
         """
         check_process()
         one_of("policy", policy, ("discard", "silence"))
         self._router.pause(self._chosen(sources), policy)
 
     def resume(self, sources: str | Iterable[str] | None = None) -> None:
-        """Hand on again what is captured from now on; does nothing to a source that is not paused.
+        """Hand on what is captured from now on; does nothing to a source that is not paused.
 
         Parameters
         ----------

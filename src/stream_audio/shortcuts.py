@@ -74,10 +74,10 @@ def open(
     source : Source, optional
         ``None``: the default input device.
     sinks : iterable of Sink, or of pairs of a Sink and its format
-        At least one, unless a history is kept. A sink without a format of its own gets the
+        At least one, unless you keep a history. A sink without a format of its own gets the
         session's: ``sinks=[captions, (FileSink("a.wav"), FormatPreset.NATIVE)]``.
     format : AudioFormat or FormatPreset
-        What the sinks get; by default 16 kHz, mono.
+        The format of the sinks' chunks; by default 16 kHz, mono.
     sample_rate : int, optional
         Hz, in place of the format's.
     channels : int or sequence of int, optional
@@ -85,16 +85,16 @@ def open(
     duration : float, optional
         Seconds after which the source ends, exact to the frame; ``None``: not by itself.
     history : float, optional
-        Seconds that are kept for :meth:`Session.last` and ``add_sink(replay=…)``.
+        Seconds of audio to keep for :meth:`Session.last` and ``add_sink(replay=…)``.
     on_event : callable, optional
-        Gets each event.
+        A function that is called with each event.
     config : StreamConfig, optional
         Settings of the session.
 
     Returns
     -------
     Session
-        Running. Use it in a ``with`` block.
+        The running session. Use it in a ``with`` block.
     """
     if not isinstance(sinks, Iterable) or callable(getattr(sinks, "write", None)):
         raise ConfigTypeError(f"sinks takes a list of sinks, not {sinks!r}")
@@ -166,39 +166,40 @@ def record(
     overwrite: bool = False,
     config: StreamConfig | None = None,
 ) -> SessionReport | NDArray[Any]:
-    """Record for some seconds, exact to the frame, and return when it is done.
+    """Record for some seconds, exact to the frame, and return when done.
 
     Parameters
     ----------
     path : str or os.PathLike, optional
-        A file; its ending decides the format. Without one, the samples are returned.
+        The file to write; its ending decides the format. Without a path, the samples are returned.
     duration : float
-        Seconds. Ctrl-C ends it early; a file then holds what was recorded.
+        How many seconds to record. Ctrl-C ends the recording early; a file then holds what was
+        recorded.
     source : Source, optional
         ``None``: the default input device.
     format : AudioFormat or FormatPreset
-        What is recorded; by default what the device delivers.
+        The format of the recording; by default the device's own.
     sample_rate : int, optional
         Hz, in place of the format's.
     channels : int or sequence of int, optional
         How many, or which of the device's, in place of the format's.
     subtype, quality, rotate, overwrite
-        As :class:`FileSink` takes them: the file's type of sample, the quality of a lossy format,
-        when to go on in another file, and whether an existing one is replaced. Only with a path.
+        Settings of :class:`FileSink`, only with a path: the file's type of sample, the quality of
+        a lossy format, when to continue in another file, and whether to replace an existing one.
     config : StreamConfig, optional
         Settings of the session.
 
     Returns
     -------
     SessionReport or ndarray, shape (frames, channels)
-        The report if there is a path, else the samples. Frames that were lost are silence, but
-        for those at the end; a device that dies ends the recording early, which the log tells and
+        The report if there is a path, otherwise the samples. Lost frames are silence, except those
+        at the end. A device that dies ends the recording early. The log reports that, and so does
         ``report.complete``.
 
     Raises
     ------
     FileSinkError
-        The file cannot be created, or could not be written to the end; what is in it is valid.
+        The file cannot be created, or could not be written to the end; its contents are valid.
     DeviceError
         The device cannot be found or opened.
 
@@ -252,14 +253,14 @@ def listen(
     duration: float | None = None,
     config: StreamConfig | None = None,
 ) -> Iterator[AudioChunk]:
-    """Yield chunks until the loop is left or the source ends; if it dies, the log says so.
+    """Yield chunks until you leave the loop or the source ends; if it dies, the log says so.
 
     Parameters
     ----------
     source : Source, optional
         ``None``: the default input device.
     format : AudioFormat or FormatPreset
-        What the chunks are like; by default what the device delivers.
+        The format of the chunks; by default the device's own.
     sample_rate : int, optional
         Hz, in place of the format's.
     channels : int or sequence of int, optional

@@ -33,25 +33,27 @@ def transcode(
     progress: Callable[[int, int | None], object] | None = None,
     **options: Any,
 ) -> SessionReport:
-    """Write a sound file anew, in another format, as fast as it goes and without losing a frame.
+    """Convert a sound file to another format, as fast as possible and without losing a frame.
 
-    The destination takes its name when all of it is there. After an error, or Ctrl-C, nothing of
-    it is left, and a file of that name is as it was; parts that ``rotate`` made stay.
+    The destination takes its name when it is complete. If it cannot be completed, or after Ctrl-C,
+    nothing of it is left, and an existing file of that name is as it was. Parts that ``rotate``
+    made stay.
 
     Parameters
     ----------
     source : str or os.PathLike
         A sound file of any format that libsndfile reads.
     destination : str or os.PathLike
-        Its ending decides the format; see :func:`~stream_audio.formats`.
+        The file to write; its ending decides the format, see :func:`~stream_audio.formats`.
     format : AudioFormat or FormatPreset
-        Rate, channels and sample type on the way; native: as the source has them.
+        Rate, channels and sample type; native keeps the source's own.
     progress : callable, optional
         ``progress(frames, total)`` is called ten times a second, on the calling thread, and at the
-        end: how many frames of the source have been read, and how many there are, or ``None``
-        where only decoding would tell. What it raises ends the work.
+        end. It gets the number of the source's frames read so far and in total; the total is
+        ``None`` where only decoding would tell. If it raises, the work ends.
     **options
-        Of :class:`~stream_audio.FileSink`: ``subtype``, ``quality``, ``overwrite``, ``rotate`` …
+        Settings of :class:`~stream_audio.FileSink`: ``subtype``, ``quality``, ``overwrite``,
+        ``rotate`` …
 
     Returns
     -------
@@ -61,7 +63,8 @@ def transcode(
     Raises
     ------
     FileError
-        The source cannot be read, or not to its end; what could be read has then been written.
+        The source cannot be read, or not to its end. In the second case the destination has all
+        that could be read.
     SinkError
         The destination cannot be written, or is the source.
     ConfigError, ConfigTypeError

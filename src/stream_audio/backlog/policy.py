@@ -46,34 +46,34 @@ class Amount(NamedTuple):
 class Backlog(Record):
     """How much may wait for a sink, and what happens beyond that.
 
-    Given to ``add_sink(sink, backlog=…)``, to ``ChannelSink(backlog=…)``, or for all sinks of a
-    session to ``StreamConfig(backlog=…)``. In all of these a string stands for a backlog of that
-    limit: ``backlog="10 s"``.
+    Pass it to ``add_sink(sink, backlog=…)``, to ``ChannelSink(backlog=…)``, or to
+    ``StreamConfig(backlog=…)`` for all sinks of a session. In all of these a string stands for a
+    backlog of that limit: ``backlog="10 s"``.
 
     Parameters
     ----------
     limit : int or str
-        What may wait in memory: bytes of samples (``33_554_432`` or ``"32 MiB"``, up to 1 TiB) or
-        a time (``"10 s"``, ``"500 ms"``, 1 ms to 1,000 h), which stands for as many bytes as that
+        How much may wait in memory: bytes of samples (``33_554_432`` or ``"32 MiB"``, up to 1 TiB)
+        or a time (``"10 s"``, ``"500 ms"``, 1 ms to 1,000 h). A time stands for the bytes that so
         much audio of all the sink's sources takes. At least one chunk always fits.
     when_full : str, optional
         What happens when a chunk comes that does not fit:
 
         ``"spill"``
-            The oldest that waits moves to a temporary file and comes back in order. Beyond
+            The oldest waiting audio moves to a temporary file and comes back in order. Beyond
             ``spill_limit``, or when the disk fails, the oldest is dropped.
         ``"drop_oldest"``
             The oldest chunk is dropped.
         ``"drop_newest"``
-            The chunk that came is dropped.
+            The new chunk is dropped.
         ``"block"``
             The sources wait, and nothing is lost. Only for sources that can wait: a file, or a
-            virtual source with ``pace="freewheel"``. A sink that is stuck holds them up.
+            virtual source with ``pace="freewheel"``. A stuck sink holds them up.
         ``None``
-            ``"block"`` if all the sink's sources can wait; if not, ``"spill"``, or
+            ``"block"`` if all the sink's sources can wait; otherwise ``"spill"``, or
             ``"drop_oldest"`` for a channel.
     spill_limit : int or str
-        What may wait on disk, like ``limit``; not used by the other policies.
+        How much may wait on disk, like ``limit``; only ``"spill"`` uses it.
 
     Raises
     ------
@@ -82,8 +82,8 @@ class Backlog(Record):
 
     Notes
     -----
-    What is dropped is counted, sent as a ``GapDetected`` event, and told in-band as
-    ``chunk.gaps`` of the chunk that follows.
+    The report counts what is dropped, a ``GapDetected`` event reports it, and the chunk that
+    follows has it in ``chunk.gaps``.
 
     Examples
     --------
@@ -103,11 +103,11 @@ class Backlog(Record):
             one_of("when_full", self.when_full, POLICIES)
 
     def limit_bytes(self, bytes_per_second: float) -> int:
-        """Return ``limit`` for a sink whose sources bring so many bytes a second together."""
+        """Return ``limit`` in bytes, for sources that together bring this many bytes a second."""
         return _amount("limit", self.limit).to_bytes(bytes_per_second)
 
     def spill_limit_bytes(self, bytes_per_second: float) -> int:
-        """Return ``spill_limit`` likewise."""
+        """Return ``spill_limit`` in bytes, as :meth:`limit_bytes` does."""
         return _amount("spill_limit", self.spill_limit).to_bytes(bytes_per_second)
 
 

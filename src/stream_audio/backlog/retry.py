@@ -14,9 +14,9 @@ SHORTEST = 0.001
 class Retry(Record):
     """How often, and when, a sink that raised gets the same chunk again.
 
-    Given with the sink (``add_sink(sink, retry=…)``), or for all sinks of a session
-    (``StreamConfig(retry=…)``); the sink's own goes first. While a sink is stopped or removed its
-    next try comes at once, and further ones every ``first`` seconds.
+    Set it for one sink (``add_sink(sink, retry=…)``) or for all sinks of a session
+    (``StreamConfig(retry=…)``); the sink's own setting comes first. While a sink is stopped or
+    removed, its next try comes at once, and further ones every ``first`` seconds.
 
     Parameters
     ----------
@@ -54,10 +54,10 @@ class Retry(Record):
             )
 
     def allows(self, tries: int) -> bool:
-        """Whether one more try may follow after so many."""
+        """Return whether one more try may follow after this many."""
         return self.tries is None or tries < self.tries
 
     def wait_before(self, number: int) -> float:
-        """Return the seconds before the try of this number; 1 is the first one that follows."""
+        """Return how many seconds to wait before this try; 1 is the first retry."""
         # Not beyond 2**60 times: by then it is the longest anyway.
         return float(min(self.longest, self.first * 2.0 ** min(number - 1, 60)))

@@ -9,32 +9,33 @@ from stream_audio.errors import DeviceNotFoundError
 
 @public
 class InputDevice(Record):
-    """A device that can be recorded from.
+    """An input device of this machine, as its host describes it.
 
     Attributes
     ----------
     name : str
-        What its host calls it, and a desktop shows.
+        The name that the host uses and a desktop shows.
     host_api : str
         ``"ALSA"``, ``"JACK Audio Connection Kit"``, ``"Core Audio"``, …
     channels : int
-        How many it has; of an ALSA plug-in that makes them up, the most that it does.
+        The device's number of channels; for an ALSA plug-in that makes them up, the largest
+        number.
     sample_rate : int
-        Its default, in Hz.
+        The device's default rate in Hz.
     low_latency, high_latency : float
         Input latencies that the host suggests for interactive and for robust use, in seconds.
     is_default : bool
         Whether :func:`default_input_device` would choose it.
     id : str
         A name that stays the same across restarts, and across re-plugging where the operating
-        system has one that does. Only one device of a listing has it.
+        system has a name that does. Ids are unique within a listing.
     channel_map : tuple of str
-        What the host calls each channel, in order, for example ``("front-left", "front-right")``
-        or JACK's names of ports; empty if it has no names for them.
+        The host's name of each channel, in order, for example ``("front-left", "front-right")`` or
+        JACK's port names; empty if the host has no names for them.
     is_monitor : bool
-        Whether it records what programs play, so that silence says nothing about it.
+        Whether the device records what programs play, so silence is no sign of a fault.
     latency : float or None
-        Seconds of input latency that the host tells now; ``None``: it tells none before the
+        Seconds of input latency that the host reports now; ``None`` if it reports none before the
         device is open.
     """
 

@@ -112,12 +112,11 @@ class Listing:
 
 @public
 def list_input_devices() -> list[InputDevice]:
-    """Return the input devices as they are now: each source once, the best way to it first.
+    """Return the current input devices: each source once, by the best way to it.
 
-    Each call makes a new list; running sessions are not touched. While one of them records from
-    JACK, ALSA's plug-ins are those of the listing before, and nothing of ALSA is opened. A host
-    that does not answer is named in a warning of the log, and the devices of the others are
-    listed.
+    Each call makes a new list, without disturbing running sessions. While a session records from
+    JACK, ALSA's plug-ins are those of the previous listing, and nothing of ALSA is opened. If a
+    host does not answer, a warning in the log names it, and the devices of the others are listed.
 
     Raises
     ------
@@ -141,7 +140,7 @@ def list_input_devices() -> list[InputDevice]:
 def default_input_device() -> InputDevice:
     """Return the device that ``AudioSource.default_device()`` records from.
 
-    That is the one that the environment variable ``STREAM_AUDIO_DEVICE`` names, where it is set.
+    If the environment variable ``STREAM_AUDIO_DEVICE`` is set, that is the device that it names.
 
     Raises
     ------

@@ -17,24 +17,25 @@ _AFTER_KILL: dict[str, AfterKill] = {"MAT4": "empty", "HTK": "unreadable"}
 @public
 @dataclass(frozen=True)
 class SoundFormat:
-    """A format of sound files.
+    """A sound file format and what can be done with it.
 
     Attributes
     ----------
     name : str
-        What ``FileSink(format=…)`` takes; libsndfile's name.
+        The libsndfile name, for ``FileSink(format=…)``.
     description : str
-        Its name for people.
+        The format's name for people.
     extensions : tuple of str
-        File name endings that mean it, with the dot; may be empty.
+        File name endings that stand for the format, with the dot; may be empty.
     subtypes : tuple of str
-        Sample types and codecs that are written, by their libsndfile names, the usual one first;
-        empty if the format is only read.
+        Sample types and codecs that can be written, by their libsndfile names, the usual one
+        first; empty if the format can only be read.
     settings : tuple of str
-        What ``FileSink`` takes for it besides: ``quality``, ``compression_level`` and so on.
+        Further settings that ``FileSink`` takes for it: ``quality``, ``compression_level`` and so
+        on.
     after_kill : "opens", "empty", "unreadable" or "unknown"
-        What libsndfile makes of a file of the usual subtype whose writer was killed: all of it but
-        the last part, no frame, or an error. Measured with libsndfile 1.2.2.
+        What libsndfile reads from a file of the usual subtype whose writer was killed: all but the
+        last part, no frame, or an error. Measured with libsndfile 1.2.2.
     """
 
     name: str
@@ -46,13 +47,13 @@ class SoundFormat:
 
     @property
     def written(self) -> bool:
-        """Whether :class:`~stream_audio.FileSink` writes it; what libsndfile knows is read."""
+        """Whether :class:`~stream_audio.FileSink` writes the format; all can be read."""
         return bool(self.subtypes)
 
 
 @public
 def formats() -> list[SoundFormat]:
-    """Return every format of sound files that can be read or written, the usual ones first.
+    """Return every sound file format that can be read or written, the usual ones first.
 
     Examples
     --------

@@ -25,7 +25,7 @@ SAMPLE_BYTES = {
 
 @public
 class RawFormat(Record):
-    """What a file of samples without a header holds; a file does not say it itself.
+    """A description of a file that holds samples without a header.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ class RawFormat(Record):
     channels : int
         1 to 64, interleaved.
     endian : "little" or "big"
-        Which byte of a sample comes first: the least or the most significant one.
+        Which byte of a sample comes first: the least ("little") or the most significant ("big").
     offset : int
-        Bytes before the first frame that are left out: what is left of a header, for example.
+        Bytes to skip before the first frame, such as the rest of a header.
 
     Raises
     ------
     ConfigError, ConfigTypeError
-        A value cannot be.
+        A value is out of range or of the wrong type.
 
     Examples
     --------

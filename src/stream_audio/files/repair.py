@@ -32,16 +32,15 @@ class RepairReport:
     path : str
         The file that was examined.
     format : str
-        Its libsndfile name; of one whose header was gone, that of the mended file.
+        The format's libsndfile name; if the header was gone, that of the mended file.
     findings : tuple of str
-        What was wrong with it; empty if it is sound.
+        What was wrong with the file; empty if it is sound.
     frames : int, optional
         Frames of the mended (or sound) file; ``None`` if only decoding would tell.
     output : str, optional
         The mended file; ``None`` if nothing was written.
     unclear : str
-        Why nobody can tell whether all of its audio is there; empty if it is, or is known not to
-        be.
+        Why nobody can tell whether all of the file's audio is there; empty if that is known.
     """
 
     path: str
@@ -83,34 +82,33 @@ def repair(
 ) -> RepairReport:
     """Mend a sound file that was cut off, or whose header is wrong or gone.
 
-    Sizes and totals are put right, a last frame that is cut is left out, padding is added. Samples
-    are not touched, nor are chunks and metadata of other programs. A sound file is left alone.
+    It corrects sizes and totals, leaves out a last frame that is cut, and adds padding. It does
+    not change samples, or chunks and metadata of other programs. It leaves a sound file alone.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A WAV, RF64, BW64, AIFF, CAF, AU, W64, FLAC, Ogg or MP3 file that nobody is writing any
-        more.
+        A WAV, RF64, BW64, AIFF, CAF, AU, W64, FLAC, Ogg or MP3 file that no program is writing.
     in_place : bool
-        Mend the file itself, instead of writing a copy. A link is refused. Where something has
-        to be moved, a whole file takes its place; hard links then keep the damaged one.
+        Whether to mend the file itself instead of writing a copy. A link is refused. If data must
+        move, a new file takes its place; hard links then keep the damaged one.
     output : str or os.PathLike, optional
-        Where the copy is written; must not exist. ``None``: ``NAME.repaired.wav`` beside
+        Path of the copy, which must not exist. ``None``: ``NAME.repaired.wav`` beside
         ``NAME.wav``.
     raw : RawFormat, optional
-        What a file holds whose header is gone. It becomes a WAV file, or an AU file if its
-        samples are big-endian, or signed ones of 8 bits.
+        A description of the samples, for a file whose header is gone. It becomes a WAV file, or an
+        AU file if its samples are big-endian or have 8 signed bits.
 
     Returns
     -------
     RepairReport
-        What was wrong, and where the mended file is. It has the damaged one's time of modification
-        and permissions.
+        What was wrong, and where the mended file is. That file has the damaged one's time of
+        modification and permissions.
 
     Raises
     ------
     FileError
-        It cannot be read or written, is of another format, or holds no audio to be saved. Nothing
+        The file cannot be read or written, has another format, or holds no audio to save. Nothing
         was written.
     """
     for value in (path, path if output is None else output):

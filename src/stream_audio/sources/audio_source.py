@@ -31,9 +31,9 @@ def _channels(wanted: int | Sequence[int] | None) -> int | tuple[int, ...] | Non
 
 @public
 class AudioSource:
-    """Makers of sources; a source opens its device when the session starts.
+    """Functions that make sources; a source opens its device when the session starts.
 
-    A source is a description: it may be used in several sessions.
+    A source is only a description, so you may use it in several sessions.
     """
 
     @staticmethod
@@ -46,9 +46,9 @@ class AudioSource:
     ) -> Source:
         """Record from the device that is the default input when the session starts.
 
-        The one that the environment variable ``STREAM_AUDIO_DEVICE`` names, or else the system's.
-        The source stays with it: when another device becomes the default, ``DefaultChanged``
-        tells on PulseAudio and PipeWire.
+        The environment variable ``STREAM_AUDIO_DEVICE`` may name it; otherwise it is the system's
+        default. The source stays with that device. On PulseAudio and PipeWire the session sends
+        ``DefaultChanged`` when another device becomes the default.
 
         Parameters
         ----------
@@ -68,26 +68,28 @@ class AudioSource:
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
     ) -> Source:
-        """Record from the device that is meant, and never from another one.
+        """Record from the device that you name, and never from another.
 
         Parameters
         ----------
         name : str, InputDevice, re.Pattern or callable
-            A string is an id or a name of :func:`~stream_audio.list_input_devices`, or a part
-            that only one has; with the host API after a comma where several APIs have a device
-            of that name. A pattern is searched for in the names, then in the names with the host
-            API, then in the ids. A function is called with each :class:`~stream_audio.InputDevice`
-            and says whether it is meant. Exactly one device must fit when the session starts.
+            A string is an id or a name from :func:`~stream_audio.list_input_devices`, or a part of
+            one that only one device has. Where several host APIs have a device of that name, add
+            the host API after a comma. A pattern is searched for in the names, then in the names
+            with the host API, then in the ids. A function is called with each
+            :class:`~stream_audio.InputDevice` and says whether it is the one. Exactly one device
+            must fit when the session starts.
         sample_rate : int, optional
-            Hz that the device is opened with; ``None``: its default. What a sink gets is the
-            matter of its format.
+            The rate in Hz at which the device is opened; ``None``: its default. Each sink's format
+            decides what the sink gets.
         channels : int or sequence of int, optional
-            1 to 64: the device's first so many. A list: these of its channels, counted from 0;
-            ``[4, 5]`` are an interface's inputs 5 and 6. ``None``: all that it has.
+            A number, 1 to 64: that many of the device's first channels. A list: these of its
+            channels, counted from 0; ``[4, 5]`` are an interface's inputs 5 and 6. ``None``: all
+            of them.
         period : int, optional
-            Frames a callback; ``None``: what suits the host. JACK always uses its own.
+            Frames for each callback; ``None``: what suits the host. JACK always uses its own.
         latency : "low", "high" or float
-            What the host is asked for; a number is in seconds.
+            The latency to ask the host for; a number is in seconds.
         """
         from stream_audio.sources.device import DeviceSource
 
@@ -105,18 +107,18 @@ class AudioSource:
         Parameters
         ----------
         name : str, optional
-            The client to record from; its ports are connected, and kept connected to nothing
-            else. ``None``: no connection is made or looked at; frames come, silent at first, and
-            are what others connect to our ports ``in_1``, ``in_2``, …
+            The client to record from. The session connects its ports, and removes any other
+            connection. ``None``: the session neither makes nor watches connections. Frames come,
+            silent at first, from whatever others connect to our ports ``in_1``, ``in_2``, …
         channels : int or sequence of int, optional
-            As for :meth:`device`. Without a name, how many ports there are; ``None``: two.
+            Channels as for :meth:`device`. Without a name, the number of ports; ``None``: two.
         client_name : str
-            What we are called; the server appends a number if there is one of that name.
+            Name of our client; the server appends a number if that name is taken.
 
         Raises
         ------
         BackendError, DeviceNotFoundError, HostUnresponsiveError
-            At the start: there is no server, no such client, or no answer.
+            Raised at the start: there is no server, no such client, or no answer.
         """
         from stream_audio.sources.jack_device import JackSource
 
@@ -132,27 +134,28 @@ class AudioSource:
     ) -> Source:
         """Play a sound file of any format that libsndfile reads, as if it came from a device.
 
-        It goes through the same ring, router and sinks. No frame of it is lost before the router,
-        however slow the sinks are. All that can be decoded is read, whatever length its header
-        claims. When the file ends the source does; if it cannot be read to its end, or nobody can
-        tell whether that is the end, the source's report says why.
+        The file goes through the same ring, router and sinks. No frame is lost before the router,
+        however slow the sinks are. The source reads all that can be decoded, whatever length the
+        header claims. When the file ends, the source ends. If it cannot be read to its end, or
+        nobody can tell whether that is the end, the source's report says why.
 
         Parameters
         ----------
         path : str or os.PathLike
-            A regular file. Opened when the session starts.
+            A regular file, which is opened when the session starts.
         pace : "real_time" or "freewheel"
-            Real time delivers 10 ms at a time when they would have been captured; freewheeling
-            goes as fast as the ring has room.
+            "real_time" delivers 10 ms at a time, when they would have been captured. "freewheel"
+            delivers as fast as the ring has room.
         loop : bool
-            Whether it begins again at its end, without a gap, until the session is stopped.
+            Whether the file begins again at its end, without a gap, until the session is stopped.
         raw : RawFormat, optional
-            What it holds, if it is samples without a header.
+            A description of the samples, for a file without a header.
 
         Raises
         ------
         FileError
-            At the start: it is missing, unreadable, or no sound file; it says what it is then.
+            Raised at the start: the file is missing, unreadable, or not a sound file. The error
+            then says what it is.
         """
         from stream_audio.sources.file import FileSource
 
@@ -185,31 +188,31 @@ class AudioSource:
             The counter's value is ``(frame mod 2**23) * 2**-23`` in every channel, which tells
             each frame's position exactly.
         sample_rate : int
-            Hz.
+            Sample rate in Hz.
         channels : int
-            1 to 64; all get the same signal, but for noise.
+            A number from 1 to 64. All channels get the same signal, except noise.
         period : int
-            Frames a callback.
+            Frames for each callback.
         frames : int, optional
-            The source ends after so many; when every source has ended, the session does.
+            The source ends after that many frames. When every source has ended, the session ends.
         frequency : float
-            Of the sine, in Hz.
+            Frequency of the sine in Hz.
         level : float
             Peak level of sine and noise in dBFS.
         drift_ppm : float
             How much faster the device's clock runs than the computer's, in parts per million.
         jitter : float
-            Each callback is early or late by up to so many seconds, evenly distributed.
+            Each callback is early or late by up to that many seconds, evenly distributed.
         latency : float, optional
-            Seconds from the converter to the hand-over: a packet's last frame is as old when the
-            callback is due. The device then tells ADC times, as good hosts do; without it, it
-            tells none.
+            Seconds from the converter to the hand-over, which is the age of a packet's last frame
+            when the callback is due. The device then reports ADC times, as good hosts do. Without
+            it, the device reports none.
         pace : "real_time" or "freewheel"
-            Freewheeling delivers as fast as the ring has room, and loses nothing.
+            "freewheel" delivers as fast as the ring has room, and loses nothing.
         faults : iterable of Fault
             What goes wrong, and when; see :class:`stream_audio.testing.Fault`.
         seed : int
-            Of noise and jitter.
+            Seed of noise and jitter.
         """
         from stream_audio.sources.virtual import VirtualSource
 

@@ -22,10 +22,10 @@ _STALL, _LOSE, _LOSE_FLAGGED, _DIE, _HANG, _ADC_OFF, _ADC_ZERO, _ADC_BACKWARDS =
 
 
 class Fault(Record):
-    """Something that goes wrong with a virtual device, once, at a frame.
+    """A fault of a virtual device that happens once, at a given frame.
 
-    Made by one of the class methods. ``at`` is a frame of the device's own count; the fault
-    happens just before the callback that would bring this frame.
+    The class methods make faults. ``at`` is a frame of the device's own count. The fault happens
+    just before the callback that would bring this frame.
     """
 
     at: int
@@ -34,33 +34,33 @@ class Fault(Record):
 
     @classmethod
     def stall(cls, at: int, seconds: float) -> Fault:
-        """No callback for a while, then all at once: nothing is lost."""
+        """Send no callback for a while, then all at once: nothing is lost."""
         span = deadline_ns(real_number("seconds", seconds, 0, 1e6))
         return cls(whole_number("at", at, 0, 2**62), _STALL, span)
 
     @classmethod
     def lose(cls, at: int, periods: int = 1, *, flagged: bool = False) -> Fault:
-        """Periods never reach the callback; ``flagged``: the host says that input overflowed."""
+        """Lose periods before the callback; ``flagged``: the host reports an input overflow."""
         whole_number("periods", periods, 1, 2**24)
         kind = _LOSE_FLAGGED if flagged else _LOSE
         return cls(whole_number("at", at, 0, 2**62), kind, periods)
 
     @classmethod
     def die(cls, at: int) -> Fault:
-        """No callback ever again, and the device says that it is gone: unplugged."""
+        """Send no callback ever again; the device says that it is gone, as if unplugged."""
         return cls(whole_number("at", at, 0, 2**62), _DIE, 0)
 
     @classmethod
     def hang(cls, at: int) -> Fault:
-        """No callback ever again, and the device claims that it runs."""
+        """Send no callback ever again, while the device claims that it runs."""
         return cls(whole_number("at", at, 0, 2**62), _HANG, 0)
 
     @classmethod
     def adc(cls, at: int, error: float | Literal["zero", "backwards"]) -> Fault:
-        """From here on the device's ADC times are wrong; see ``latency`` of the virtual source.
+        """Make the ADC times wrong from here on; see ``latency`` of the virtual source.
 
         They are too late by ``error`` seconds (too early if it is negative, right again if it is
-        0.0), or they are zero, or they run backwards.
+        0.0), are zero, or run backwards.
         """
         whole_number("at", at, 0, 2**62)
         if isinstance(error, str):

@@ -15,14 +15,14 @@ START = 1000.0
 class VirtualClock:
     """A deterministic clock for tests.
 
-    The threads of a session (device, router, sink workers) take seats at it. While any of them
-    works, time stands still; once all sleep, it jumps to the earliest deadline and wakes that one
-    thread. Threads without a seat, such as the test's own, do not hold it up.
+    The threads of a session (device, router, sink workers) take seats at the clock. While any of
+    them works, time stands still. Once all sleep, the clock jumps to the earliest deadline and
+    wakes that one thread. Threads without a seat, such as the test's own, do not hold it up.
 
     Parameters
     ----------
     auto : bool
-        True: time runs on whenever all seated threads sleep. False: it stands until
+        True: time runs whenever all seated threads sleep. False: time stands still until
         :meth:`advance` lets it run.
     """
 
@@ -37,15 +37,15 @@ class VirtualClock:
 
     @property
     def native(self) -> Any:
-        """The ``sa_clock``."""
+        """Pointer to the ``sa_clock`` that the C side uses."""
         return self._native
 
     def now(self) -> float:
-        """Seconds of virtual time."""
+        """Return the virtual time in seconds."""
         return float(lib.sa_clock_now(self._native)) / NANOSECONDS
 
     def signal(self) -> Signal:
-        """Take a seat."""
+        """Make a signal, which takes a seat at the clock."""
         return Sleeper(self)
 
     def sleep(self, seconds: float) -> None:
@@ -80,9 +80,9 @@ class VirtualClock:
             raise TimeoutError(f"virtual time stood still for {timeout:g} s: a thread is stuck")
 
     def suspend(self, seconds: float) -> None:
-        """Put the virtual machine to sleep for so long: ``now()`` stands, its boot time runs on.
+        """Put the virtual machine to sleep: ``now()`` stands still while its boot time runs.
 
-        A session finds the frames that would have been captured missing: ``GapCause.SUSPENDED``.
+        A session then misses the frames of that time, with the cause ``GapCause.SUSPENDED``.
         """
         span = deadline_ns(real_number("seconds", seconds, 0, 1e9))
         lib.sa_virtual_clock_suspend(self._native, span)

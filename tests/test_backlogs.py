@@ -400,8 +400,8 @@ def test_a_backlog_that_nobody_would_use_is_refused():
 
     own = ChannelSink(backlog=Backlog())
     for sink, words in [
-        (Direct(), "nothing ever waits in the session for sink it"),
-        (ChannelSink(queue.Queue()), "nothing ever waits in the session for sink it"),
+        (Direct(), "no chunk ever waits in the session for sink it"),
+        (ChannelSink(queue.Queue()), "no chunk ever waits in the session for sink it"),
         (own, "sink it has a backlog of its own already"),
     ]:
         building = builder(counter(1)).add_sink(sink, name="it", backlog=Backlog())

@@ -153,7 +153,7 @@ SETTINGS = [
     (
         partial(AudioSource.device, 3),
         ConfigTypeError,
-        "a device is not known by a number such as 3",
+        "a number such as 3 does not identify a device",
     ),
     (partial(AudioSource.device, "x", sample_rate=1), ConfigError, "sample_rate"),
     (partial(AudioSource.device, "x", sample_rate=16e3), ConfigTypeError, "sample_rate"),
@@ -212,7 +212,7 @@ SETTINGS = [
     (partial(ChannelSink, []), ConfigTypeError, "queue.Queue"),
     (partial(ChannelSink, backlog=10), ConfigTypeError, "Backlog or a string, not 10"),
     (partial(ChannelSink, backlog="10 q"), ConfigError, "cannot be read: '10 q'"),
-    (lambda: ChannelSink(queue.Queue(), backlog=Backlog()), ConfigError, "own bound"),
+    (lambda: ChannelSink(queue.Queue(), backlog=Backlog()), ConfigError, "own limit"),
     (lambda: builder().add_sink(ChannelSink(), backlog=5), ConfigTypeError, "not 5"),
     (partial(ChannelSink().get, NAN), ConfigError, "timeout"),
     (partial(ChannelSink().get, "1"), ConfigTypeError, "timeout"),

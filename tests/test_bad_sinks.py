@@ -172,7 +172,7 @@ LIES = {
 @pytest.mark.parametrize("on_failure", ["detach", "skip"])
 def test_a_sink_that_lies_of_what_it_dropped_fails_alone(lie, on_failure):
     report, failures = run(Direct(lambda chunk: LIES[lie]()), on_failure)
-    assert "it returned as dropped" in report.error
+    assert "it reported as dropped" in report.error
     assert failures
     assert failures[0].detached is (on_failure == "detach")
     assert report.dropped == 0
@@ -181,7 +181,7 @@ def test_a_sink_that_lies_of_what_it_dropped_fails_alone(lie, on_failure):
 @pytest.mark.parametrize("lie", LIES)
 def test_so_does_one_that_lies_at_its_stop(lie):
     report, failures = run(Stops(lambda: LIES[lie]()))
-    assert "it returned as dropped" in report.error
+    assert "it reported as dropped" in report.error
     assert len(failures) == 1
     assert (report.delivered, report.dropped) == (FRAMES, 0)
 
@@ -390,7 +390,7 @@ def test_a_figure_that_is_none_counts_as_0_and_is_logged_once(index, caplog):
     report = session.report().sinks["bad"]
     assert 0 <= report.unread <= report.delivered
     assert session.report().balanced
-    assert caplog.text.count("does not tell its memory_bytes") <= 1
+    assert caplog.text.count("has no readable memory_bytes") <= 1
 
 
 def test_a_figure_that_raises_counts_as_0(caplog):
@@ -403,7 +403,7 @@ def test_a_figure_that_raises_counts_as_0(caplog):
 
     report, failures = run(Bad())
     assert (report.unread, failures) == (0, [])
-    assert "does not tell its unread: SystemExit" in caplog.text
+    assert "has no readable unread: SystemExit" in caplog.text
 
 
 def test_what_is_sent_as_an_event_must_be_one(caplog):

@@ -478,7 +478,7 @@ def test_what_is_no_number_is_counted_and_poisons_nothing(policy):
         passed, heard = joined(native), joined(speech)
     report = session.report()
     assert report.sources["mic"].nonfinite == 2
-    assert "2 samples no finite number" in str(report)
+    assert "2 samples not finite" in str(report)
     assert passed.tobytes() == (samples if policy == "pass" else clean).tobytes()
     mono = (clean.sum(axis=1, keepdims=True) * np.float32(0.5)).astype(np.float32)
     np.testing.assert_array_equal(heard, soxr.resample(mono, RATE, 16_000))

@@ -365,7 +365,7 @@ def test_a_report_says_whether_anything_is_missing(fault, failing, complete) -> 
     assert report.balanced
     assert report.complete is complete
     assert report.to_dict()["complete"] is complete
-    assert str(report).endswith("none is missing" if complete else "stands above")
+    assert str(report).endswith("none is missing" if complete else "listed above")
     if failing:
         assert "failed: ValueError: a bug of the user's" in str(report)
 

@@ -61,7 +61,7 @@ class StreamAudioBuilder:
         name_text("the source's id", id)
         if isinstance(source, type):
             raise ConfigTypeError(
-                f"{source.__name__} is a class, and a source is an object",
+                f"{source.__name__} is a class, not a source",
                 hint="Make one with AudioSource, for example AudioSource.default_device()",
             )
         if not callable(getattr(source, "open", None)):

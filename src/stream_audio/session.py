@@ -349,8 +349,8 @@ class Session:
         if history is None or history.seconds < seconds:
             kept = 0.0 if history is None else history.seconds
             raise ConfigError(
-                f"the session keeps {kept:g} s of history, {seconds:g} are asked for",
-                hint="Ask for it beforehand: StreamAudio.builder().history(seconds)",
+                f"the session keeps {kept:g} s of history, but {seconds:g} s were asked for",
+                hint="Ask for it before the start: StreamAudio.builder().history(seconds)",
             )
         return history
 

@@ -40,7 +40,7 @@ def test_both_rates_are_told_and_stand_in_the_report(part, period):
     assert mic.drift_ppm == pytest.approx(part * 1e6, abs=10)
     assert mic.measured_rate == pytest.approx(RATE * (1 + part), rel=1e-5)
     assert mic.rate_is_wrong
-    words = f"it says 48000 Hz, and {RATE * (1 + part):.0f} frames a second came"
+    words = f"it claims 48000 Hz, but {RATE * (1 + part):.0f} frames a second came"
     assert words in str(report)
     assert report.complete  # no frame is missing
 

@@ -583,7 +583,7 @@ def test_a_file_that_is_being_written_is_left_alone(put, monkeypatch):
         return read(self, start, count)
 
     monkeypatch.setattr(FileBytes, "read", read_while_written)
-    with pytest.raises(FileError, match="somebody is writing it"):
+    with pytest.raises(FileError, match="a program is writing it"):
         repair(path)
 
 
@@ -594,7 +594,7 @@ def test_a_recording_under_way_is_left_alone(tmp_path, name, in_place):
     source = AudioSource.virtual()
     with stream_audio.open(source, sinks=[FileSink(path)]):
         (writing,) = tmp_path.iterdir()
-        with pytest.raises(FileError, match="somebody is writing it"):
+        with pytest.raises(FileError, match="a program is writing it"):
             repair(writing, in_place=in_place)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -616,7 +616,7 @@ def test_the_report_says_what_was_found(put):
     text = str(report)
     for word in ("damaged", "RIFF size is 0", "last frame is cut", "take.repaired.wav"):
         assert word in text
-    assert "is sound" in str(repair(report.output))
+    assert "is intact" in str(repair(report.output))
 
 
 # ---- anything at all ----

@@ -357,7 +357,7 @@ NO_SOUND = {
     "looks like Ogg with Speex": b"OggS" + bytes(24) + b"Speex   " + bytes(100),
     "looks like Ogg that is cut short": b"OggS" * 50,
     "ends before its audio begins": b"RIFF\x24\0\0\0WAVEfmt ",
-    "its head is incomplete": b"fLaC\0\0\0\x22\x10\0",
+    "its header is incomplete": b"fLaC\0\0\0\x22\x10\0",
 }
 
 
@@ -471,7 +471,7 @@ def test_a_flac_that_may_have_been_cut_between_blocks_is_not_called_complete(tmp
     path = make(tmp_path / "a.flac", (2 * 4096 - 7) / 48_000)
     whole = decoded(path)
     assert len(whole) == 2 * 4096
-    for total, said in ((0, "does not say how long"), (4096, "speaks of 4096 frames only")):
+    for total, said in ((0, "does not say how long"), (4096, "claims 4096 frames only")):
         flac_with_total(path, total)
         samples, report = play(AudioSource.file(path, pace="freewheel"))
         np.testing.assert_array_equal(samples, whole)

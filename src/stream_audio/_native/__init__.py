@@ -57,7 +57,7 @@ def check_process() -> None:
     """
     if not in_own_process():
         raise ForkedProcessError(
-            "stream_audio cannot be used in a forked child process of one that was recording",
+            "stream_audio cannot be used in a forked child of a process that was recording",
             hint='Start processes with multiprocessing\'s "spawn" or "forkserver" method, or '
             "fork before anything is recorded",
         )

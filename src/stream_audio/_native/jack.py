@@ -142,7 +142,7 @@ class JackClient:
             raise BackendError(
                 "JACK refuses a client",
                 host_text="; ".join([_text(reason), *messages[-3:]]),
-                hint="Is it run by another user, or does it have too many clients?",
+                hint="Check whether another user runs it, or it has too many clients",
             )
         self._native: Any = made[0]
         self.name = _text(lib.sa_jack_client_name(self._native))
@@ -197,7 +197,7 @@ class JackClient:
         }
         reason = _reason()
         if not lib.sa_jack_client_prepare(self._native, ffi.new("sa_jack_plan *", plan), reason):
-            raise DeviceError("JACK makes no ports", host_text=_words(reason))
+            raise DeviceError("JACK cannot make the ports", host_text=_words(reason))
 
     def start(self) -> None:
         """Start the callbacks and connect the ports.
@@ -209,9 +209,7 @@ class JackClient:
         """
         reason = _reason()
         if not lib.sa_jack_client_start(self._native, reason):
-            raise DeviceError(
-                "JACK does not connect what is to be recorded", host_text=_words(reason)
-            )
+            raise DeviceError("JACK cannot connect the ports to record", host_text=_words(reason))
         _running.add(self)
 
     def look(self) -> str:

@@ -69,7 +69,7 @@ class NativeDevice(Record):
     low_output_latency: float = 0.0
     high_output_latency: float = 0.0
     takes_any_number: bool = False
-    """Of channels: an ALSA plug-in that makes them up."""
+    """Whether it accepts any number of channels: an ALSA plug-in that makes them up."""
     server_source: str | None = None
     """What an ALSA plug-in asks a sound server for, which mixes; empty: for its default."""
 
@@ -357,7 +357,7 @@ def _opening_failed(error: Any, messages: list[str]) -> StreamAudioError:
         return BackendError("no memory or no thread for PortAudio")
     if error.status == lib.SA_CALL_ASSERTED:
         return BackendError(
-            "PortAudio failed an assertion of its own while it listed the devices",
+            "PortAudio failed an internal assertion while it listed the devices",
             host_text="; ".join(messages[-3:]),
             hint="The configuration of ALSA, or a driver, is one that it does not expect",
         )
@@ -389,7 +389,7 @@ def _stream_failed(
     host_text = _host_text(error, messages)
     if error.status == lib.SA_CALL_ASSERTED:
         return DeviceError(
-            f"cannot {doing} {name}: PortAudio failed an assertion of its own",
+            f"cannot {doing} {name}: PortAudio failed an internal assertion",
             host_text=host_text,
             hint="A new session uses a fresh copy of it",
         )

@@ -243,7 +243,7 @@ def _connecting_failed(error: Any) -> StreamAudioError:
             "PulseAudio (or PipeWire) does not answer",
             hint="The server hangs; restart it",
         )
-    return BackendError("PulseAudio (or PipeWire) cannot be asked", host_text=host_text)
+    return BackendError("PulseAudio (or PipeWire) cannot be reached", host_text=host_text)
 
 
 def _stream_failed(doing: str, source: PulseSource, error: Any) -> StreamAudioError:

@@ -58,7 +58,9 @@ def _checked(answer: Any) -> Gap:
     except BaseException as error:
         if is_ctrl_c(error):
             raise
-    raise SinkError(f"it returned as dropped what is no gap: {shown(answer)}", retryable=False)
+    raise SinkError(
+        f"it reported as dropped something that is not a gap: {shown(answer)}", retryable=False
+    )
 
 
 def _whole(number: Any) -> int:

@@ -104,7 +104,7 @@ class SinkAdapter:
         self.confirms = None if says is None else _flag(sink, "confirms", default=False)
         if self.confirms and not self.blocking:
             raise ConfigError(
-                f"{shown(sink)} confirms, and is not blocking: nothing would keep its frames",
+                f"{shown(sink)} confirms but is not blocking, so nothing would keep its frames",
                 hint="Leave out blocking = False",
             )
         self.use_queue = None if self.blocking else _method(sink, "use_queue")
@@ -186,7 +186,7 @@ class SinkAdapter:
                 raise
             if attribute not in self._complained_of:
                 self._complained_of.add(attribute)
-                _log.warning("%s does not tell its %s: %s", self, attribute, in_words(error))
+                _log.warning("%s has no readable %s: %s", self, attribute, in_words(error))
             return 0
 
     def loop_sinks(self) -> Iterator[LoopSink]:

@@ -103,14 +103,14 @@ class AudioChunk:
     def __getitem__(self, frames: slice) -> AudioChunk:
         if not isinstance(frames, slice):
             raise ConfigTypeError(
-                f"a chunk is cut by a slice, not by {frames!r}",
+                f"a chunk takes a slice, not {frames!r}",
                 hint="chunk[0:480] is a chunk of its first 480 frames; chunk.data has the samples",
             )
         start, stop, step = frames.indices(len(self.data))
         if step != 1:
             raise ConfigError(
                 f"a chunk is contiguous: its slice cannot have steps of {step}",
-                hint=f"chunk.data[::{step}] are samples without a place on the timeline",
+                hint=f"chunk.data[::{step}] are samples without a position on the timeline",
             )
         return _part(self, start, max(start, stop))
 

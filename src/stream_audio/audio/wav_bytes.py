@@ -22,7 +22,7 @@ def wav_bytes(samples: bytes, sample_rate: int, channels: int, dtype: SampleType
     """Return a WAV file; ``samples`` are interleaved and little-endian."""
     if len(samples) > _LONGEST:
         raise ConfigError(
-            f"{len(samples)} bytes of samples do not fit a WAV file",
+            f"{len(samples)} bytes of samples do not fit into a WAV file",
             hint="Cut the chunk, or write it with a FileSink",
         )
     width = _BYTES[dtype]

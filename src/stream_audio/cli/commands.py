@@ -65,7 +65,7 @@ app = typer.Typer(
     help="Record audio without losing a frame unnoticed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 well, 1 failed, 2 wrong usage, 3 recorded but frames are missing.",
+    epilog="Exit codes: 0 success, 1 failure, 2 wrong usage, 3 recorded, but frames are missing.",
 )
 _out = Console()
 _err = Console(stderr=True)
@@ -95,7 +95,7 @@ def _errors_as_messages() -> Iterator[None]:
 
 @app.command()
 def devices(
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the input devices."""
     with _errors_as_messages():
@@ -138,22 +138,24 @@ def record(
     ] = None,
     rate: Annotated[
         int | None,
-        typer.Option("-r", "--rate", help="Sample rate of the file in Hz; the device's own."),
+        typer.Option("-r", "--rate", help="Sample rate of the file in Hz; default: the device's."),
     ] = None,
     channels: Annotated[
         int | None,
-        typer.Option("-c", "--channels", help="Channels of the file; the device's, at most 2."),
+        typer.Option(
+            "-c", "--channels", help="Channels of the file; default: all of the device's."
+        ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Name of the input device.")] = None,
+    device: Annotated[str | None, typer.Option(help="Name or id of the input device.")] = None,
     subtype: Annotated[
         str | None, typer.Option(help="PCM_16, PCM_24, FLOAT …; see `stream-audio formats`.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     fallback_virtual: Annotated[
         bool,
-        typer.Option(help="Without a default input, record a tone from the virtual device."),
+        typer.Option(help="If there is no default input, record a virtual tone."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Record to a file, and report where every frame went."""
     meter = LevelMeter()
@@ -187,7 +189,7 @@ def record(
 
 @app.command()
 def formats(
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the formats of sound files that can be written and read."""
     found = stream_audio.formats()
@@ -204,7 +206,7 @@ def formats(
             escape(form.description),
         )
     _out.print(table)
-    _out.print("killed: what a reader finds when the writer was killed", style="dim")
+    _out.print("killed: what a reader finds if the writer was killed", style="dim")
 
 
 @app.command()
@@ -216,9 +218,9 @@ def repair(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Where the copy is written.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Mend a sound file that its writer left incomplete; a sound one is left alone."""
+    """Mend a sound file that its writer left incomplete; leave an intact one alone."""
     with _errors_as_messages():
         report = stream_audio.repair(file, in_place=in_place, output=output)
     if as_json:

@@ -22,7 +22,7 @@ class LevelMeter:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.peak = -math.inf
-        """Of the loudest channel, dBFS."""
+        """Peak of the loudest channel, dBFS."""
 
     def write(self, chunk: AudioChunk) -> None:
         """Take a chunk; quick, so that it may run on the router's thread."""

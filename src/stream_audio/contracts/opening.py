@@ -86,7 +86,7 @@ class Opening:
         least = math.ceil((wait + 2 * period + RING_SLACK) * 100) / 100
         if seconds < least:
             raise ConfigError(
-                f"a ring of {seconds:g} s does not hold what comes between two turns, with chunks "
+                f"a ring of {seconds:g} s cannot hold the audio between two turns, with chunks "
                 f"of {self._chunk_duration:g} s and periods of {period:.3g} s",
                 hint=f"Use StreamConfig(ring_duration={least:g}) or more",
             )

@@ -15,7 +15,7 @@ class OpenSource(Protocol):
     capture: Capture
     sample_rate: int
     channels: int
-    """That the capture holds."""
+    """Channels that the capture holds."""
     own_channels: tuple[int, ...]
     """Those of them that the user means by the source, in order; formats may pick others."""
     silence_is_normal: bool
@@ -29,7 +29,7 @@ class OpenSource(Protocol):
 
     @property
     def latency(self) -> float | None:
-        """Of input, in seconds, as the host reports it; ``None``: it reports none."""
+        """Input latency in seconds as the host reports it; ``None`` if it reports none."""
 
     def start(self) -> None:
         """Let the callbacks begin."""

@@ -17,14 +17,14 @@ def device_wanted(value: object) -> Wanted:
     """Return ``value`` if it can mean a device, or raise."""
     if isinstance(value, int):
         raise ConfigTypeError(
-            f"a device is not known by a number such as {value!r}: the next listing may have "
-            "another one in that place",
+            f"a number such as {value!r} does not identify a device: the next listing may have "
+            "another device in that place",
             hint=f"Give its name or id, or the object: list_input_devices()[{value!r}]",
         )
     if isinstance(value, str):
         return name_text("name", value)
     if isinstance(value, re.Pattern) and isinstance(value.pattern, bytes):
-        raise ConfigTypeError("a pattern for the names of devices is of str, not of bytes")
+        raise ConfigTypeError("a pattern for device names must be a str, not bytes")
     if isinstance(value, InputDevice | re.Pattern) or callable(value):
         return value
     raise ConfigTypeError(

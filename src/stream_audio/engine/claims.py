@@ -27,7 +27,7 @@ class Claims:
             if id(sink) in _in_use:
                 raise SessionStateError(
                     f"{shown(sink)} is in use in another session",
-                    hint="Make a sink of its own for each session",
+                    hint="Make a new sink for each session",
                 )
             _in_use[id(sink)] = sink
             self._own.add(id(sink))

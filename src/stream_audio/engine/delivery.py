@@ -286,7 +286,7 @@ class Delivery(abc.ABC):
         except SinkError as error:
             self._fail(error)
         except ValueError as error:
-            self._fail(SinkError(f"it returned as dropped {error}", retryable=False))
+            self._fail(SinkError(f"it reported as dropped {error}", retryable=False))
 
     def _take_back(self, gaps: tuple[Gap, ...]) -> None:
         with self._entering:

@@ -104,14 +104,14 @@ def make_delivery(
     # A channel keeps what its consumer has not read yet in a queue of ours.
     use_queue, own = sink.use_queue, sink.own_backlog
     if own is not None and backlog is not None:
-        raise ConfigError(f"sink {name} has a backlog of its own already", hint="Give it once")
+        raise ConfigError(f"sink {name} has a backlog of its own already", hint="Set it only once")
     if use_queue is not None:
         channel_queue = queue(own or backlog or as_backlog(config.backlog), "drop_oldest")
         if use_queue(channel_queue):
             return DirectDelivery(*settings, backlog=channel_queue)
     if backlog is not None:
         raise ConfigError(
-            f"nothing ever waits in the session for sink {name}", hint="Leave the backlog out"
+            f"no chunk ever waits in the session for sink {name}", hint="Leave the backlog out"
         )
     return DirectDelivery(*settings, backlog=None)
 

@@ -36,6 +36,6 @@ class RateWatch:
             measured = measured_rate(rate, drift[0])
             assert measured is not None
             _log.warning(
-                "source %s says that it runs at %d Hz and runs at %.0f", inlet.name, rate, measured
+                "source %s claims to run at %d Hz but runs at %.0f Hz", inlet.name, rate, measured
             )
             self._send(WrongSampleRate(now, inlet.name, rate, measured))

@@ -28,7 +28,7 @@ _log = logging.getLogger("stream_audio")
 
 
 class SinkSetup:
-    """Of one session. A sink is claimed, then begun; whoever does that may be interrupted.
+    """Starts the sinks of one session: claims each, then begins it; both may be interrupted.
 
     Parameters
     ----------

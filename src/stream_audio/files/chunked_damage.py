@@ -66,7 +66,7 @@ def examine_aiff(file: FileBytes) -> Diagnosis:
     chunk = chunks.all[-1]
     described = chunks.named(b"COMM", 18)
     if described is None:
-        raise FileError("nothing says of what kind its audio is")
+        raise FileError("it does not say what kind of audio it holds")
     fields = file.read(described.body, 22)
     channels, frames, bits = struct.unpack(">HIH", fields[:8])
     rate = _extended(fields[8:18])
@@ -102,7 +102,7 @@ def examine_aiff(file: FileBytes) -> Diagnosis:
             edits.append(Edit(described.body + 2, described.body + 6, here.to_bytes(4, "big")))
     packets = count // (34 * channels)
     if codec == b"ima4" and frames not in (0, packets, 0xFFFFFFFF):
-        text = f"its header speaks of {frames} packets, but it has {packets}"
+        text = f"its header claims {frames} packets, but it has {packets}"
         extent = replace(extent, unclear=extent.unclear or text)
     whole = body + count + count % 2 + file.size - _follows(file, _AIFF, extent)
     if findings and whole >= 2**32:
@@ -130,7 +130,7 @@ def examine_caf(file: FileBytes) -> Diagnosis:
     chunk = chunks.all[-1]
     described = chunks.named(b"desc", 32)
     if described is None:
-        raise FileError("nothing says of what kind its audio is")
+        raise FileError("it does not say what kind of audio it holds")
     rate, codec, _, packet_bytes, packet_frames, channels, _ = struct.unpack(
         ">d4sIIIII", file.read(described.body, 32)
     )
@@ -162,7 +162,7 @@ def examine_w64(file: FileBytes) -> Diagnosis:
     chunk = chunks.all[-1]
     described = chunks.named(b"fmt " + W64_NAME_END, 16)
     if described is None:
-        raise FileError("nothing says of what kind its audio is")
+        raise FileError("it does not say what kind of audio it holds")
     fields = file.read(described.body, 26)
     tag, channels, rate, byte_rate, frame_bytes, bits = struct.unpack("<HHIIHH", fields[:16])
     if tag == 0xFFFE and len(fields) == 26:

@@ -42,7 +42,7 @@ class Extent:
 
 def too_short(claimed: int, units: str, there: int) -> str:
     """Say that there is less than a header claims."""
-    return f"it is cut short: its header speaks of {claimed} {units}, but it has {there}"
+    return f"it is cut short: its header claims {claimed} {units}, but it has {there}"
 
 
 def stated(value: int) -> int | None:
@@ -71,11 +71,11 @@ def outer_claim(size: int, stated_end: int, claim: int | None) -> tuple[str, str
         return "", ""
     if stated_end > size + 8 and stated_end < 0xFFFFFF00:
         return (
-            f"it is cut short: its header speaks of {stated_end} bytes in all, but it has {size}",
+            f"it is cut short: its header claims {stated_end} bytes in all, but it has {size}",
             "",
         )
     if stated_end < size - 8:
-        return "", f"its header speaks of {stated_end} bytes in all, but it has {size}"
+        return "", f"its header claims {stated_end} bytes in all, but it has {size}"
     return "", ""
 
 
@@ -93,7 +93,7 @@ def tail_is_no_audio(
     zeros = file.size - start
     if zeros < MANY_ZEROS:
         return True, ""
-    return True, f"{zeros} zero bytes follow what its header speaks of: silence, or unused room"
+    return True, f"{zeros} zero bytes follow what its header claims: silence, or unused room"
 
 
 def padding_in_doubt(file: FileBytes, end: int, frame_bytes: int, align: int) -> str:
@@ -168,7 +168,7 @@ def find_extent(
     elif not first and frame_bytes:
         unclear = padding_in_doubt(file, after, frame_bytes, align)
     elif first:
-        unclear = f"its header speaks of {first} bytes of audio only; its end may be missing"
+        unclear = f"its header claims {first} bytes of audio only; its end may be missing"
     finding = _said(first, count)
     cut = count % frame_bytes if frame_bytes else 0
     if cut and after == size and (cut >= align or any(file.read(after - cut, cut))):

@@ -29,7 +29,7 @@ ROOM_INTERVAL = 10.0
 
 
 class FileWatch:
-    """Of one recording; counts time in frames of audio.
+    """Watches the file of one recording; counts time in frames of audio.
 
     Parameters
     ----------

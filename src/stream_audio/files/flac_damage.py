@@ -87,7 +87,7 @@ def examine_flac(file: FileBytes, start: int) -> Diagnosis:
     Raises
     ------
     FileError
-        It cannot be mended: its head is incomplete, or it holds no whole block of audio.
+        It cannot be mended: its header is incomplete, or it holds no whole block of audio.
     """
     info, audio = _read_head(file, start)
     if audio >= file.size:
@@ -111,13 +111,13 @@ def examine_flac(file: FileBytes, start: int) -> Diagnosis:
     if cut:
         missing = "its last block is cut"
         if info.total > total:
-            missing += f", and its header speaks of {info.total} frames"
+            missing += f", and its header claims {info.total} frames"
     elif info.total > total and not ended:
         missing = too_short(info.total, "frames", total)
     elif info.total == 0 and not ended:
         unclear = "its header does not say how long it is, and it may have been cut between blocks"
     elif info.total < total and not ended:
-        unclear = f"its header speaks of {info.total} frames only; its end may be missing"
+        unclear = f"its header claims {info.total} frames only; its end may be missing"
 
     place = info.offset + TOTAL_OFFSET
     edits = [Edit(place, place + 8, info.with_total(total))] if findings else []
@@ -154,7 +154,7 @@ def _read_head(file: FileBytes, start: int) -> tuple[StreamInfo, int]:
         offset += 4 + size
         if header[0] & 0x80:  # the last one
             return info, offset
-    raise FileError("it is cut short or damaged: its head is incomplete")
+    raise FileError("it is cut short or damaged: its header is incomplete")
 
 
 def _last_whole_frame(file: FileBytes, info: StreamInfo, audio: int) -> tuple[Frame, int]:

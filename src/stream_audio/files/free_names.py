@@ -46,4 +46,6 @@ def rename_to_free_name(old: Path, new: Path) -> None:
 
 def no_free_name(path: Path) -> OSError:
     """Make the error of a name all of whose numbers are taken."""
-    return FileExistsError(errno.EEXIST, f"so do {MAX_NUMBER} numbered names", str(path))
+    return FileExistsError(
+        errno.EEXIST, f"this name and {MAX_NUMBER} numbered names are taken", str(path)
+    )

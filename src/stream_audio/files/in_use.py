@@ -78,7 +78,7 @@ def open_old(path: Path, read: Collection[Identity] = ()) -> int | None:
         if not stat.S_ISREG(found.st_mode):
             raise not_regular(path)
         if identity(found) in read:
-            raise OSError(errno.EBUSY, "this session reads that very file", str(path))
+            raise OSError(errno.EBUSY, "this session reads that file", str(path))
         if not lock(descriptor):
             raise _in_use(path)
     except BaseException:

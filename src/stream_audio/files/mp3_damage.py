@@ -110,12 +110,12 @@ def examine_mp3(file: FileBytes, start: int) -> Diagnosis | None:
         return Diagnosis("MP3", (), None, whole)
     if tag is not None and tag.frames is not None and tag.frames > found.count:
         missing = (
-            f"it is cut short: its header speaks of {tag.frames} blocks, but it has {found.count}"
+            f"it is cut short: its header claims {tag.frames} blocks, but it has {found.count}"
         )
     elif found.cut:
         missing = "its last block is cut"
     elif tag is not None and tag.frames and tag.frames < found.count:
-        unclear = f"its header speaks of {tag.frames} blocks only; its end may be missing"
+        unclear = f"its header claims {tag.frames} blocks only; its end may be missing"
     if tag is not None and tag.frames_at:
         edits = _tag_edits(file, tag, found.count, audio - first + sum(map(len, found.runs)))
         text = f"it is said to have {tag.frames} blocks, but has {found.count}"

@@ -88,7 +88,7 @@ class Names:
         except ValueError as error:
             raise ConfigError(f"{part.text} in {self._given!r}: {error}") from error
         if not filled or (part.name == "index" and os.sep in filled):
-            raise ConfigError(f"{part.text} in {self._given!r} makes no name: {filled!r}")
+            raise ConfigError(f"{part.text} in {self._given!r} gives no valid name: {filled!r}")
         return filled
 
 
@@ -116,7 +116,7 @@ def _parse(given: str) -> list[str | _Field]:
                 if directive[1] not in _DIRECTIVES or not directive[1]:
                     raise ConfigError(
                         f"{text} in {given!r}: there is no {directive[0]}",
-                        hint="Dates are written as strftime does: {start:%Y-%m-%d %H.%M.%S}",
+                        hint="Write dates as strftime does: {start:%Y-%m-%d %H.%M.%S}",
                     )
         parts.append(_Field(name, form, text, token.start()))
     parts.append(given[position:])

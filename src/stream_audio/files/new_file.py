@@ -51,7 +51,7 @@ class NewFile:
 
     @property
     def mode(self) -> int:
-        """Its permissions; while the descriptor is open."""
+        """Permissions of the file; only while the descriptor is open."""
         return stat.S_IMODE(os.fstat(self.descriptor).st_mode)
 
     @property

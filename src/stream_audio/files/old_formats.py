@@ -72,7 +72,7 @@ def _diagnosis(file: FileBytes, claim: _Claim) -> Diagnosis:
         if frame_bytes and (rest is None or file.read(end, 3) == b"TAG"):
             frames = (end - begin) // frame_bytes  # libsndfile takes all that follows for audio
         else:
-            unclear = f"{size - end} bytes follow the audio that its header speaks of"
+            unclear = f"{size - end} bytes follow the audio that its header claims"
     return Diagnosis(claim.name, (), frames, (Kept(0, size),), missing, unclear)
 
 
@@ -222,9 +222,7 @@ def _htk(file: FileBytes, head: bytes) -> Diagnosis | None:
         return Diagnosis("HTK", (), frames, (Kept(0, file.size),))
     edit = Edit(0, 4, frames.to_bytes(4, "big"))
     missing = too_short(stated, "frames", frames) if stated > frames else ""
-    unclear = (
-        "" if stated >= frames or not stated else f"its header speaks of {stated} frames only"
-    )
+    unclear = "" if stated >= frames or not stated else f"its header claims {stated} frames only"
     return Diagnosis(
         "HTK",
         (f"it is said to have {stated} frames, but has {frames}",),
@@ -246,13 +244,11 @@ def _sample_dump(file: FileBytes, head: bytes) -> Diagnosis | None:
     there = (file.size - 21) // 127 * in_a_packet
     whole = (Kept(0, file.size),)
     if there >= frames + in_a_packet:
-        return Diagnosis(
-            "SDS", (), None, whole, unclear=f"its header speaks of {frames} frames only"
-        )
+        return Diagnosis("SDS", (), None, whole, unclear=f"its header claims {frames} frames only")
     if there >= frames:
         return Diagnosis("SDS", (), None, whole)
     return Diagnosis(
-        "SDS", (), there, whole, f"it is cut short: its header speaks of {frames} frames"
+        "SDS", (), there, whole, f"it is cut short: its header claims {frames} frames"
     )
 
 

@@ -34,9 +34,9 @@ class RepairReport:
     format : str
         The format's libsndfile name; if the header was gone, that of the mended file.
     findings : tuple of str
-        What was wrong with the file; empty if it is sound.
+        What was wrong with the file; empty if it is intact.
     frames : int, optional
-        Frames of the mended (or sound) file; ``None`` if only decoding would tell.
+        Frames of the mended (or intact) file; ``None`` if only decoding would tell.
     output : str, optional
         The mended file; ``None`` if nothing was written.
     unclear : str
@@ -61,7 +61,7 @@ class RepairReport:
 
     def __str__(self) -> str:
         length = "" if self.frames is None else f", {self.frames} frames"
-        state = "is sound" if self.sound else "was damaged"
+        state = "is intact" if self.sound else "was damaged"
         lines = [f"{self.path} {state}: {self.format}{length}"]
         lines += [f"  {finding}" for finding in self.findings]
         if self.unclear:
@@ -83,7 +83,7 @@ def repair(
     """Mend a sound file that was cut off, or whose header is wrong or gone.
 
     It corrects sizes and totals, leaves out a last frame that is cut, and adds padding. It does
-    not change samples, or chunks and metadata of other programs. It leaves a sound file alone.
+    not change samples, or chunks and metadata of other programs. It leaves an intact file alone.
 
     Parameters
     ----------
@@ -197,14 +197,14 @@ class _Damaged:
         if diagnosis is None:
             what, hint = identify(self._bytes)
             raise FileError(
-                f"cannot mend {self._path}: {what or 'it is of no kind that is mended'}",
-                hint=hint or f"Those are {_KINDS}",
+                f"cannot mend {self._path}: {what or 'repair does not support this kind of file'}",
+                hint=hint or f"It mends {_KINDS}",
             )
         hopeless = diagnosis.hopeless or (diagnosis.missing if not diagnosis.findings else "")
         if hopeless:
             raise FileError(
                 f"cannot mend {self._path}: {hopeless}",
-                hint="What is there can be read as it is: AudioSource.file, transcode",
+                hint="Its audio can be read as it is: AudioSource.file, transcode",
             )
         return diagnosis
 
@@ -293,7 +293,7 @@ def _name_without_replacing(old: str, new: str, folder: int) -> None:
 
 def _being_written(path: Path) -> FileError:
     return FileError(
-        f"cannot mend {path}: somebody is writing it", hint="Stop the recording first"
+        f"cannot mend {path}: a program is writing it", hint="Stop the recording first"
     )
 
 

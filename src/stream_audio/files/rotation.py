@@ -87,7 +87,7 @@ def seconds_said(name: str, text: str) -> float:
     unit = _UNITS.get(found[2].lower()) if found else None
     if found is None or unit not in _SECONDS:
         raise ConfigError(
-            f"{name}={text!r} is no time",
+            f"{name}={text!r} is not a time",
             hint=f'Write a number and one of {", ".join(_SECONDS)}, as in "7d"',
         )
     return float(found[1]) * _SECONDS[unit]

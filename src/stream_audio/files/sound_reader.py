@@ -22,7 +22,7 @@ Samples = np.ndarray[Any, np.dtype[np.float32]]
 _UNKNOWN = 2**62
 """Frames, or more, that libsndfile speaks of when a FLAC file does not say how many it has."""
 
-_MAY_BE_MENDED = "stream_audio.repair(path) makes a sound file of what is there"
+_MAY_BE_MENDED = "stream_audio.repair(path) makes a valid file of what is there"
 
 
 class SoundReader:
@@ -170,7 +170,7 @@ class SoundReader:
             before = self.position + filled - decoder.position
             self._error = FileError(
                 f"{self.path} ends after {self.position + filled} frames, "
-                f"but its header speaks of {before + decoder.frames}",
+                f"but its header claims {before + decoder.frames}",
                 host_text=decoder.system_error,
             )
             return False

@@ -357,7 +357,7 @@ class Succession:
             error.add_note(f"nor could it go on in {fallback}: {second.strerror or second}")
             return False
         self._fell_back = True
-        _log.warning("cannot go on with %s (%s), going on in %s", part.file.path, error, fallback)
+        _log.warning("cannot continue %s (%s); continuing in %s", part.file.path, error, fallback)
         info, new = self._info, following.file.path
         saved = part.saved_frames
         info.send(FallbackUsed(info.now(), info.name, part.file.path, saved, new, error))

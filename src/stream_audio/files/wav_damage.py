@@ -151,7 +151,7 @@ class _Examination:
     def _read_format(self) -> None:
         chunk = self._named(b"fmt ", 16)
         if chunk is None:
-            raise FileError("nothing says of what kind its audio is")
+            raise FileError("it does not say what kind of audio it holds")
         fields = self.file.read(chunk.body, min(chunk.size, 40))
         tag, channels, rate, byte_rate, stated, bits = struct.unpack("<HHIIHH", fields[:16])
         if tag == _EXTENSIBLE and len(fields) >= 26:
@@ -239,10 +239,10 @@ class _Examination:
             self.unclear = "its header has a length that its writer never corrected"
         elif claim is not None and claim > count:
             self.missing = (
-                f"it is cut short: its header speaks of {claim} bytes of audio, but it has {count}"
+                f"it is cut short: its header claims {claim} bytes of audio, but it has {count}"
             )
         elif claim:
-            text = f"its header speaks of {claim} bytes of audio only; its end may be missing"
+            text = f"its header claims {claim} bytes of audio only; its end may be missing"
             self.unclear = text
         elif self.fixed_frames:
             self.unclear = padding_in_doubt(self.file, after, self.frame_bytes, 2)

@@ -23,7 +23,7 @@ Latency is the time from the entry of the callback that brought a chunk's last f
 consumer has the chunk; the time to fill the chunk comes before. Every chunk counts, from its own
 callback, however long it waited (no coordinated omission). Percentiles are exact.
 
-exit codes: 0 well, also after Ctrl-C; 1 it failed, or --max-p99 or --max-lost was exceeded;
+exit codes: 0 success, also after Ctrl-C; 1 failure, or --max-p99 or --max-lost was exceeded;
 2 wrong usage.
 """
 
@@ -36,7 +36,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = made.add_argument_group("what is measured")
+    what = made.add_argument_group("what to measure")
     what.add_argument(
         "--device",
         metavar="NAME",
@@ -48,27 +48,27 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--period",
         type=_list_of(_whole(1, 65_536)),
         metavar="FRAMES",
-        help="frames a callback, or several: 64,256 (default: 256 for the virtual device, else "
-        "the host's; JACK has its own)",
+        help="frames for each callback, or a list: 64,256 (default: 256 for the virtual device, "
+        "otherwise the host's; JACK has its own)",
     )
     what.add_argument(
         "--latency",
         type=_latency,
         default="low",
         metavar="LATENCY",
-        help='what a device is asked for: "low", the default, "high", or seconds',
+        help='latency to ask the device for: "low" (the default), "high", or seconds',
     )
     what.add_argument(
         "--chunk",
         type=_list_of(_whole(0, 10_000_000)),
         metavar="FRAMES",
-        help="frames a chunk, or several; 0, the default, is one period",
+        help="frames for each chunk, or a list; 0 (the default) is one period",
     )
     what.add_argument(
         "--consumers",
         type=_list_of(_one_of(available_kinds(), "all")),
         metavar="KINDS",
-        help=f"of {', '.join(available_kinds())}; default: all, each in a session of its own",
+        help=f"any of {', '.join(available_kinds())}; default: all, each in its own session",
     )
     what.add_argument(
         "--load",
@@ -87,7 +87,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--duration",
         type=_real(0.1, 86_400),
         metavar="SECONDS",
-        help=f"of each measurement (default: {DURATION:g}; {SWEEP_DURATION:g} in a sweep, "
+        help=f"length of each measurement (default: {DURATION:g}; {SWEEP_DURATION:g} in a sweep, "
         f"{ROUND_TRIP_DURATION:g} for a round trip)",
     )
 
@@ -102,15 +102,19 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--soak",
         type=_real(0.01, 100_000),
         metavar="MINUTES",
-        help="one session with all consumers together, for so long",
+        help="run one session with all consumers together for this long",
     )
     ways.add_argument(
         "--compare",
         action="store_true",
-        help="other libraries, as far as they are installed, on the same --device in turn",
+        help="measure the other installed libraries, too, in turn on the same --device",
     )
     ways.add_argument(
-        "--rounds", type=_whole(1, 1000), default=3, metavar="N", help="of --compare (default: 3)"
+        "--rounds",
+        type=_whole(1, 1000),
+        default=3,
+        metavar="N",
+        help="rounds of --compare (default: 3)",
     )
     ways.add_argument(
         "--round-trip",
@@ -118,19 +122,23 @@ def parser(prog: str) -> argparse.ArgumentParser:
         help="play a signal to --output and find it again in --device: cable, loopback, JACK, "
         "monitor",
     )
-    ways.add_argument("--output", metavar="NAME", help="of --round-trip; an output device")
+    ways.add_argument("--output", metavar="NAME", help="output device for --round-trip")
     ways.add_argument(
-        "--level", type=_real(-60, 0), default=-20.0, metavar="DBFS", help="of what is played"
+        "--level",
+        type=_real(-60, 0),
+        default=-20.0,
+        metavar="DBFS",
+        help="level of the played signal",
     )
     ways.add_argument(
         "--delay",
         type=_real(0, 10_000),
         default=0.0,
         metavar="MS",
-        help="let each consumer sleep so long before a chunk counts: does the script find it?",
+        help="make each consumer sleep this long before a chunk counts, to check the script",
     )
 
-    out = made.add_argument_group("what comes of it")
+    out = made.add_argument_group("output")
     out.add_argument("--json", action="store_true", help="all figures as JSON on standard output")
     out.add_argument(
         "--plot",
@@ -139,10 +147,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
         help="one .html page or .png picture; needs matplotlib",
     )
     out.add_argument(
-        "--max-p99", type=_real(0, 1e9), metavar="MS", help="fail when a p99 is above it"
+        "--max-p99", type=_real(0, 1e9), metavar="MS", help="fail if a p99 exceeds this"
     )
     out.add_argument(
-        "--max-lost", type=_whole(0, 2**62), metavar="FRAMES", help="fail when more are lost"
+        "--max-lost", type=_whole(0, 2**62), metavar="FRAMES", help="fail if more frames are lost"
     )
     return made
 
@@ -154,11 +162,11 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     if options.compare and options.device is None:
         made.error("--compare needs --device: other libraries cannot record the virtual device")
     if options.round_trip and (options.sweep or options.soak or options.compare):
-        made.error("--round-trip is a measurement of its own")
+        made.error("--round-trip takes no --sweep, --soak or --compare")
     if options.soak and options.sweep:
         made.error("--soak and --sweep exclude each other")
     if options.output is not None and not options.round_trip:
-        made.error("--output is for --round-trip")
+        made.error("--output needs --round-trip")
     options.load = _unfolded(options.load, tuple(LOADS))
     options.consumers = _consumers(options)
     options.periods = options.period or list(SWEEP_PERIODS if options.sweep else (0,))

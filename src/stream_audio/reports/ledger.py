@@ -148,7 +148,7 @@ class SinkAccount:
     routes: list[RouteAccount] = field(default_factory=list)
     stopped: bool = False
     fewer_channels: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Of how many channels of a source how many it gets, if not all."""
+    """How many channels of each source the sink gets, and of how many, if not all."""
     _last_gap: dict[str, int] = field(default_factory=dict, repr=False)  # of each source
     _dropped: dict[str, Spans] = field(default_factory=dict, repr=False)  # likewise
 

@@ -284,7 +284,7 @@ class SessionReport(Record):
                 f"({source.captured} frames at {source.sample_rate} Hz), {source.lost} lost"
                 + (f", {source.paused} paused" if source.paused else "")
                 + (f", {source.synthetic} silenced" if source.synthetic else "")
-                + (f", {source.nonfinite} samples no finite number" if source.nonfinite else "")
+                + (f", {source.nonfinite} samples not finite" if source.nonfinite else "")
                 + (
                     f", {source.unexplained_frames} unexplained"
                     if source.unexplained_frames
@@ -293,7 +293,7 @@ class SessionReport(Record):
             )
             if source.rate_is_wrong:
                 lines.append(
-                    f"  its sample rate is wrong: it says {source.sample_rate} Hz, and "
+                    f"  its sample rate is wrong: it claims {source.sample_rate} Hz, but "
                     f"{source.measured_rate:.0f} frames a second came"
                 )
             if source.device:
@@ -324,7 +324,9 @@ class SessionReport(Record):
         elif self.complete:
             lines.append("every frame is accounted for, and none is missing")
         else:
-            lines.append("every frame is accounted for; what is missing or unclear stands above")
+            lines.append(
+                "every frame is accounted for; what is missing or unclear is listed above"
+            )
         return "\n".join(lines)
 
 

@@ -81,7 +81,7 @@ class ChannelSink:
         if target is not None:
             self._target = queue_target(target, limit)
             if backlog is not None and isinstance(target, queue.Queue):
-                raise ConfigError("a queue.Queue has its own bound, which is the one that counts")
+                raise ConfigError("a queue.Queue has its own limit and takes no backlog")
         self.backlog: Backlog | None = backlog
         """As it was given; ``None``: that of the session."""
         self._queue = ChunkQueue(limit)

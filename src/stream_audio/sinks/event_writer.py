@@ -38,7 +38,7 @@ class _Event:
     def __init__(self, begin: int, span: Span, rolls: Rolls) -> None:
         self.begin = begin
         self.last = span
-        """Of the spans that are in it, the one that ends last."""
+        """The span in it that ends last."""
         self._post = rolls.post
         self.limit = math.inf if rolls.longest is None else begin + rolls.longest
         self.untold: tuple[Gap, ...] = ()

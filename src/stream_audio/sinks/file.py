@@ -199,7 +199,7 @@ class FileSink:
         if fallback is not None and fallback.suffix != ending and not fallback.is_dir():
             raise ConfigError(
                 f"fallback is neither a folder nor a {ending} file: {fallback}",
-                hint=f"It is written as {self._path} is; name a folder that exists, or a file",
+                hint=f"It has the format of {self._path}; name a folder that exists, or a file",
             )
 
     @property

@@ -23,9 +23,9 @@ class State(Enum):
     NEW = auto()
     """In no session yet."""
     RUNNING = auto()
-    """Its session has started it."""
+    """The session has started the sink."""
     ENDED = auto()
-    """Its session has stopped it."""
+    """The session has stopped the sink."""
 
 
 @public

@@ -156,7 +156,7 @@ class OpenFile(UntoldDevice):
             lib.sa_feeder_stop(self._feeder)
             self._thread.join(STOP_TIMEOUT)
             if self._thread.is_alive():
-                raise FileError(f"a read of {self._sound.path} does not come back")
+                raise FileError(f"a read of {self._sound.path} does not return")
         if self._error is not None:
             raise self._error
         return self._unclear

@@ -35,11 +35,11 @@ class JackSource(Record):
         elif isinstance(self.channels, tuple):
             raise ConfigError(
                 "channels lists channels of a device, but no device is named",
-                hint="Say how many ports there are to be: channels=2",
+                hint="Say how many ports to make: channels=2",
             )
         name_text("client_name", self.client_name)
         if ":" in self.client_name:
-            raise ConfigError("client_name must not have a colon, which JACK puts behind it")
+            raise ConfigError("client_name must not contain a colon, which JACK adds itself")
 
     def open(self, opening: Opening) -> OpenSource:
         """Find the device among JACK's, or make ports that are not connected."""

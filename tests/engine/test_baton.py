@@ -1,6 +1,8 @@
 """The consumer of a lone channel runs the router's turns while it waits, and nobody suffers."""
 
 import asyncio
+import contextlib
+import ctypes
 import itertools
 import math
 import signal
@@ -252,7 +254,7 @@ def test_a_device_that_dies_is_dealt_with_by_the_router(monkeypatch):
 @pytest.mark.parametrize(
     ("channel", "where", "step"),
     # A channel with a write of its own never gets its chunks the fast way.
-    [(Watched, Router, "_hand_on"), (ChannelSink, FastPath, "run_turn")],
+    [(Watched, Router, "_hand_on"), (ChannelSink, FastPath, "prepare")],
 )
 def test_a_turn_that_fails_on_the_consumer_s_thread_ends_the_session(
     monkeypatch, caplog, channel, where, step
@@ -432,7 +434,7 @@ session = builder.config(s.StreamConfig(chunk_duration=1.0)).start()
 codes = []
 
 def fork():
-    while channel._baton._holder is None:
+    while not channel._baton._in_turn:
         pass
     child = os.fork()
     if child == 0:
@@ -495,3 +497,41 @@ def test_a_consumer_that_goes_on_with_an_event_loop_is_not_waited_for(monkeypatc
             assert channel.get(GIVE_UP)
             assert asyncio.run(one())
         session.stop()
+
+
+class TakesTooLongError(Exception):
+    """What another thread sets in a reader's, as Jupyter-like timeouts do."""
+
+
+@pytest.mark.parametrize("audio_format", [FormatPreset.NATIVE, FormatPreset.TRANSCRIPTION])
+def test_an_exception_set_from_another_thread_ends_a_read_and_not_the_session(audio_format):
+    channel = ChannelSink()
+    source = AudioSource.virtual("counter", channels=1, frames=RATE // 2)
+    builder = StreamAudio.builder().add_source("mic", source).format(audio_format)
+    builder.add_sink(channel).config(StreamConfig(chunk_duration=0.005))
+    came = threading.Event()
+    ended = threading.Event()
+
+    def read():
+        while not ended.is_set():
+            with contextlib.suppress(TakesTooLongError):  # one may come while one is handled
+                try:
+                    while channel.get(timeout=GIVE_UP) is not None:
+                        pass
+                    ended.set()
+                except TakesTooLongError:
+                    came.set()
+
+    with builder.start() as session:
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        identity = ctypes.c_ulong(reader.ident)
+        for _ in range(50):
+            error = ctypes.py_object(TakesTooLongError)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, error)
+            ended.wait(0.004)
+        assert ended.wait(GIVE_UP)
+        reader.join(GIVE_UP)
+    assert came.is_set()
+    assert session.report().balanced
+    assert session.report().sources["mic"].captured == RATE // 2

@@ -213,8 +213,18 @@ class Reader:
         row = memoryview(self.block.rows[index])
         return index, row[OFFSET] if native.chunk_open else native.used_frames, row
 
+    @property
+    def has_untaken(self) -> bool:
+        """Whether finished chunks are there that nobody has taken."""
+        return bool(self.progress.rows != self.taken)
+
     def make_room(self) -> None:
-        """Lend a new block before the reader asks for it, which saves a turn of the router."""
+        """Lend a new block before the reader asks for it, which saves a turn of the router.
+
+        What a turn that an exception ended has read is taken first.
+        """
+        if self.has_untaken:
+            return
         native = self.native
         block = native.block
         full = (

@@ -43,12 +43,16 @@ class Baton:
     def __init__(self, run_turn: Callable[[float], object], wake: Callable[[], object]) -> None:
         self._run_turn = run_turn
         self._wake = wake
-        self._turns = threading.Lock()  # held by whoever runs them
+        # Held by whoever runs them. It knows its owner, so that one whom an exception interrupts
+        # between getting it and noting so gives it back all the same.
+        self._turns = threading.RLock()
         self._back = LockSignal()  # what the router sleeps on while a consumer runs them
         self._consumer_runs = False  # or is about to
         self._consumer_left = -math.inf
-        self._holder: int | None = None  # the consumer's thread that runs a turn
+        self.at_rest = False
+        """Whether nothing of the turn under way is half done: it waits, or has just been read."""
         self._recalled = False
+        self._in_turn = False  # of a consumer's
         self._failure: BaseException | None = None
         self._may_be_lent = False
 
@@ -90,7 +94,7 @@ class Baton:
     @property
     def is_held_here(self) -> bool:
         """Whether the calling thread is a consumer's, in the middle of a turn."""
-        return self._holder == threading.get_ident()
+        return self._turns._is_owned()  # type: ignore[attr-defined, no-any-return]
 
     def recall(self) -> None:
         """Have the router run the next turn, at once."""
@@ -116,29 +120,37 @@ class Baton:
                 self._consumer_runs = True
                 if not self._get(until):
                     return False
-                try:
-                    while not ready():
-                        now = time.monotonic()
-                        if not self._may_be_lent or self._recalled or interrupt.noted:
-                            return False
-                        if now >= until:
-                            return False
-                        limit = now + INTERRUPTIBLE if interrupt.may_happen else until
-                        if self._run_turn(min(until, limit)):
-                            break
-                except BaseException as error:
-                    # As on the router's own thread, where it will be raised.
+                while not ready():
+                    now = time.monotonic()
+                    if not self._may_be_lent or self._recalled or interrupt.noted:
+                        return False
+                    if now >= until:
+                        return False
+                    limit = now + INTERRUPTIBLE if interrupt.may_happen else until
+                    self._in_turn = True
+                    if self._run_turn(min(until, limit)):
+                        self._in_turn = False
+                        break
+                    self._in_turn = False
+            except BaseException as error:
+                # One that another thread has set comes as the wait returns, where nothing is half
+                # done. That read is over, and the router goes on; it runs every turn from now on,
+                # as the next one might come in the middle of it.
+                half_done = self._in_turn and not self.at_rest
+                self._in_turn = self.at_rest = self._may_be_lent = False
+                if half_done:  # as on the router's own thread, where it will be raised
                     self._failure = error
-                    self.recall()
-                    if not isinstance(error, Exception):
-                        raise
-                    return False
-                finally:
-                    self._holder = None
-                    self._consumer_left = time.monotonic()
-                    self._turns.release()
+                self.recall()
+                if not half_done or not isinstance(error, Exception):
+                    raise
+                return False
             finally:
-                self._consumer_runs = False
+                try:
+                    if self._turns._is_owned():  # type: ignore[attr-defined]
+                        self._turns.release()
+                finally:
+                    self._consumer_runs = False
+                    self._consumer_left = time.monotonic()
         return True
 
     def stay_away(self) -> None:
@@ -152,7 +164,5 @@ class Baton:
             # The router gives it up at the end of its turn, unless it has more to do first.
             self._wake()
             left = max(0.0, min(until - time.monotonic(), INTERRUPTIBLE))
-            if not self._turns.acquire(timeout=left):
-                return False
-        self._holder = threading.get_ident()
+            return self._turns.acquire(timeout=left)
         return True

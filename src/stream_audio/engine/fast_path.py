@@ -76,6 +76,7 @@ class FastPath:
             or not inlet.pauses.idle
             or self._delivery.state is SinkState.DETACHED
             or self._delivery.is_losing
+            or inlet.reader.has_untaken
             or not self._channel.can_be_handed
         ):
             return False
@@ -104,8 +105,11 @@ class FastPath:
             looked_ns < 0
             or time.monotonic_ns() - looked_ns > GIL_KEPT_NS
             or not inlet.pauses.idle  # any more
+            or self._route.end != self._row[FRAME]
         ):
             return False
+        # No call from here on: an exception that another thread has set comes after calls only,
+        # and so finds all of it done or nothing.
         row = self._row
         frame = row[FRAME]
         frames = self._frames
@@ -122,11 +126,7 @@ class FastPath:
         source = inlet.account
         source.captured += frames
         source.position = end
-        route = self._route
-        if route.end == frame:
-            route.end = end
-        else:
-            route.extend(frame, frames)
+        self._route.end = end
         sink = self._account
         sink.offered += frames
         sink.delivered += frames

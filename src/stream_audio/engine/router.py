@@ -482,12 +482,12 @@ class Router:
         wake_at = min(until, self._next_look)
         if self._leaving:
             wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
-        if self._to_ring:
-            bells = [waker.bell for waker in self._to_ring]
-            self._readers.wait_and_read(deadline_ns(wake_at), bells)
-            self._to_ring.clear()
-        else:
-            self._readers.wait_and_read(deadline_ns(wake_at))
+        bells = [waker.bell for waker in self._to_ring]
+        deadline = deadline_ns(wake_at)
+        self.baton.at_rest = True
+        self._readers.wait_and_read(deadline, bells)
+        self.baton.at_rest = False
+        self._to_ring.clear()
         # Before the commands: what a sink is to be removed for may long have been captured.
         for inlet in self._reads:
             self._hand_on(inlet)
@@ -509,12 +509,16 @@ class Router:
         fast_path = self._fast_path
         if fast_path is None or self._leaving or self._to_ring or not fast_path.prepare():
             self._take_turn(until)
-        elif fast_path.run_turn(deadline_ns(min(until, self._next_look))):
+            return False
+        wake_at = deadline_ns(min(until, self._next_look))
+        self.baton.at_rest = True
+        if fast_path.run_turn(wake_at):
+            self.baton.at_rest = False
             return True
-        else:
-            self._readers.read_more()
-            for inlet in self._running:
-                self._hand_on(inlet)
+        self._readers.read_more()
+        self.baton.at_rest = False
+        for inlet in self._running:
+            self._hand_on(inlet)
         return False
 
     def _all_sinks_have_failed(self) -> bool:

@@ -8,15 +8,13 @@ frames are missing from it.
 from __future__ import annotations
 
 import json
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -40,6 +38,7 @@ from stream_audio import (
     StreamEvent,
 )
 from stream_audio.cli.meter import LevelMeter, make_progress
+from stream_audio.cli.stopping import STOP_TIMEOUT, Stopping
 from stream_audio.contracts.source import Source
 from stream_audio.reports.report import SessionReport, SinkReport
 
@@ -160,14 +159,14 @@ def record(
     """Record to a file, and report where every frame went."""
     meter = LevelMeter()
     files: list[FileClosed] = []
-    with _errors_as_messages(), _stopping_on_signals() as told_to_stop:
+    with _errors_as_messages(), Stopping() as stopping:
         source = _source(device, fallback_virtual=fallback_virtual)
         builder = (
             stream_audio.StreamAudio.builder()
             .add_source("input", source)
             .format(AudioFormat(rate, channels))
             .add_sink(FileSink(out, subtype=subtype, overwrite=overwrite))
-            .on_event(partial(_react, told_to_stop, files))
+            .on_event(partial(_react, stopping.told, files))
             .config(stream_audio.StreamConfig(raise_on_sink_failure=False))  # the report tells
         )
         if _err.is_terminal:  # else nobody would see it, and the file alone lets audio gather
@@ -175,7 +174,10 @@ def record(
         if duration is not None:
             builder.duration(duration)
         with builder.start() as session:
-            _watch(session, meter, duration, told_to_stop)
+            stopping.session = session
+            _watch(session, meter, duration, stopping.told)
+            if stopping.in_a_hurry:
+                session.stop(timeout=STOP_TIMEOUT)
     report = session.report()
     if as_json:
         made = [{"path": str(file.path.resolve()), "frames": file.frames} for file in files]
@@ -255,30 +257,6 @@ def _source(device: str | None, *, fallback_virtual: bool) -> Source:
             _err.print(message, style="yellow", markup=False)
             return AudioSource.virtual("sine")
     return AudioSource.default_device()
-
-
-@contextmanager
-def _stopping_on_signals() -> Iterator[threading.Event]:
-    """Turn Ctrl-C, SIGTERM and SIGHUP into an event, so that the recording ends as it should."""
-    told = threading.Event()
-    received = False
-
-    def tell(number: int, frame: FrameType | None) -> None:
-        nonlocal received
-        received = True
-        told.set()
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # as under nohup
-        numbers.append(hang_up)
-    before: dict[int, Any] = {number: signal.signal(number, tell) for number in numbers}
-    try:
-        yield told
-    finally:
-        if not received:  # else the process is on its way out, and further ones change nothing
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _watch(

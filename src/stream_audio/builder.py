@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stream_audio._checks import name_text, real_number
 from stream_audio._native import check_process
@@ -15,21 +14,16 @@ from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
-from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.sink import OnFailure, Sink
-from stream_audio.contracts.source import OpenSource, Source
-from stream_audio.engine.event_thread import EventThread
-from stream_audio.engine.history import History
-from stream_audio.engine.inlet import Inlet
-from stream_audio.engine.router import Router
-from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, in_words, shown
+from stream_audio.contracts.source import Source
+from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, shown
 from stream_audio.reports.events import StreamEvent
-from stream_audio.session import Session
 from stream_audio.sink_spec import SinkSpec, sink_spec
 from stream_audio.waiting.hubs import check_threads
 from stream_audio.waiting.in_thread import in_thread
 
-_log = logging.getLogger("stream_audio")
+if TYPE_CHECKING:
+    from stream_audio.session import Session
 
 
 @public
@@ -201,27 +195,18 @@ class StreamAudioBuilder:
         check_process()
         check_threads()
         self._check()
-        config = self._config
-        opening = Opening(
-            config.clock,
-            config.ring_duration,
-            chunk_duration=config.chunk_duration,
-            doorbell=config.doorbell,
-        )
-        start = _Start(self)
+        # What runs a session takes longer to load than what describes one.
+        from stream_audio.starting import Start
+
+        start = Start(self._config, self._format, self._on_event)
         try:
-            try:
-                start.open_sources(opening)
-            finally:
-                opening.close()
-            start.start_sinks()
+            start.open_sources(self._sources, self._sinks, self._duration, self._history)
+            start.start_sinks(self._sinks)
             start.run()
-            session = Session(start.router)
             if not wanted():
                 raise SessionStateError("the start was cancelled")
             self._started = True
-            start.router.begin()
-            return session
+            return start.begin()
         except BaseException:
             start.undo()
             raise
@@ -241,7 +226,7 @@ class StreamAudioBuilder:
         cancelled = threading.Event()
         self._entered = await in_thread(
             lambda: self._start(lambda: not cancelled.is_set()),
-            undo=Session.stop,
+            undo=lambda session: session.stop(),
             when_cancelled=cancelled.set,
         )
         return self._entered
@@ -268,68 +253,6 @@ class StreamAudioBuilder:
             )
         for spec in self._sinks:
             spec.check_sources(self._sources)
-
-
-class _Start:
-    """One attempt to start, with what has to be undone if it fails."""
-
-    def __init__(self, builder: StreamAudioBuilder) -> None:
-        self._builder = builder
-        handler = builder._on_event
-        self._events = None if handler is None else EventThread(handler)
-        self._opened: list[OpenSource] = []
-        self.router = Router(builder._config, builder._format, self._events)
-
-    def open_sources(self, opening: Opening) -> None:
-        builder, router = self._builder, self.router
-        for name, source in builder._sources.items():
-            opening.formats = tuple(
-                spec.format or builder._format
-                for spec in builder._sinks
-                if spec.sources is None or name in spec.sources
-            )
-            opened = source.open(opening)
-            self._opened.append(opened)
-            router.add_inlet(
-                Inlet(
-                    name,
-                    opened,
-                    builder._config.chunk_duration,
-                    builder._duration,
-                    router.ledger.open_source(name),
-                    router.wall,
-                )
-            )
-            if builder._history is not None:
-                router.histories[name] = History(builder._history)
-
-    def start_sinks(self) -> None:
-        for spec in self._builder._sinks:
-            self.router.connect(self.router.setup.open(spec))
-
-    def run(self) -> None:
-        self.router.note_start()
-        for opened in self._opened:
-            opened.start()
-        for delivery in self.router.deliveries.values():
-            delivery.start()
-        self.router.start()
-
-    def undo(self) -> None:
-        """Stop and free what was begun."""
-        if not self.router.cancel():  # interrupted at the very end: it stops everything itself
-            self.router.request_stop()
-            self.router.done.wait()
-            return
-        steps: list[Callable[[], object]] = [each.close for each in self.router.inlets.values()]
-        steps += [self.router.setup.discard_all, self.router.sleeper.close]
-        if self._events is not None:
-            steps.append(self._events.close)
-        for step in steps:
-            try:
-                step()
-            except Exception as error:  # the start's own error is the one to be raised
-                _log.info("undoing a start: %s", in_words(error))
 
 
 @public

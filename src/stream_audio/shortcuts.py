@@ -6,26 +6,26 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._public import public
-from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.config import StreamConfig
-from stream_audio.contracts.sink import Sink
 from stream_audio.contracts.source import Source
 from stream_audio.errors import ConfigError, ConfigTypeError
-from stream_audio.reports.events import StreamEvent
-from stream_audio.reports.report import SessionReport
-from stream_audio.session import Session
-from stream_audio.sinks.channel import ChannelSink
-from stream_audio.sinks.file import FileSink
 from stream_audio.sources.audio_source import AudioSource
+
+if TYPE_CHECKING:
+    from stream_audio.audio.chunk import AudioChunk
+    from stream_audio.contracts.sink import Sink
+    from stream_audio.reports.events import StreamEvent
+    from stream_audio.reports.report import SessionReport
+    from stream_audio.session import Session
 
 SOURCE_ID = "default"
 """The id of the one source of these short ways."""
@@ -218,6 +218,8 @@ def record(
     settings: dict[str, Any] = {"subtype": subtype, "quality": quality, "rotate": rotate}
     settings = {name: value for name, value in settings.items() if value is not None}
     if path is not None:
+        from stream_audio.sinks.file import FileSink
+
         builder.add_sink(FileSink(path, overwrite=overwrite, **settings))
         with builder.start() as session:
             session.wait()
@@ -229,6 +231,8 @@ def record(
             hint="Name one: record('a.wav', duration=5)",
         )
     # Nothing may be pushed out before it is read: the channel has room for everything.
+    from stream_audio.sinks.channel import ChannelSink
+
     channel = ChannelSink(backlog=Backlog(2**40))
     with builder.add_sink(channel).start() as session:
         pieces = list(_with_silence(channel))
@@ -277,6 +281,8 @@ def listen(
     >>> [chunk.frames for chunk in stream_audio.listen(source)]
     [4800, 4800]
     """
+    from stream_audio.sinks.channel import ChannelSink
+
     channel = ChannelSink()
     builder = _builder(source, format, sample_rate, channels, duration, config)
     with builder.add_sink(channel).start():

@@ -172,7 +172,7 @@ def test_ctrl_c_at_the_very_end_of_a_start_leaves_the_old_file(tmp_path, monkeyp
     """When all has started, and nothing is begun."""
     folder = Folder(tmp_path)
     monkeypatch.setattr(
-        "stream_audio.builder.Session", lambda router: signal.raise_signal(signal.SIGINT)
+        "stream_audio.starting.Session", lambda router: signal.raise_signal(signal.SIGINT)
     )
     with pytest.raises(KeyboardInterrupt):
         run(replacing(old))

@@ -110,7 +110,7 @@ def test_what_memory_holds_touches_no_disk(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a file was opened")
 
-    monkeypatch.setattr(spill_file.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     clock = VirtualClock()
     sink = Sleepy(clock, naps=[(0, 5.0)])
     with builder(counter(10), clock=clock).add_sink(sink, name="sleepy").start() as session:

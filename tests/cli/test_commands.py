@@ -130,7 +130,7 @@ def test_wrong_usage(arguments):
 
 
 WRONG_VALUES = [
-    (("-d", -1), "seconds must be from"),
+    (("-d", -1), "duration must be from"),
     (("-c", 65), "channels must be from"),
     (("--subtype", "MP3"), "PCM_16, PCM_24, PCM_32, FLOAT"),
 ]

@@ -120,7 +120,7 @@ class _NotedFile:
     """
 
     def __init__(self, notes: Notes, clock: Clock, path: Path) -> None:
-        self._file = FileSink(path, subtype="FLOAT", overwrite=True)
+        self._file = FileSink(path, subtype="FLOAT")
         self._notes = notes
         self._clock = clock
         self._waiting: deque[tuple[int, AudioChunk]] = deque()

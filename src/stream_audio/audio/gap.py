@@ -69,7 +69,7 @@ class Gap:
         return self.frame + self.frames
 
     def joined(self, later: Gap) -> Gap | None:
-        """Return both as one if ``later`` goes on where this ends, with the same cause."""
+        """Return both as one if ``later`` continues where this gap ends, with the same cause."""
         if (later.frame, later.source, later.cause) != (self.end, self.source, self.cause):
             return None
         return Gap(self.source, self.frame, self.frames + later.frames, self.cause, self.time)

@@ -636,8 +636,9 @@ def test_a_timeout_that_an_async_sink_raises_is_its_own(loop):
             raise TimeoutError("the sink's own")
 
     async def main():
-        async with builder_of(counter(RATE), TimesOut(), retry=Retry(1)) as session:
-            await asyncio.to_thread(session.wait)
+        with pytest.raises(TimeoutError, match="the sink's own"):
+            async with builder_of(counter(RATE), TimesOut(), retry=Retry(1)) as session:
+                await asyncio.to_thread(session.wait)
         (sink,) = session.report().sinks.values()
         assert sink.error == "TimeoutError: the sink's own"
         assert sink.delivered == 0
@@ -703,8 +704,9 @@ def test_a_stuck_async_sink_is_cancelled_when_it_is_given_up(loop):
         sink = Stuck()
         channel = ChannelSink()
         # On real time: virtual time stands still while a sink is busy.
-        source, clock = counter(RATE, pace="freewheel"), StreamConfig().clock
-        async with builder_of(source, sink, channel, clock=clock) as session:
+        source = counter(RATE, pace="freewheel")
+        config = {"clock": StreamConfig().clock, "raise_on_sink_failure": False}
+        async with builder_of(source, sink, channel, **config) as session:
             chunks = await _all_of_a_second(channel)
             await sink.entered.wait()
             report = await session.aclose(timeout=0)
@@ -772,7 +774,8 @@ def test_a_loop_that_ends_under_an_async_sink_ends_the_sink_alone(loop):
     clock = VirtualClock(auto=False)
 
     async def main():
-        builder = builder_of(counter(), AsyncSink(), channel, clock=clock)
+        config = {"clock": clock, "raise_on_sink_failure": False}
+        builder = builder_of(counter(), AsyncSink(), channel, **config)
         builder.on_event(lambda e: failures.append(e) if isinstance(e, SinkFailed) else None)
         return await asyncio.to_thread(_start_for, asyncio.get_running_loop(), builder)
 
@@ -811,7 +814,7 @@ def test_a_loop_that_closes_while_a_call_waits_ends_the_sink_alone(loop, monkeyp
 
     async def main():
         nonlocal session
-        builder = builder_of(counter(RATE), Waits())
+        builder = builder_of(counter(RATE), Waits(), raise_on_sink_failure=False)
         session = await asyncio.to_thread(_start_for, asyncio.get_running_loop(), builder)
         while not writing.is_set():
             await asyncio.sleep(0)

@@ -64,7 +64,7 @@ def test_a_report_that_does_not_balance_is_loud(caplog):
     builder = StreamAudio.builder().add_source("mic", AudioSource.virtual())
     builder.config(StreamConfig(clock=VirtualClock(auto=False)))
     session = builder.add_sink(ChannelSink(), name="off").start()
-    session._router.ledger.sinks["off"].delivered -= 7
+    session._router.ledger.sinks["off"].delivered += 7
     report = session.stop()
     assert not report.balanced
     assert "THE REPORT DOES NOT BALANCE" in str(report)

@@ -21,6 +21,7 @@ from stream_audio import (
     SinkError,
     StreamConfig,
 )
+from stream_audio.testing import VirtualClock
 
 RATE = 48_000
 WORDS = ("source", "format", "sample_rate", "channels", "duration", "config")
@@ -176,10 +177,13 @@ def test_braces_that_a_file_is_to_have_stay_in_the_sink_s_name(tmp_path):
 
 
 def test_a_backlog_may_be_a_string():
-    config = StreamConfig(backlog="10 s")
+    clock = VirtualClock(auto=False)  # the session lasts until the second sink is there
+    config = StreamConfig(backlog="10 s", clock=clock)
     channel = ChannelSink(backlog="1 MiB")
-    with stream_audio.open(tone(), sinks=[channel], config=config) as session:
+    second = AudioSource.virtual("sine", frames=RATE)
+    with stream_audio.open(second, sinks=[channel], config=config) as session:
         session.add_sink(CallbackSink(lambda chunk: None), backlog="500 ms")
+        clock.advance(1.1)
         assert np.sum([len(chunk) for chunk in channel]) == 16_000
     with pytest.raises(ConfigError, match="cannot be read"):
         StreamConfig(backlog="10 years")

@@ -132,13 +132,13 @@ def test_memory_is_told_and_bounded(running):
     assert memory.total == sum(parts)
 
 
-def test_memory_tells_of_a_trigger_s_pre_roll():
+def test_memory_tells_of_what_a_trigger_keeps():
     source = AudioSource.virtual("counter", frames=60 * RATE, pace="freewheel", channels=1)
-    trigger = TriggerSink(CallbackSink(print), pre_roll=5.0)
+    trigger = TriggerSink(CallbackSink(print), pre_roll=5.0, decide_within=2.0)
     builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
     with builder.add_sink(trigger).start() as session:
         assert session.wait(60.0)
-    assert session.memory().sinks == pytest.approx(5.0 * RATE * 4, rel=0.05)
+    assert session.memory().sinks == pytest.approx((5.0 + 2.0) * RATE * 4, rel=0.05)
 
 
 def test_figures_are_cheap():

@@ -203,7 +203,7 @@ def test_what_fits_none_says_what_there_is(wanted):
 
 @pytest.mark.parametrize("number", [0, 3, -1, True])
 def test_a_number_is_refused_with_the_way_round(number):
-    with pytest.raises(ConfigTypeError, match="not known by a number") as caught:
+    with pytest.raises(ConfigTypeError, match="does not identify a device") as caught:
         AudioSource.device(number)
     assert f"list_input_devices()[{number!r}]" in caught.value.hint
 

@@ -339,7 +339,7 @@ def test_a_sink_that_does_not_block_cannot_confirm():
     class Direct(Service):
         blocking = False
 
-    with pytest.raises(ConfigError, match="confirms, and is not blocking"):
+    with pytest.raises(ConfigError, match="confirms but is not blocking"):
         builder(Direct())
 
 

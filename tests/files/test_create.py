@@ -299,7 +299,7 @@ def test_what_the_session_reads_is_not_replaced(tmp_path):
     link.symlink_to(path)
     read = frozenset({identity(path.stat())})
     for target in (path, link):
-        with pytest.raises(OSError, match="reads that very file"):
+        with pytest.raises(OSError, match="reads that file"):
             create(target, if_exists=OVERWRITE, read=read)
     assert names(tmp_path) == ["a.wav", "b.wav"]
 

@@ -281,7 +281,7 @@ def test_a_backlog_is_one():
 
 
 def test_a_queue_of_the_users_own_has_its_own_bound():
-    with pytest.raises(ConfigError, match="own bound"):
+    with pytest.raises(ConfigError, match="own limit"):
         ChannelSink(queue.Queue(), backlog=Backlog())
 
 

@@ -456,10 +456,10 @@ def test_a_source_of_the_session_is_not_replaced(tmp_path, old):
             sink = FileSink(tmp_path / name, overwrite=True, atomic=atomic)
             made = builder().add_source("file", AudioSource.file(old, pace="freewheel"))
             made.add_sink(sink, sources="mic")
-            with pytest.raises(FileSinkError, match="reads that very file"):
+            with pytest.raises(FileSinkError, match="reads that file"):
                 made.start()
             source = AudioSource.file(old, pace="freewheel")
-            with pytest.raises(FileSinkError, match="reads that very file"):
+            with pytest.raises(FileSinkError, match="reads that file"):
                 run(FileSink(tmp_path / name, overwrite=True, atomic=atomic), source=source)
     assert folder.is_untouched()
 

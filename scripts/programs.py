@@ -3,7 +3,7 @@
 
 The programs of a page go on where those before them ended.
 
-scripts/programs FOLDER   the programs go to FOLDER, which is emptied first
+scripts/programs.py FOLDER   the programs go to FOLDER, which is emptied first
 """
 
 import re
@@ -19,7 +19,8 @@ from stream_audio import AudioSource
 
 microphone = AudioSource.default_device()
 websocket: Any = None
-"""}
+"""
+}
 """Names that a guide takes for granted."""
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -177,7 +177,10 @@ def _sums(rows: NDArray[np.uint8], kind: tuple[int, NDArray[np.uint32]]) -> NDAr
     mask = (1 << bits) - 1
     sums = np.zeros(len(rows), np.uint32)
     for column in rows.T:
-        sums = (sums << 8 & mask) ^ table[sums >> (bits - 8) ^ column]
+        added = table[sums >> (bits - 8) ^ column]
+        sums <<= 8
+        sums &= mask
+        sums ^= added
     return sums
 
 

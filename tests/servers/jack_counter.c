@@ -4,9 +4,10 @@
  * told from the others.
  *
  * Usage: jack_counter NAME [PORTS [LATENCY [SIGN]]]. LATENCY is what its ports report for captured
- * input, in frames, as a sound card's would. Values are multiplied by SIGN. Prints "ready" once it plays, and for each byte of its
- * standard input what the server counts: "frame COUNT", or for an x of how many xruns it was told:
- * "told COUNT". Ends when its standard input does, and prints that number: "xruns COUNT".
+ * input, in frames, as a sound card's would. Values are multiplied by SIGN. Prints "ready" once it
+ * plays, and for each byte of its standard input what the server counts: "frame COUNT", or for an
+ * x of how many xruns it was told: "told COUNT". Ends when its standard input does, and prints
+ * that number: "xruns COUNT".
  */
 #include <jack/jack.h>
 #include <stdatomic.h>

@@ -20,6 +20,9 @@ PHYSICAL: int = lib.SA_JACK_PHYSICAL
 CALL_SECONDS = 5.0
 """After which a call of a stream is given up, and its client is never called again."""
 
+TURN_SECONDS = 0.1
+"""A part of such a time; see :meth:`Call.result`."""
+
 T = TypeVar("T")
 
 
@@ -74,9 +77,13 @@ class Call(Generic[T]):
         Raises
         ------
         HostUnresponsiveError
-            It has not come back in time.
+            It has not come back in time. Time in which another thread holds the GIL hardly counts.
         """
-        if not self._done.wait(seconds):
+        # A wait lasts longer than its turn while the GIL is held. The call may need it several
+        # times; that it has not come back then says nothing about the server.
+        turns = max(1, round(seconds / TURN_SECONDS))
+        turn = seconds / turns
+        if not any(self._done.wait(turn) for _ in range(turns)):
             raise not_answering()
         self._thread.join()  # it is on its last line
         if self._error is not None:

@@ -5,10 +5,10 @@
  * doorbell, once a chunk at most, after the record is published. It is made only while somebody
  * sleeps so, and never if the capture may not ring (StreamConfig(doorbell=False)). It may call
  * memcpy, memset, clock_gettime and sa_word_wake; a test reads the object's undefined symbols and
- * fails on any other name. JACK's callback calls libjack through
- * pointers: what JACK made for this very place (jack_port_get_buffer, jack_last_frame_time,
- * jack_frame_time, jack_port_get_latency_range), and with jack2 alone jack_port_connected, which
- * there reads shared memory and on an audio thread never waits (common/JackAPI.cpp, 1.9.21).
+ * fails on any other name. JACK's callback calls libjack through pointers: what JACK made for this
+ * very place (jack_port_get_buffer, jack_last_frame_time, jack_frame_time,
+ * jack_port_get_latency_range), and with jack2 alone jack_port_connected, which there reads shared
+ * memory and on an audio thread never waits (common/JackAPI.cpp, 1.9.21).
  */
 #ifndef SA_REALTIME_H
 #define SA_REALTIME_H

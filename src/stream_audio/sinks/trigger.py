@@ -133,7 +133,7 @@ class TriggerSink:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the samples that are kept for a pre-roll."""
+        """Bytes of the samples that are kept for a pre-roll and for late decisions."""
         return 0 if self._state is State.NEW else self._events.kept.bytes
 
     @property

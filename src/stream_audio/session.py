@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterable
 from functools import partial
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from stream_audio._checks import one_of, real_number
 from stream_audio._native import check_process, in_own_process
@@ -25,9 +26,6 @@ from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.contracts.sink import OnFailure, Sink
-from stream_audio.engine.history import History
-from stream_audio.engine.pauses import PausePolicy
-from stream_audio.engine.router import Router
 from stream_audio.errors import (
     ConfigError,
     SinkError,
@@ -42,6 +40,11 @@ from stream_audio.sink_handle import SinkHandle
 from stream_audio.sink_spec import sink_spec, source_ids
 from stream_audio.waiting.hubs import check_threads, wait_in_turn
 from stream_audio.waiting.in_thread import in_thread
+
+if TYPE_CHECKING:
+    from stream_audio.engine.history import History
+    from stream_audio.engine.pauses import PausePolicy
+    from stream_audio.engine.router import Router
 
 _log = logging.getLogger("stream_audio")
 

@@ -25,7 +25,7 @@ from support import servers
 
 RATE = 48_000
 PERIOD = 256
-SECONDS = 20
+SECONDS = 6
 
 
 @contextmanager

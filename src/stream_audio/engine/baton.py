@@ -116,9 +116,11 @@ class Baton:
             return False
         with interrupt:
             # One function, without others around what takes long: see fast_path.py.
+            owned = False
             try:
                 self._consumer_runs = True
-                if not self._get(until):
+                owned = self._get(until)
+                if not owned:
                     return False
                 while not ready():
                     now = time.monotonic()
@@ -146,7 +148,8 @@ class Baton:
                 return False
             finally:
                 try:
-                    if self._turns._is_owned():  # type: ignore[attr-defined]
+                    # Asked only where an exception came before it could be noted.
+                    if owned or self._turns._is_owned():  # type: ignore[attr-defined]
                         self._turns.release()
                 finally:
                     self._consumer_runs = False

@@ -105,13 +105,14 @@ class FastPath:
             looked_ns < 0
             or time.monotonic_ns() - looked_ns > GIL_KEPT_NS
             or not inlet.pauses.idle  # any more
-            or self._route.end != self._row[FRAME]
         ):
             return False
         # No call from here on: an exception that another thread has set comes after calls only,
         # and so finds all of it done or nothing.
         row = self._row
         frame = row[FRAME]
+        if self._route.end != frame:
+            return False
         frames = self._frames
         end = frame + frames
 

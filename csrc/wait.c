@@ -27,7 +27,7 @@ static const int64_t LAST_LOOK_NS = 5 * 1000 * 1000;
 static const int64_t WATCH_NS = 200 * 1000;
 static const int64_t LATEST_WATCH_NS = 150 * 1000;
 
-/* How often the wait looks at a source that the clock does not pace. */
+/* How often the wait looks at a source that the clock does not pace, while something comes. */
 static const int64_t FREEWHEEL_LOOK_NS = 200 * 1000;
 
 /* A device that gets ahead of real time by more than this at once is such a source, too: JACK when
@@ -66,7 +66,9 @@ static int64_t wanted_position(const sa_reader *reader) {
  * in the past if it is late. */
 static int64_t next_due(const sa_reader *reader, int64_t now) {
     if (reader->freewheel || reader->racing) {
-        return now + FREEWHEEL_LOOK_NS;
+        int64_t idle = (now - reader->progress.last_entry_ns) / 4;
+        idle = idle > FREEWHEEL_LOOK_NS ? idle : FREEWHEEL_LOOK_NS;
+        return now + smaller(idle, LAST_LOOK_NS);
     }
     int64_t period = reader->timeline.last_period;
     if (period == 0) {

@@ -23,12 +23,17 @@ void sa_adc_init(sa_adc *adc, double sample_rate, int64_t latency_ns) {
     *adc = (sa_adc){
         .frame_ns = 1e9 / sample_rate,
         .oldest_ns = (double)latency_ns + SLACK_NS,
+        .trusted = latency_ns == SA_ANY_AGE,
         .last_adc_ns = INT64_MIN,
     };
 }
 
 /* The age of the packet's last frame at its hand-over, or NaN if it is not plausible. */
 static double plausible_age(sa_adc *adc, const sa_packet *packet) {
+    double length = packet->frames * adc->frame_ns;
+    if (adc->trusted && packet->host_adc_ns != 0) {
+        return (double)(packet->host_now_ns - packet->host_adc_ns) - length;
+    }
     bool later = packet->host_adc_ns > adc->last_adc_ns;
     adc->last_adc_ns = packet->host_adc_ns;
     if (!later || packet->host_adc_ns == 0 || packet->host_now_ns < packet->host_adc_ns) {
@@ -36,7 +41,6 @@ static double plausible_age(sa_adc *adc, const sa_packet *packet) {
     }
     /* Unsigned: a broken host's times may be centuries apart. */
     uint64_t since_adc = (uint64_t)packet->host_now_ns - (uint64_t)packet->host_adc_ns;
-    double length = packet->frames * adc->frame_ns;
     double age = (double)since_adc - length;
     double youngest = -fmin(ROUNDING_NS, ROUNDING_PART * length);
     return age >= youngest && age <= adc->oldest_ns ? age : NAN;

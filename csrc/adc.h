@@ -16,6 +16,8 @@
  * harm whoever aligns two sources more than a constant error. Where they are used, a packet whose
  * own is not plausible is taken to be as late as the others were on the average. Each packet has
  * an age of its own, as a latency measured once would carry the jitter of that moment for ever.
+ *
+ * The times of a feed are the program's own, which knows best: they count whatever they say.
  */
 #ifndef SA_ADC_H
 #define SA_ADC_H
@@ -29,6 +31,7 @@ typedef struct {
 
     double frame_ns;
     double oldest_ns; /* age of a last frame that is believed at most */
+    bool trusted;     /* any is */
     int64_t last_adc_ns;
     double mean_age_ns; /* of the plausible packets */
     int64_t plausible;
@@ -37,7 +40,9 @@ typedef struct {
     bool decided;
 } sa_adc;
 
-/* `latency_ns` is the input latency that the host reports, 0 if it reports none. */
+/* `latency_ns` is the input latency that the host reports, 0 if it reports none; SA_ANY_AGE: every
+ * time that is told is believed. */
+#define SA_ANY_AGE INT64_MAX
 void sa_adc_init(sa_adc *adc, double sample_rate, int64_t latency_ns);
 
 /* Takes a packet's times in; then `age_ns` is that of its last frame. True if what it says of the

@@ -59,7 +59,8 @@ typedef struct {
     uint64_t resume_packets;
     bool counted_by_host;    /* packets carry a host_frame: the host's own count, in 32 bits */
     bool source_waits;       /* it is no device: nothing is lost while nobody is there */
-    int64_t host_latency_ns; /* of input, as the host reports it, or 0; set before the start */
+    int64_t host_latency_ns; /* of input, as the host reports it, or 0; or SA_ANY_AGE (adc.h); set
+                              * before the start */
     bool may_ring;           /* the audio thread may wake the reader; set before the start */
     sa_doorbell *doorbell;   /* the reader's; set once, before the first ring_at */
 

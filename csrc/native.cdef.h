@@ -256,6 +256,13 @@ void sa_virtual_device_stop(sa_virtual_device *device);
 bool sa_virtual_device_active(sa_virtual_device *device);
 void sa_virtual_device_destroy(sa_virtual_device *device);
 
+/* feed.h */
+#define SA_STAMP_ON_ARRIVAL ...
+#define SA_ANY_AGE ...
+int64_t sa_feed_room(sa_capture *capture);
+int64_t sa_feed_push(sa_capture *capture, int64_t left_out, const float *frames, uint32_t count,
+                     int64_t time_ns);
+
 /* feeder.h */
 typedef struct sa_feeder sa_feeder;
 sa_feeder *sa_feeder_create(sa_clock *clock, sa_capture *capture, uint32_t period, bool freewheel);

@@ -2,6 +2,7 @@
 #include "capture.h"
 #include "channels.h"
 #include "clock.h"
+#include "feed.h"
 #include "feeder.h"
 #include "host_messages.h"
 #include "jack_client.h"

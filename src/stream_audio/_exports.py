@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stream_audio.errors import DeviceError as DeviceError
     from stream_audio.errors import DeviceFormatError as DeviceFormatError
     from stream_audio.errors import DeviceNotFoundError as DeviceNotFoundError
+    from stream_audio.errors import FeedFullError as FeedFullError
     from stream_audio.errors import FileError as FileError
     from stream_audio.errors import FileSinkError as FileSinkError
     from stream_audio.errors import ForkedProcessError as ForkedProcessError
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from stream_audio.sinks.file import FileSink as FileSink
     from stream_audio.sinks.trigger import TriggerSink as TriggerSink
     from stream_audio.sources.audio_source import AudioSource as AudioSource
+    from stream_audio.sources.feed import Feed as Feed
     from stream_audio.transcoding import transcode as transcode
 
 _WHERE = {
@@ -106,6 +108,8 @@ _WHERE = {
     "DiskLow": "reports.events",
     "EnergyGate": "sinks.energy_gate",
     "FallbackUsed": "reports.events",
+    "Feed": "sources.feed",
+    "FeedFullError": "errors",
     "FileClosed": "reports.events",
     "FileError": "errors",
     "FileMoved": "reports.events",

@@ -156,6 +156,12 @@ class BackendError(StreamAudioError):
     __module__ = "stream_audio"
 
 
+class FeedFullError(StreamAudioError, BufferError):
+    """A feed with ``when_full="raise"`` has no room; nothing of that write was taken."""
+
+    __module__ = "stream_audio"
+
+
 class FileError(StreamAudioError):
     """A sound file cannot be read or mended."""
 

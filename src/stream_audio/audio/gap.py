@@ -16,7 +16,8 @@ class GapCause(StrEnum):
     """The router did not drain the ring in time."""
     HOST_OVERFLOW = "host_overflow"
     """The host lost them before they reached this library. JACK's own frame count tells, and
-    PulseAudio of some by itself; elsewhere it is that the packets come later from then on."""
+    PulseAudio of some by itself, and the times that a program gives with a feed; elsewhere it is
+    that the packets come later from then on."""
     SUSPENDED = "suspended"
     """The machine slept, or this process was stopped, so that nobody could take them; or a sound
     server had suspended the device, so that it took none."""

@@ -16,6 +16,7 @@ from stream_audio.errors import ConfigTypeError
 
 if TYPE_CHECKING:
     from stream_audio.files.raw_format import RawFormat
+    from stream_audio.sources.feed import Feed
     from stream_audio.sources.virtual import Fault
 
 
@@ -160,6 +161,33 @@ class AudioSource:
         from stream_audio.sources.file import FileSource
 
         return FileSource(path, pace, loop, raw)
+
+    @staticmethod
+    def feed(
+        sample_rate: int,
+        channels: int,
+        when_full: Literal["gap", "block", "raise"] = "gap",
+    ) -> Feed:
+        """Record what your program pushes in: from a call, a robot, another library.
+
+        Give the feed to ``add_source``, start the session, and then call
+        :meth:`Feed.write` on any thread. :meth:`Feed.close` ends the source.
+
+        Parameters
+        ----------
+        sample_rate : int
+            Sample rate in Hz, 1000 and more.
+        channels : int
+            A number from 1 to 64.
+        when_full : "gap", "block" or "raise"
+            What a write does when the ring (``StreamConfig(ring_duration=…)``, 30 s) has no room.
+            "gap" takes what fits, and the rest is a gap: for audio that comes in real time.
+            "raise" takes nothing and raises ``FeedFullError``. "block" waits, for audio that need
+            not keep pace with a clock; sinks then hold the program up rather than lose anything.
+        """
+        from stream_audio.sources.feed import Feed
+
+        return Feed(sample_rate, channels, when_full)
 
     @staticmethod
     def virtual(

@@ -31,7 +31,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
         if blocks:
             name = page.stem.lower().replace("-", "_")

@@ -11,7 +11,7 @@ import stream_audio
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 WIDTH = 99
 ONE_LINK = re.compile(r"\s*(?:[-*] |\d+\. )?<?(?:\[[^\]]*\]\([^)]*\)|https?://\S+?)>?[.,;:]?\s*")

@@ -1,0 +1,76 @@
+"""The site has every page and every public name, and the programs of its own pages run."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.signal import sosfreqz
+
+import stream_audio
+import stream_audio.testing
+from stream_audio import AudioSource
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")]
+OWN_TESTS = {"consumers", "delivery", "events", "file-formats", "files", "formats"}
+"""Guides whose programs have tests of their own, as they take something for granted."""
+
+LONGEST = {"tutorials/dictation": 20, "tutorials/recorder": 15, "tutorials/multichannel": 9}
+"""Lines that a program may have, imports and blank lines aside."""
+
+
+def programs(page):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def tone(monkeypatch, tmp_path):
+    """Two seconds of a tone, at once, in place of the default device; and an empty folder."""
+
+    def default_device(**settings):
+        return AudioSource.virtual("sine", frames=2 * 48_000, pace="freewheel", **settings)
+
+    monkeypatch.setattr(AudioSource, "default_device", default_device)
+    monkeypatch.setattr(stream_audio, "list_input_devices", list)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [p for p in sorted(PAGES) if programs(p) and p not in OWN_TESTS])
+def test_the_programs_of_a_page_run_one_after_the_other(page, tone):
+    names = {"__name__": "__main__"}
+    for program in programs(page):
+        exec(compile(program, f"docs/{page}.md", "exec", dont_inherit=True), names)
+
+
+@pytest.mark.parametrize("page", LONGEST)
+def test_a_tutorials_program_is_as_short_as_it_is_said_to_be(page):
+    (program,) = programs(page)
+    lines = [line for line in program.splitlines() if line.strip()]
+    assert sum(not re.match(r"(from|import) ", line) for line in lines) <= LONGEST[page]
+
+
+def test_each_page_is_in_the_table_of_contents_once():
+    tables = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(), re.DOTALL)
+    listed = [line for table in tables for line in table.splitlines() if line and line[0] != ":"]
+    assert sorted(listed) == sorted(set(PAGES) - {"index"})
+
+
+def test_each_public_name_has_its_place_in_the_reference_once():
+    pages = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    named = re.findall(r"^\.\. auto(?:class|exception|function):: (\S+)$", pages, re.MULTILINE)
+    public = [f"stream_audio.{name}" for name in [*stream_audio.__all__, "open"]]
+    testing = [f"stream_audio.testing.{name}" for name in stream_audio.testing.__all__]
+    assert sorted(named) == sorted(public + testing)
+
+
+@pytest.mark.parametrize(("frequency", "level"), [(63, -26.2), (100, -19.1), (1000, 0), (4000, 1)])
+def test_the_level_meter_weights_as_iec_61672_has_it(frequency, level, tone):
+    (program,) = programs("tutorials/level-meter")
+    names = {}
+    exec(program.partition("\nsections = ")[0], names)
+    _, response = sosfreqz(names["a_weighting"](48_000), [frequency], fs=48_000)
+    assert 20 * np.log10(abs(response[0])) == pytest.approx(level, abs=0.3)

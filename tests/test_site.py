@@ -64,7 +64,8 @@ def test_each_public_name_has_its_place_in_the_reference_once():
     named = re.findall(r"^\.\. auto(?:class|exception|function):: (\S+)$", pages, re.MULTILINE)
     public = [f"stream_audio.{name}" for name in [*stream_audio.__all__, "open"]]
     testing = [f"stream_audio.testing.{name}" for name in stream_audio.testing.__all__]
-    assert sorted(named) == sorted(public + testing)
+    assert set(public + testing) - set(named) == set()
+    assert len(named) == len(set(named)) == len(public + testing)
 
 
 @pytest.mark.parametrize(("frequency", "level"), [(63, -26.2), (100, -19.1), (1000, 0), (4000, 1)])

@@ -259,9 +259,9 @@ class Session:
                 retry=retry,
                 taken=router.ledger.sinks,
             )
-            spec.check_sources(router.inlets)
+            spec.check_sources(router.tracks)
             if real_number("replay", replay, 0, 3600) > 0:
-                for source in spec.sources or router.inlets:
+                for source in spec.sources or router.tracks:
                     self._history(source, replay)
             delivery = router.setup.claim(spec)
         # Without the lock: a sink's start may take its time, and the router may be adding another.
@@ -337,7 +337,7 @@ class Session:
         check_process()
         real_number("seconds", seconds, 0, 3600)
         if source is None:
-            source, *others = self._router.inlets
+            source, *others = self._router.tracks
             if others:
                 raise ConfigError(
                     "the session has several sources",
@@ -346,9 +346,9 @@ class Session:
         return self._history(source, seconds).last(seconds)
 
     def _history(self, source: str, seconds: float) -> History:
-        if source not in self._router.inlets:
-            raise _no_such_source(source, self._router.inlets)
-        history = self._router.histories.get(source)
+        if source not in self._router.tracks:
+            raise _no_such_source(source, self._router.tracks)
+        history = self._router.tracks[source].history
         if history is None or history.seconds < seconds:
             kept = 0.0 if history is None else history.seconds
             raise ConfigError(
@@ -391,10 +391,10 @@ class Session:
     def _chosen(self, sources: str | Iterable[str] | None) -> tuple[str, ...]:
         if self._router.done.is_set():
             raise session_ended()
-        chosen = tuple(self._router.inlets) if sources is None else source_ids(sources)
+        chosen = tuple(self._router.tracks) if sources is None else source_ids(sources)
         for source in chosen:
-            if source not in self._router.inlets:
-                raise _no_such_source(source, self._router.inlets)
+            if source not in self._router.tracks:
+                raise _no_such_source(source, self._router.tracks)
         return chosen
 
     def __enter__(self) -> Session:
@@ -431,7 +431,7 @@ class Session:
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"
         router = self._router
-        return f"<Session {state}: {', '.join(router.inlets)} → {', '.join(router.deliveries)}>"
+        return f"<Session {state}: {', '.join(router.tracks)} → {', '.join(router.deliveries)}>"
 
 
 def _no_such_source(source: str, ids: Iterable[str]) -> ConfigError:
@@ -443,7 +443,7 @@ def _dropped(router: Router) -> None:
     if not router.done.is_set() and in_own_process():
         router.request_stop()
         message = (
-            f"the session {', '.join(router.inlets)} → {', '.join(router.deliveries)} was dropped "
+            f"the session {', '.join(router.tracks)} → {', '.join(router.deliveries)} was dropped "
             "while it ran, and is being stopped. Keep it and call stop(), or use a with block"
         )
         _log.warning("%s", message)  # Python shows no ResourceWarning unless asked to

@@ -10,9 +10,8 @@ from stream_audio.config import StreamConfig
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource, Source
 from stream_audio.engine.event_thread import EventThread
-from stream_audio.engine.history import History
-from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.router import Router
+from stream_audio.engine.track import TrackShape
 from stream_audio.errors import in_words
 from stream_audio.reports.events import StreamEvent
 from stream_audio.session import Session
@@ -67,11 +66,9 @@ class Start:
     ) -> None:
         router = self._router
         self._opened.append(opened)
-        account = router.ledger.open_source(name)
-        inlet = Inlet(name, opened, self._config.chunk_duration, duration, account, router.wall)
-        router.add_inlet(inlet)
-        if history is not None:
-            router.histories[name] = History(history)
+        track = router.track(name, TrackShape.of(opened), duration=duration, history=history)
+        track.begin(opened)
+        router.add_track(track)
 
     def start_sinks(self, sinks: Iterable[SinkSpec]) -> None:
         """Start each sink; none gets a chunk yet."""
@@ -99,7 +96,7 @@ class Start:
             self._router.request_stop()
             self._router.done.wait()
             return
-        steps: list[Callable[[], object]] = [each.close for each in self._router.inlets.values()]
+        steps: list[Callable[[], object]] = [each.close for each in self._router.tracks.values()]
         steps += [self._router.setup.discard_all, self._router.sleeper.close]
         if self._events is not None:
             steps.append(self._events.close)

@@ -23,7 +23,7 @@ from stream_audio import (
 )
 from stream_audio.engine.baton import AWAY, Baton
 from stream_audio.engine.fast_path import FastPath
-from stream_audio.engine.router import Router
+from stream_audio.engine.track import Track
 from stream_audio.sources.virtual import Fault, OpenVirtual
 from stream_audio.waiting.interrupts import HeldBackInterrupt
 from support.processes import wait_until
@@ -254,7 +254,7 @@ def test_a_device_that_dies_is_dealt_with_by_the_router(monkeypatch):
 @pytest.mark.parametrize(
     ("channel", "where", "step"),
     # A channel with a write of its own never gets its chunks the fast way.
-    [(Watched, Router, "_hand_on"), (ChannelSink, FastPath, "prepare")],
+    [(Watched, Track, "move"), (ChannelSink, FastPath, "prepare")],
 )
 def test_a_turn_that_fails_on_the_consumer_s_thread_ends_the_session(
     monkeypatch, caplog, channel, where, step

@@ -233,7 +233,11 @@ class Schedule:
         what = luck.choice(["add", "add", "remove", "pause", "resume", "look"])
         if what == "add" and len(self.sinks) < 8:
             sink, settings = self.a_sink()
-            replay = luck.choice([0.0, 0.5]) if session._router.histories else 0.0
+            replay = (
+                luck.choice([0.0, 0.5])
+                if any(each.history for each in session._router.tracks.values())
+                else 0.0
+            )
             self.handles.append(session.add_sink(sink, **settings, replay=replay))
         elif what == "remove" and self.handles:
             # Waited for on this thread, which holds time up: so by its router alone.

@@ -263,8 +263,9 @@ class Reader:
         return bool(self.native.timeline.adc.used)
 
     def close(self) -> None:
-        """Free the reader; not the capture."""
+        """Free the reader; not the capture. What it had read can still be asked for."""
         if self.native != ffi.NULL and in_own_process():
+            self.progress = ffi.new("sa_progress *", self.progress)[0]
             lib.sa_reader_destroy(self.native)
         self.native = ffi.NULL
 
@@ -273,12 +274,18 @@ class ReaderArray:
     """Readers that one thread serves, and what it sleeps on, as C takes them."""
 
     def __init__(self, readers: Sequence[Reader], sleeper: Any) -> None:
+        self._all = readers
         self._readers = ffi.new("sa_reader *[]", [reader.native for reader in readers])
         self._sleeper = sleeper
         self._count = len(readers)
         self._more = address(self._readers), self._count, address(sleeper)
         # On a virtual clock, time stands still until the caller waits again.
         self._on_real_time = lib.sa_sleeper_clock(sleeper) == lib.sa_clock_real()
+
+    def make_room(self) -> None:
+        """Lend each reader that will need it a new block, before it asks for one."""
+        for reader in self._all:
+            reader.make_room()
 
     def wait_and_read(self, deadline_ns: int, bells: Sequence[int] = ()) -> None:
         """Sleep until a reader has something or the sleeper is woken, and read.

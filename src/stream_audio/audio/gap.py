@@ -21,6 +21,8 @@ class GapCause(StrEnum):
     SUSPENDED = "suspended"
     """The machine slept, or this process was stopped, so that nobody could take them; or a sound
     server had suspended the device, so that it took none."""
+    DEVICE_LOST = "device_lost"
+    """The device was lost, and another run of it, or of another one, went on later."""
     BACKLOG_FULL = "backlog_full"
     """One sink was too slow, and its backlog was full. Other sinks have these frames."""
     SINK_FAILED = "sink_failed"

@@ -9,6 +9,22 @@ if TYPE_CHECKING:
     from stream_audio.contracts.opening import Opening
 
 
+class SourceShape(Protocol):
+    """What sinks see of a source: it stays the same from the start to the end of a session."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Frames a second."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of each frame."""
+
+    @property
+    def own_channels(self) -> tuple[int, ...]:
+        """Those of them that the user means by the source, in order."""
+
+
 class OpenSource(Protocol):
     """A source whose device is open."""
 

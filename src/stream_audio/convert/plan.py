@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream_audio._record import Record
 from stream_audio.audio.format import AudioFormat, SampleType
-from stream_audio.contracts.source import OpenSource
+from stream_audio.contracts.source import SourceShape
 from stream_audio.convert.channel_matrix import identity, matrix
 from stream_audio.convert.channel_mixer import MixChannels
 from stream_audio.convert.resampler import Resample
@@ -43,7 +43,7 @@ class Conversion(Record):
 
 def conversion(
     name: str,
-    source: OpenSource,
+    source: SourceShape,
     wanted: AudioFormat,
     chunk_duration: float,
     default_dtype: SampleType = "float32",
@@ -54,7 +54,7 @@ def conversion(
     ----------
     name : str
         The source's id, for errors.
-    source : OpenSource
+    source : SourceShape
         What it delivers.
     wanted : AudioFormat
         What a sink is to get.

@@ -21,8 +21,8 @@ from stream_audio._native.capture import ARRIVAL_NS, FRAME, GIL_KEPT_NS, MARKS, 
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.chunk_maker import unfinished_chunk
 from stream_audio.engine.delivery import SinkState
-from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.routing import Route
+from stream_audio.engine.track import Track
 
 
 class Waiting(Protocol):
@@ -42,22 +42,27 @@ class FastPath:
 
     __slots__ = (
         "_account",
+        "_begins",
         "_channel",
         "_chunk",
         "_delivery",
         "_frames",
-        "_inlet",
         "_reader",
         "_route",
         "_row",
         "_sleeper",
+        "_take",
         "handed_over",
+        "track",
     )
 
-    def __init__(self, inlet: Inlet, route: Route, channel: Waiting, sleeper: Any) -> None:
-        self._inlet = inlet
-        self._reader = inlet.reader.native
-        self._frames = inlet.reader.chunk_frames
+    def __init__(self, track: Track, route: Route, channel: Waiting, sleeper: Any) -> None:
+        assert track.take is not None
+        self.track = track
+        self._take = track.take
+        self._begins = 0
+        self._reader = track.take.reader.native
+        self._frames = track.take.reader.chunk_frames
         self._delivery = route.delivery
         self._account = route.delivery.account
         self._route = route.account
@@ -70,27 +75,29 @@ class FastPath:
 
     def prepare(self) -> bool:
         """Make ready what can be; False: the next chunk has to take the usual way."""
-        inlet = self._inlet
+        track, begins = self.track, self._take.begins
+        origin, reader = track.times.origin, self._take.reader
         if (
-            inlet.origin is None  # the first chunk tells
-            or not inlet.pauses.idle
+            begins is None  # the first chunk of a take tells
+            or origin is None
+            or not track.pauses.idle
             or self._delivery.state is SinkState.DETACHED
             or self._delivery.is_losing
-            or inlet.reader.has_untaken
+            or reader.has_untaken
             or not self._channel.can_be_handed
         ):
             return False
-        reader = inlet.reader
         reader.make_room()
+        self._begins = begins
         index, first, self._row = reader.next_place()
         block = reader.block
         self._chunk = unfinished_chunk(
-            inlet.name,
+            track.name,
             block.samples[first : first + self._frames],
-            inlet.source.sample_rate,
+            track.shape.sample_rate,
             block.peaks[index],
             block.squares[index],
-            inlet.origin,
+            origin,
         )
         return True
 
@@ -100,17 +107,17 @@ class FastPath:
         What a consumer waits for is in one function, which calls as few others as can be.
         """
         looked_ns = lib.sa_wait_for_chunk(self._reader, self._sleeper, deadline_ns)
-        inlet = self._inlet
+        track = self.track
         if (
             looked_ns < 0
             or time.monotonic_ns() - looked_ns > GIL_KEPT_NS
-            or not inlet.pauses.idle  # any more
+            or not track.pauses.idle  # any more
         ):
             return False
         # No call from here on: an exception that another thread has set comes after calls only,
         # and so finds all of it done or nothing.
         row = self._row
-        frame = row[FRAME]
+        frame = row[FRAME] + self._begins
         if self._route.end != frame:
             return False
         frames = self._frames
@@ -122,9 +129,9 @@ class FastPath:
         chunk.arrival = row[ARRIVAL_NS] * 1e-9
         chunk.__class__ = AudioChunk
 
-        inlet.reader.taken += 1
-        inlet.newest = chunk
-        source = inlet.account
+        self._take.reader.taken += 1
+        track.newest = chunk
+        source = track.account
         source.captured += frames
         source.position = end
         self._route.end = end

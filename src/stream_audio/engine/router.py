@@ -20,28 +20,25 @@ from stream_audio._native.portaudio import log_host_messages
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import GapCause
 from stream_audio.config import StreamConfig
+from stream_audio.contracts.source import OpenSource
 from stream_audio.engine.baton import Baton
 from stream_audio.engine.commands import Commands
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.event_thread import EventThread
 from stream_audio.engine.fast_path import FastPath
-from stream_audio.engine.history import History
-from stream_audio.engine.inlet import Inlet
+from stream_audio.engine.figures import memory_use, source_report, source_stats
 from stream_audio.engine.pauses import PausePolicy
-from stream_audio.engine.rate_watch import RateWatch
-from stream_audio.engine.routing import Route, Routing
-from stream_audio.engine.signal_watch import SignalWatch
+from stream_audio.engine.routing import Route
 from stream_audio.engine.sink_setup import SinkSetup
-from stream_audio.engine.stall_watch import StallWatch
+from stream_audio.engine.sink_watch import SinkWatch
 from stream_audio.engine.stop_limit import StopLimit
+from stream_audio.engine.track import Track, TrackShape
 from stream_audio.engine.worker_delivery import GRACE
 from stream_audio.errors import session_ended
 from stream_audio.reports.events import (
-    GapDetected,
     SessionStarted,
     SessionStopped,
     SinkFailed,
-    SourceEnded,
     StreamEvent,
 )
 from stream_audio.reports.ledger import Ledger
@@ -69,9 +66,6 @@ LOOK_INTERVAL = 0.6
 LOOK_EARLY = 0.3
 """Seconds by which such a look may be early, if the router is awake anyway."""
 
-LENDING_RING = 1.0
-"""Seconds of audio that a ring must hold for a consumer to run the turns: it may stay away."""
-
 UNDO_TIME = 5.0
 """Seconds that a sink may take to stop whose adding was interrupted; nobody waits for it."""
 
@@ -96,9 +90,8 @@ class Router:
         self, config: StreamConfig, audio_format: AudioFormat, events: EventThread | None
     ) -> None:
         self.ledger = Ledger()
-        self.inlets: dict[str, Inlet] = {}
+        self.tracks: dict[str, Track] = {}  # replaced, never changed
         self.deliveries: dict[str, Delivery] = {}
-        self.histories: dict[str, History] = {}
         self.config = config
         self.clock = config.clock
         self.wall = WallClock(self.clock)
@@ -109,12 +102,16 @@ class Router:
         self.first_failure: SinkFailed | None = None
         self.sleeper = Sleeper(self.clock)
         self.setup = SinkSetup(
-            config, audio_format, self.inlets, self.ledger, self.wall, self.send, self.sleeper.set
+            config,
+            audio_format,
+            lambda: self.tracks,
+            self.ledger,
+            self.wall,
+            self.send,
+            self.sleeper.set,
         )
         self._removed: dict[str, SinkReport] = {}
         self._old_problems: list[str] = []
-        self._routings: dict[str, Routing] = {}
-        self._watches: dict[str, SignalWatch] = {}
         self._leaving: list[Leaving] = []
         self._to_ring: list[LoopWaker] = []
         self._stop_requested = False
@@ -126,17 +123,16 @@ class Router:
         self._holds_interval = False
         self._some_can_wait = False  # of the sources; no device can
         self._limit = StopLimit(self.clock, config.stop_timeout)
-        self._stalls = StallWatch(self.send)
-        self._rates = RateWatch(self.send)
-        self._running: list[Inlet] = []  # the sources that have not ended
-        self._ended = False  # one of them has, meanwhile
-        self._reads: list[Inlet] = []  # those that the turns read
+        self._sink_watch = SinkWatch(self.send)
+        self._live: list[Track] = []  # those that the session goes on for
+        self._running: list[Track] = []  # those of them that the turns read, unless they are held
+        self._take_is_over = False  # of one of them
+        self._reads: list[Track] = []  # those that the last turn read
         self._readers = ReaderArray([], self.sleeper.native)
         self._next_look = 0.0
         self._look_interval = LOOK_INTERVAL
         self._fast_path: FastPath | None = None  # for a consumer's turns
         self._consumer_took_turns = False  # and nobody has looked back since
-        self._handed_on: list[tuple[SignalWatch, AudioChunk]] = []  # and not yet looked at
         self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
         self._commands = Commands(self.baton.recall)
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
@@ -197,7 +193,7 @@ class Router:
         return self._report(running=not self.done.is_set())
 
     def _report(self, *, running: bool) -> SessionReport:
-        sources = {name: inlet.report() for name, inlet in self.inlets.items()}
+        sources = {name: source_report(track) for name, track in self.tracks.items()}
         deliveries = self.deliveries  # replaced, never changed
         sinks = dict(self._removed) | {name: each.report() for name, each in deliveries.items()}
         # While it runs, the figures of several threads need not be of the same moment.
@@ -210,25 +206,13 @@ class Router:
         """How it stands now."""
         return SessionStats(
             self.clock.now(),
-            {name: inlet.stats() for name, inlet in self.inlets.items()},
+            {name: source_stats(track) for name, track in self.tracks.items()},
             {name: delivery.stats() for name, delivery in self.deliveries.items()},
         )
 
     def memory(self) -> MemoryUse:
         """How much memory its audio takes."""
-        inlets, deliveries = self.inlets.values(), self.deliveries.values()
-        sinks = [delivery.stats() for delivery in deliveries]
-        return MemoryUse(
-            rings=sum(inlet.ring_bytes for inlet in inlets),
-            blocks=sum(inlet.block_bytes for inlet in inlets),
-            backlogs=sum(sink.backlog_bytes for sink in sinks),
-            backlogs_at_most=sum(
-                each.backlog.most_memory_bytes for each in deliveries if each.backlog is not None
-            ),
-            histories=sum(history.bytes for history in self.histories.values()),
-            sinks=sum(each.sink.memory_bytes for each in deliveries),
-            spilled=sum(sink.spilled_bytes for sink in sinks),
-        )
+        return memory_use(self.tracks.values(), self.deliveries.values())
 
     def send(self, event: StreamEvent) -> None:
         """Tell the user, if there is a handler."""
@@ -245,27 +229,76 @@ class Router:
         """
         return self._commands.do(action, undo, within=self._turn_is_here)
 
-    # ---- before the start ----
+    # ---- the sources: before the start, or while it runs ----
 
-    def add_inlet(self, inlet: Inlet) -> None:
-        """Take a source in."""
-        self.inlets[inlet.name] = inlet
-        self._some_can_wait |= inlet.source.freewheel
-        self._routings[inlet.name] = Routing(inlet.name, self.ledger)
-        self._watches[inlet.name] = SignalWatch(
-            inlet.name,
-            inlet.account,
-            inlet.source.channels,
-            inlet.source.own_channels,
-            silence_is_normal=inlet.source.silence_is_normal,
-            zero=self.config.nonfinite == "zero",
+    def track(
+        self,
+        name: str,
+        shape: TrackShape,
+        *,
+        duration: float | None = None,
+        history: float | None = None,
+    ) -> Track:
+        """Make a track, for :meth:`add_track`; its name must be new. On any thread."""
+        return Track(
+            name,
+            shape,
+            self.config,
+            self.ledger,
+            self.wall,
+            self.send,
+            duration=duration,
+            history=history,
         )
+
+    def add_track(self, track: Track) -> None:
+        """Take a track in; while it runs, on the router's thread: ``do(partial(add_track, …))``.
+
+        Its device, if it has one, may deliver already.
+        """
+        if self._finishing:
+            raise session_ended()
+        track.times.session_start = self.started_at
+        self.tracks = {**self.tracks, track.name: track}
+        self._some_can_wait |= track.shape.freewheel
+        self._note_tracks()
+
+    def go_on(self, track: Track, source: OpenSource) -> bool:
+        """Have a track go on with another opened device; on any thread, and it waits.
+
+        False: the track does not wait for one any more, or the session has ended.
+        """
+        went_on: list[bool] = []
+
+        def action() -> None:
+            went_on.append(track.go_on(source))
+            self._note_tracks()
+
+        self.do(action)
+        return any(went_on)
+
+    def _note_tracks(self) -> None:
+        """Go on with the tracks as they are: one has come, or has lost or got its device."""
+        self._live = [track for track in self.tracks.values() if track.is_live]
+        self._running = [track for track in self._live if track.is_read]
+        self._take_is_over = False
+        self._fast_path = None  # it knows a reader
+        self._read(self._running)
+        if self._begun and not self._finishing:
+            self._gather_for_sinks(self.tracks)
+            self._lend_baton()
+
+    def _read(self, tracks: list[Track]) -> None:
+        """Have the next turns read these."""
+        self._reads = tracks
+        readers = [track.take.reader for track in tracks if track.take is not None]
+        self._readers = ReaderArray(readers, self.sleeper.native)
 
     def note_start(self) -> None:
         """Take this moment for the session's start; the sources start next."""
         self.started_at = self.clock.now()
-        for inlet in self.inlets.values():
-            inlet.session_start = self.started_at
+        for track in self.tracks.values():
+            track.times.session_start = self.started_at
 
     # ---- the sinks: before the start, or while it runs ----
 
@@ -280,12 +313,14 @@ class Router:
         conversions = self.setup.conversions[delivery.name]
         try:
             for name, each in conversions.items():
-                before = self.histories[name].replay(replay) if replay > 0 else []
-                route, chunks = self._routings[name].add(each.stages, delivery, before)
+                track = self.tracks[name]
+                past = track.history if replay > 0 else None
+                before = [] if past is None else past.replay(replay)
+                route, chunks = track.routing.add(each.stages, delivery, before)
                 replayed += [(chunk, route) for chunk in chunks]
         except BaseException:
             for name in conversions:
-                self._routings[name].remove(delivery)
+                self.tracks[name].routing.remove(delivery)
             raise
         if self._begun:
             delivery.begin()
@@ -299,12 +334,13 @@ class Router:
         """Let chunks of these sources gather as long as all their sinks can wait for them."""
         for name in sources:
             takers = [each for each in self.deliveries.values() if name in each.sources]
-            hurry = not takers or name in self.histories
+            track = self.tracks[name]
+            hurry = not takers or track.history is not None
             gather = 0.0 if hurry else min(each.sink.gather for each in takers)
             longest = min((each.longest_chunk for each in takers), default=0.0)
-            self.inlets[name].gather(gather, longest)
+            track.gather(gather, longest)
         # A look takes place when the router is awake anyway, rather than wake it.
-        least = min(inlet.gather_seconds for inlet in self.inlets.values())
+        least = min((track.gather_seconds for track in self.tracks.values()), default=0.0)
         self._look_interval = max(LOOK_INTERVAL, least + LOOK_EARLY / 2)
 
     def _lend_baton(self) -> None:
@@ -312,10 +348,7 @@ class Router:
         suits = (
             len(self.deliveries) == 1
             and isinstance(self.clock, MonotonicClock)
-            and all(
-                not inlet.source.freewheel and inlet.ring_seconds >= LENDING_RING
-                for inlet in self.inlets.values()
-            )
+            and all(track.can_bear_absence for track in self.tracks.values())
         )
         for delivery in self.deliveries.values():
             if delivery.sink.lend_baton is not None:
@@ -325,13 +358,13 @@ class Router:
     def _find_fast_path(self) -> FastPath | None:
         [delivery] = self.deliveries.values()
         channel = delivery.sink.waiting
-        if len(self.inlets) != 1 or channel is None:
+        if len(self.tracks) != 1 or channel is None:
             return None
-        [(name, inlet)] = self.inlets.items()
-        route = self._routings[name].lone_route
-        if route is None or name in self.histories:
+        [track] = self.tracks.values()
+        route = track.routing.lone_route
+        if route is None or track.history is not None:
             return None
-        return FastPath(inlet, route, channel, self.sleeper.native)
+        return FastPath(track, route, channel, self.sleeper.native)
 
     def is_connected(self, delivery: Delivery) -> bool:
         """Whether chunks are routed to it."""
@@ -359,7 +392,7 @@ class Router:
             return
         sources = self.setup.conversions.pop(delivery.name)
         for name in () if self._finishing else sources:
-            self._routings[name].remove(delivery)
+            self.tracks[name].routing.remove(delivery)
         delivery.close(GapCause.REMOVED, drain=leaving.drain)
         self._leaving.append(leaving)
         self._see_off()
@@ -368,13 +401,13 @@ class Router:
         """Leave out what these sources capture from now on."""
         now = self.clock.now()
         for name in sources:
-            self.inlets[name].pauses.begin(now, policy)
+            self.tracks[name].pauses.begin(now, policy)
 
     def resume(self, sources: Iterable[str]) -> None:
         """Hand on again what these sources capture from now on."""
         now = self.clock.now()
         for name in sources:
-            self.inlets[name].pauses.end(now)
+            self.tracks[name].pauses.end(now)
 
     def take_back(self, delivery: Delivery) -> None:
         """Undo what was set up, and connected perhaps; on the thread that did it."""
@@ -444,21 +477,20 @@ class Router:
 
         With ``hold``, a source whose sinks have no room is not read, so that it waits.
         """
-        self._running = [inlet for inlet in self.inlets.values() if not inlet.finished]
-        self._reads = []
+        self._note_tracks()
         self._next_look = self.clock.now() + self._look_interval
         if hold:
             self.baton.open()
-        while self._running and not stop():
+        while self._live and not stop():
             self.baton.take()
             try:
                 if self._consumer_took_turns:
                     self._look_back()
-                in_hurry = self._commands.waiting or self._ended or stop()
+                in_hurry = self._commands.waiting or self._take_is_over or stop()
                 self._take_turn(0.0 if in_hurry else math.inf, hold=hold)
                 self._look_back()
-                if self._ended:
-                    self._end_sources()
+                if self._take_is_over:
+                    self._end_takes()
                 if self._commands.waiting:
                     self._commands.run()
                 if self._leaving:
@@ -475,10 +507,8 @@ class Router:
         if held:
             reads = [each for each in reads if each.name not in held]
         if reads != self._reads:
-            self._reads = list(reads)
-            self._readers = ReaderArray([each.reader for each in reads], self.sleeper.native)
-        for inlet in reads:
-            inlet.reader.make_room()
+            self._read(reads)
+        self._readers.make_room()
         wake_at = min(until, self._next_look)
         if self._leaving:
             wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
@@ -489,8 +519,7 @@ class Router:
         self.baton.at_rest = False
         self._to_ring.clear()
         # Before the commands: what a sink is to be removed for may long have been captured.
-        for inlet in self._reads:
-            self._hand_on(inlet)
+        self._move(self._reads)
 
     def _take_consumers_turn(self, until: float) -> bool:
         """Take a turn on a consumer's thread; True if there is a chunk for it.
@@ -502,7 +531,7 @@ class Router:
         now = self.clock.now()
         self._look_at_chunks(now)
         if self._look_is_due(now):
-            if any(inlet.is_silent for inlet in self._running):
+            if any(track.is_silent for track in self._running):
                 self.baton.recall()  # a device that is gone must not keep this thread
             else:
                 self._look_around(now)
@@ -517,8 +546,7 @@ class Router:
             return True
         self._readers.read_more()
         self.baton.at_rest = False
-        for inlet in self._running:
-            self._hand_on(inlet)
+        self._move(self._running)
         return False
 
     def _all_sinks_have_failed(self) -> bool:
@@ -529,7 +557,8 @@ class Router:
         return (
             bool(self.deliveries)
             and all(each.detached for each in self.deliveries.values())
-            and not (self._removed or self._leaving or self.histories)
+            and not (self._removed or self._leaving)
+            and all(track.history is None for track in self.tracks.values())
             and not self.setup.is_adding(self.deliveries)
             and (self.events is None or self.events.told_failures)
         )
@@ -545,12 +574,11 @@ class Router:
     def _look_at_chunks(self, now: float) -> None:
         fast_path = self._fast_path
         if fast_path is not None and fast_path.handed_over is not None:
-            self._look_later(*fast_path.handed_over)
+            fast_path.track.signal.note(*fast_path.handed_over)
             fast_path.handed_over = None
-        for watch, chunk in self._handed_on:
-            for event in watch.look(chunk, now):
-                self.send(event)
-        self._handed_on.clear()
+        for track in self._running:
+            if track.signal.unseen:
+                track.look(now)
         if self.events is not None:
             self.events.tick(now)
 
@@ -565,9 +593,11 @@ class Router:
             # one of them may be waiting for us.
             self.request_stop()
         log_host_messages()
-        self._rates.look(self._running, now)
-        self._stalls.look_at_sources(self._running, now)
-        self._stalls.look_at_sinks(self.deliveries.values(), now)
+        for track in self._live:
+            track.look_at_device(now)
+        if not all(track.is_live for track in self._live):
+            self._note_tracks()
+        self._sink_watch.look(self.deliveries.values(), now)
 
     def _held(self) -> set[str]:
         """Return the sources that have to wait for a backlog."""
@@ -577,42 +607,19 @@ class Router:
                 held.update(delivery.sources)
         return held
 
-    def _hand_on(self, inlet: Inlet) -> None:
-        """Hand on what the last read finished."""
-        routing, watch = self._routings[inlet.name], self._watches[inlet.name]
-        history = self.histories.get(inlet.name)
-        for collected, marks in inlet.collect(watch.clean):
-            for gap in collected.gaps:
-                self.send(GapDetected(self.clock.now(), gap))
-            for chunk in (collected,) if inlet.pauses.idle else inlet.pauses.apply(collected):
-                routing.take(chunk)
-                if history is not None:
-                    history.add(chunk)
-            self._look_later(collected, marks)
-        if inlet.reader.progress.finished:
-            self._ended = True
-            self.baton.recall()
+    def _move(self, tracks: list[Track]) -> None:
+        """Move what the last read finished to the sinks."""
+        for track in tracks:
+            if track.move():
+                self._take_is_over = True
+                self.baton.recall()
 
-    def _look_later(self, chunk: AudioChunk, marks: int) -> None:
-        """Have the watch look at a chunk in :meth:`_look_back`; most tell nothing."""
-        watch = self._watches[chunk.source]
-        if marks or self._handed_on or watch.is_alert:
-            self._handed_on.append((watch, chunk))
-
-    def _end_sources(self) -> None:
-        """Finish with the sources that nothing will follow from."""
-        self._ended = False
-        ended = [inlet for inlet in self._running if inlet.reader.progress.finished]
-        self._running = [inlet for inlet in self._running if inlet not in ended]
-        self._rates.look(ended, self.clock.now())
-        for inlet in ended:
-            if reason := inlet.source.end_reason():
-                self._stalls.tell_lost(inlet, reason, self.clock.now())
-            inlet.stop()
-            self._routings[inlet.name].finish()
-            for gap in inlet.settle():
-                self.send(GapDetected(self.clock.now(), gap))
-            self.send(SourceEnded(self.clock.now(), inlet.name))
+    def _end_takes(self) -> None:
+        """Finish with the takes that nothing will follow from."""
+        for track in self._running:
+            if track.take is not None and track.take.reader.progress.finished:
+                track.end_take()
+        self._note_tracks()
 
     def _see_off(self, *, everyone: bool = False) -> None:
         """Finish with the sinks that were taken out, when they are done or out of time."""
@@ -647,21 +654,23 @@ class Router:
 
     def _finish(self) -> None:
         """Stop the devices, drain the rings, deliver the tails, close everything."""
-        for inlet in self.inlets.values():
-            inlet.stop()
+        for track in self.tracks.values():
+            track.stop()
         self._move_until(lambda: False, hold=False)
+        for track in self.tracks.values():
+            track.end()  # what others feed
         self._finishing = True
         # Sources that wait for their sinks lose nothing at their end either.
         if (
-            all(each.source.freewheel for each in self.inlets.values())
+            all(track.shape.freewheel for track in self.tracks.values())
             and not self._stop_requested
         ):
             self._limit.lift()
         self._close_deliveries()
         self._commands.refuse()
         self._commands.run()  # the last ones
-        for inlet in self.inlets.values():
-            inlet.close()
+        for track in self.tracks.values():
+            track.close()
 
     def _close_deliveries(self) -> None:
         self._limit.begin()
@@ -689,9 +698,9 @@ class Router:
 
     def _finish_after_crash(self) -> None:
         self._finishing = True
-        steps: list[Callable[[], object]] = [inlet.stop for inlet in self.inlets.values()]
+        steps: list[Callable[[], object]] = [track.stop for track in self.tracks.values()]
         steps.append(self._close_deliveries)
-        steps.extend(inlet.close for inlet in self.inlets.values())
+        steps.extend(track.close for track in self.tracks.values())
         for step in steps:
             try:
                 step()

@@ -35,7 +35,7 @@ _HINTS = {
 
 
 class SignalWatch:
-    """Looks at the chunks of one source that are marked, and while it :attr:`is_alert` at all.
+    """Looks at the chunks of one source that are marked, and at any while there is more to tell.
 
     Parameters
     ----------
@@ -73,6 +73,13 @@ class SignalWatch:
         self._told_silence = False
         self._clipped: set[int] = set()
         self._next_clipping = 0  # frame from which on the next report may come
+        self.unseen: list[AudioChunk] = []
+        """Chunks that :meth:`look` is to be given, once nobody waits."""
+
+    def note(self, chunk: AudioChunk, marks: int) -> None:
+        """Keep a chunk for a later look, if it could be news; most could not."""
+        if marks or self._silent_frames or self._clipped or self.unseen:
+            self.unseen.append(chunk)
 
     def clean(self, chunk: AudioChunk) -> AudioChunk:
         """Count the samples of a chunk that are no finite numbers; without them, if wanted."""
@@ -83,11 +90,6 @@ class SignalWatch:
         data, found = zero_nonfinite(samples)
         self._account.nonfinite += found
         return replace(chunk, data=sealed(data), _peaks=None, _squares=None)
-
-    @property
-    def is_alert(self) -> bool:
-        """Whether a chunk without a mark would be news."""
-        return self._silent_frames > 0 or bool(self._clipped)
 
     def look(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
         """Return what there is to tell of a chunk."""

@@ -12,8 +12,8 @@ from stream_audio.contracts.sink import SinkInfo, SourceInfo
 from stream_audio.convert.plan import Conversion, conversion
 from stream_audio.engine.claims import Claims
 from stream_audio.engine.delivery import Delivery
-from stream_audio.engine.inlet import Inlet
 from stream_audio.engine.make_delivery import Inflow, make_delivery
+from stream_audio.engine.track import Track
 from stream_audio.errors import ConfigTypeError, say_whose, shown
 from stream_audio.reports.events import StreamEvent
 from stream_audio.reports.ledger import Ledger, SinkAccount
@@ -34,8 +34,8 @@ class SinkSetup:
     ----------
     config, audio_format
         Of the session.
-    inlets : mapping
-        The sources that there are.
+    tracks : callable
+        Returns the sources that there are.
     ledger : Ledger
         Where accounts are opened.
     wall : WallClock
@@ -55,7 +55,7 @@ class SinkSetup:
         self,
         config: StreamConfig,
         audio_format: AudioFormat,
-        inlets: Mapping[str, Inlet],
+        tracks: Callable[[], Mapping[str, Track]],
         ledger: Ledger,
         wall: WallClock,
         send: Callable[[StreamEvent], None],
@@ -64,7 +64,7 @@ class SinkSetup:
         self.conversions: dict[str, dict[str, Conversion]] = {}
         self._config = config
         self._format = audio_format
-        self._inlets = inlets
+        self._tracks = tracks
         self._ledger = ledger
         self._wall = wall
         self._send = send
@@ -117,7 +117,8 @@ class SinkSetup:
 
     def _files_read(self) -> frozenset[tuple[int, int]]:
         """Return device and inode of the files that are sources."""
-        found = (getattr(inlet.source, "file_read", None) for inlet in self._inlets.values())
+        takes = [track.take for track in self._tracks().values() if track.take is not None]
+        found = (getattr(take.source, "file_read", None) for take in takes)
         return frozenset(each for each in found if each is not None)
 
     def _take_event(self, event: StreamEvent) -> None:
@@ -133,16 +134,17 @@ class SinkSetup:
     def _make_delivery(self, spec: SinkSpec) -> Delivery:
         spec.adapter.bind(self._loop)
         account = self._ledger.open_sink(spec.name)
-        inlets = [self._inlets[name] for name in spec.sources or self._inlets]
+        every = self._tracks()
+        tracks = [every[name] for name in spec.sources or every]
         conversions = {
-            inlet.name: conversion(
-                inlet.name,
-                inlet.source,
+            track.name: conversion(
+                track.name,
+                track.shape,
                 spec.format or self._format,
                 self._config.chunk_duration,
                 spec.adapter.dtype,
             )
-            for inlet in inlets
+            for track in tracks
         }
         self._note_fewer_channels(spec, conversions, account)
         delivery = make_delivery(
@@ -156,8 +158,8 @@ class SinkSetup:
             backlog=spec.backlog,
             retry=spec.retry or self._config.retry,
             inflow=Inflow(
-                tuple(inlet.name for inlet in inlets),
-                tuple(inlet.name for inlet in inlets if not inlet.source.freewheel),
+                tuple(track.name for track in tracks),
+                tuple(track.name for track in tracks if not track.shape.freewheel),
                 sum(source.bytes_per_second for source in self._as_seen(conversions)),
             ),
             spill=self._spill,
@@ -215,7 +217,8 @@ class SinkSetup:
 
     def _as_seen(self, conversions: Mapping[str, Conversion]) -> tuple[SourceInfo, ...]:
         """Return the sources as the sink will see them."""
+        every = self._tracks()
         return tuple(
-            SourceInfo(name, *each.result, self._inlets[name].device)
+            SourceInfo(name, *each.result, every[name].shape.device)
             for name, each in conversions.items()
         )

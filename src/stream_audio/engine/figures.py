@@ -1,0 +1,80 @@
+"""A session's figures, gathered from its tracks and sinks; on any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from stream_audio.engine.delivery import Delivery
+from stream_audio.engine.track import Track
+from stream_audio.reports.report import SourceReport
+from stream_audio.reports.stats import MemoryUse, SourceStats
+
+
+def source_report(track: Track) -> SourceReport:
+    """Return a track's part of the session's report."""
+    account, figures, take = track.account, track.figures(), track.take
+    drift_ppm, drift_error_ppm = figures.drift
+    return SourceReport(
+        captured=account.captured,
+        lost=account.lost,
+        paused=account.paused,
+        synthetic=account.synthetic,
+        position=account.position,
+        sample_rate=track.shape.sample_rate,
+        channels=track.shape.channels,
+        gaps=tuple(account.gaps),
+        overflows=figures.overflows,
+        ring_highest=figures.ring_highest,
+        longest_callback=figures.longest_callback,
+        error="" if take is None else take.error,
+        unclear="" if take is None else take.unclear,
+        drift_ppm=drift_ppm,
+        drift_error_ppm=drift_error_ppm,
+        latency=figures.latency,
+        time_quality="adc" if figures.from_adc else "callback",
+        pauses=tuple(account.pauses),
+        nonfinite=account.nonfinite,
+        unexplained_frames=figures.unexplained,
+        started=track.times.started,
+        device=track.shape.device,
+    )
+
+
+def source_stats(track: Track) -> SourceStats:
+    """Return how a track stands."""
+    account, figures = track.account, track.figures()
+    rate = track.shape.sample_rate
+    newest = track.newest
+    return SourceStats(
+        captured=account.captured,
+        lost=account.lost,
+        paused=account.paused,
+        synthetic=account.synthetic,
+        position=account.position,
+        sample_rate=rate,
+        ring_seconds=figures.waiting / rate,
+        ring_highest_seconds=figures.ring_highest / rate,
+        ring_capacity_seconds=figures.ring_seconds,
+        xruns=figures.overflows,
+        callbacks=figures.packets,
+        callback_durations=figures.callbacks,
+        peak=() if newest is None else tuple(newest.peak.tolist()),
+        rms=() if newest is None else tuple(newest.rms.tolist()),
+    )
+
+
+def memory_use(tracks: Collection[Track], deliveries: Collection[Delivery]) -> MemoryUse:
+    """Return how much memory a session's audio takes."""
+    takes = [track.take for track in tracks if track.take is not None]
+    sinks = [delivery.stats() for delivery in deliveries]
+    return MemoryUse(
+        rings=sum(take.source.capture.bytes for take in takes),
+        blocks=sum(take.reader.block_bytes for take in takes),
+        backlogs=sum(sink.backlog_bytes for sink in sinks),
+        backlogs_at_most=sum(
+            each.backlog.most_memory_bytes for each in deliveries if each.backlog is not None
+        ),
+        histories=sum(track.history.bytes for track in tracks if track.history is not None),
+        sinks=sum(each.sink.memory_bytes for each in deliveries),
+        spilled=sum(sink.spilled_bytes for sink in sinks),
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from stream_audio import AudioSource, FileSink, FormatPreset, StreamAudio
+from stream_audio import AudioSource, FileSink, FormatPreset, PipeSink, StreamAudio
 from stream_audio.files.writer import Encoding
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,4 +60,5 @@ def test_the_ledger_has_the_fields_that_are_shown(names):
 
 @pytest.mark.parametrize("setting", sorted(set(SETTINGS)))
 def test_each_setting_that_is_named_exists(setting):
-    assert setting in inspect.signature(FileSink).parameters or setting in Encoding.__annotations__
+    known = {*inspect.signature(FileSink).parameters, *inspect.signature(PipeSink).parameters}
+    assert setting in known | set(Encoding.__annotations__)

@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from stream_audio.sinks.channel import ChannelSink as ChannelSink
     from stream_audio.sinks.energy_gate import EnergyGate as EnergyGate
     from stream_audio.sinks.file import FileSink as FileSink
+    from stream_audio.sinks.pipe import PipeSink as PipeSink
     from stream_audio.sinks.trigger import TriggerSink as TriggerSink
     from stream_audio.sources.audio_source import AudioSource as AudioSource
     from stream_audio.sources.feed import Feed as Feed
@@ -125,6 +126,7 @@ _WHERE = {
     "InputDevice": "devices.input_device",
     "MemoryUse": "reports.stats",
     "Pause": "reports.report",
+    "PipeSink": "sinks.pipe",
     "RawFormat": "files.raw_format",
     "RepairReport": "files.repair",
     "Retry": "backlog.retry",

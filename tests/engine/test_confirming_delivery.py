@@ -166,6 +166,45 @@ def test_a_flush_that_fails_has_all_of_it_written_again():
     assert sink.spans.count((0, CHUNK)) == 2
 
 
+def test_what_was_lost_on_the_way_comes_again_though_nothing_new_does():
+    class LosesOnce(Service):
+        resend = None
+
+        def start(self, info):
+            super().start(info)
+            self.resend = info.resend
+
+        def caught_up(self):
+            if self.spans[-1][1] < 3 * CHUNK:
+                return
+            if self.resend is not None:
+                resend, self.resend = self.resend, None
+                resend(ConnectionError("reset"))
+            else:
+                self.confirm("mic", self.spans[-1][1])
+
+    sink = LosesOnce()
+    report = ended(builder(sink, frames=3 * CHUNK).start())
+    assert (report.delivered, report.error) == (3 * CHUNK, "")
+    assert all(
+        sink.spans.count((frame, frame + CHUNK)) == 2 for frame in range(0, 3 * CHUNK, CHUNK)
+    )
+
+
+def test_a_loss_counts_as_a_try():
+    class AlwaysLoses(Service):
+        def start(self, info):
+            super().start(info)
+            self.resend = info.resend
+
+        def caught_up(self):
+            self.resend(ConnectionError("reset"))
+
+    report = ended(builder(AlwaysLoses(), frames=3 * CHUNK, retry=Retry(2)).start())
+    assert report.error == "ConnectionError: reset"
+    assert report.delivered == 0
+
+
 @pytest.mark.parametrize("on_failure", ["detach", "skip"])
 def test_when_its_tries_are_over_it_fails_as_any_other(on_failure):
     sink, events = Later(), []
@@ -293,6 +332,34 @@ def test_one_that_is_stuck_is_given_up_all_the_same():
     uplink = report.sinks["uplink"]
     assert "did not finish in time" in uplink.error
     assert {gap.cause for gap in uplink.gaps} == {GapCause.UNCONFIRMED, GapCause.STOP_TIMEOUT}
+
+
+def test_one_that_is_given_up_is_told_so_and_its_own_retry_counts():
+    class Stuck(Service):
+        retry = Retry(tries=0)
+        abandoned = False
+
+        def write(self, chunk):
+            self.entered.set()
+            self.go_on.wait(GIVE_UP)
+            raise OSError("cut short")
+
+        def abandon(self):
+            self.abandoned = True
+            self.go_on.set()
+
+    sink = Stuck()
+    sink.entered, sink.go_on = threading.Event(), threading.Event()
+    session = builder(sink, frames=None, clock=StreamConfig().clock).start()
+    assert sink.entered.wait(GIVE_UP)
+    report = session.stop(timeout=0.2)
+    assert report.balanced, report
+    assert sink.abandoned
+    assert sink.stops == 0
+    second = Stuck()
+    second.entered, second.go_on = threading.Event(), threading.Event()
+    second.go_on.set()
+    assert ended(builder(second).start()).error == "OSError: cut short"  # at the first try
 
 
 def test_an_asynchronous_one_confirms_from_its_loop():

@@ -438,6 +438,12 @@ def test_a_sink_error_that_may_pass_is_tried_again():
     assert Setup(sink).run(chunk(0)).delivered == 10
 
 
+def test_chance_shortens_a_wait_by_its_jitter_at_most():
+    waits = {Retry(None, first=1.0, jitter=0.5).wait_before(3) for _ in range(100)}
+    assert len(waits) > 50
+    assert 2.0 <= min(waits) < max(waits) <= 4.0
+
+
 def test_each_wait_before_a_retry_is_twice_the_one_before():
     times = []
 

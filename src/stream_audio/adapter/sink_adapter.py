@@ -16,6 +16,7 @@ from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio.adapter.loop_sink import LoopSink, blocking_form
 from stream_audio.audio.format import SAMPLE_TYPES, SampleType
 from stream_audio.backlog.policy import Backlog
+from stream_audio.backlog.retry import Retry
 from stream_audio.contracts.sink import LONGEST_GATHER, SinkInfo
 from stream_audio.errors import (
     ConfigError,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("stream_audio")
 
-_OPTIONAL = ("start", "begun", "caught_up", "stop", "discard")
+_OPTIONAL = ("start", "begun", "caught_up", "stop", "discard", "abandon")
 _MOST = 2**63 - 1
 
 Method = Callable[..., Any]
@@ -65,6 +66,8 @@ class SinkAdapter:
         Of a channel: take the queue, or the turns, of the session.
     own_backlog : Backlog or None
         Of a channel: the one that it was made with.
+    own_retry : Retry or None
+        How often it wants to be tried again.
     waiting : object or None
         The sink itself, if its consumer may run turns and be handed chunks.
 
@@ -112,6 +115,9 @@ class SinkAdapter:
         self.own_backlog: Backlog | None = None
         if self.use_queue is not None:
             self.own_backlog = _read(sink, "backlog", None)
+        self.own_retry: Retry | None = _read(sink, "retry", None)
+        if not isinstance(self.own_retry, (Retry, type(None))):
+            self.own_retry = None  # something else of the same name
         self.waiting = sink if hasattr(type(sink), "can_be_handed") else None
 
     @property
@@ -160,6 +166,13 @@ class SinkAdapter:
         """Leave it to itself: a call that is under way on a loop is cancelled."""
         if self._loop_sink is not None:
             self._loop_sink.abandon()
+            return
+        try:
+            self._call("abandon")
+        except BaseException as error:
+            if is_ctrl_c(error):
+                raise
+            _log.warning("%s could not be abandoned: %s", self, in_words(error))
 
     def _call(self, name: str, *arguments: object) -> object:
         method = self._methods.get(name)

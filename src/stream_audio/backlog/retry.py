@@ -26,6 +26,9 @@ class Retry(Record):
         Seconds before the first of them, 0.001 to 3600; each further wait is twice as long.
     longest : float
         The longest wait in seconds, ``first`` to 3600.
+    jitter : float
+        Part of each wait, 0 to 1, that chance may take away: so that the many clients of a service
+        that restarts do not come back all at once.
 
     Raises
     ------
@@ -36,17 +39,19 @@ class Retry(Record):
     --------
     >>> from stream_audio import Retry
     >>> Retry(tries=None)  # a service that may be away for hours
-    Retry(tries=None, first=0.1, longest=5.0)
+    Retry(tries=None, first=0.1, longest=5.0, jitter=0.0)
     """
 
     tries: int | None = 3
     first: float = 0.1
     longest: float = 5.0
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
         if self.tries is not None:
             whole_number("tries", self.tries, 0, 1_000_000)
         first = real_number("first", self.first, SHORTEST, 3600)
+        real_number("jitter", self.jitter, 0, 1)
         if real_number("longest", self.longest, SHORTEST, 3600) < first:
             raise ConfigError(
                 f"longest must be at least first, {first:g} s, not {self.longest:g}",
@@ -60,4 +65,9 @@ class Retry(Record):
     def wait_before(self, number: int) -> float:
         """Return how many seconds to wait before this try; 1 is the first retry."""
         # Not beyond 2**60 times: by then it is the longest anyway.
-        return float(min(self.longest, self.first * 2.0 ** min(number - 1, 60)))
+        seconds = min(self.longest, self.first * 2.0 ** min(number - 1, 60))
+        if self.jitter:
+            import random
+
+            seconds *= 1 - self.jitter * random.random()
+        return float(seconds)

@@ -55,6 +55,10 @@ def _confirm_to_nobody(source: str, frame: int) -> None:
     """Take a confirmation for a sink that runs without a session."""
 
 
+def _resend_nothing(error: BaseException) -> None:
+    """Take a loss for a sink that runs without a session."""
+
+
 def _tell_nobody(event: StreamEvent) -> None:
     """Take an event for a sink that runs without a session, in a test for example."""
 
@@ -87,6 +91,11 @@ class SinkInfo:
         on the chunks' timeline, have arrived. Call it from any thread; it never blocks. It raises
         ``ConfigError`` for frames that were not written, and does nothing for a sink without
         ``confirms = True``.
+    resend : callable
+        ``resend(error)`` says that what was sent and not confirmed has been lost on the way, and
+        has to be written again, as after a failed ``write``. Call it from any thread.
+    stop_timeout : float
+        Seconds without progress after which a session that ends leaves the sink to itself.
     """
 
     name: str
@@ -97,6 +106,8 @@ class SinkInfo:
     files_read: frozenset[tuple[int, int]] = frozenset()
     wall_now: Callable[[], float] = field(default=time.time, repr=False)
     confirm: Callable[[str, int], None] = field(default=_confirm_to_nobody, repr=False)
+    resend: Callable[[BaseException], None] = field(default=_resend_nothing, repr=False)
+    stop_timeout: float = 10.0
 
 
 @public
@@ -124,6 +135,9 @@ class Sink(Protocol):
     ``discard()``
         Called instead of ``stop()`` if the session could not start after all, so the sink never
         got a chunk. Undo here what ``start`` did.
+    ``abandon()``
+        Called, from another thread, when the session waits for the sink no longer: a call is still
+        under way, and will not count. End it here; never block. No ``stop()`` follows.
     ``blocking``
         False promises that ``write`` never waits. It is then called on the router's thread,
         without a worker thread. True if missing.
@@ -133,6 +147,8 @@ class Sink(Protocol):
         they stay in its backlog. After a failure they are written again, in order. A stop drops
         what is not confirmed in time, with the cause ``unconfirmed``. False: nobody can confirm,
         and the report counts the frames as sent. Missing: what ``write`` took is delivered.
+    ``retry``
+        The :class:`~stream_audio.Retry` that suits the sink, if ``add_sink`` names none.
     ``preferred_dtype``
         The type of sample that the sink prefers ("int16", …) if its format leaves that open.
     ``gather``

@@ -24,6 +24,7 @@ class ConfirmingDelivery(WorkerDelivery):
         self._queue = backlog
         self._tries = 0  # since something was written for the first time, or confirmed
         self._expired = False
+        self._lost_by: BaseException | None = None
 
     # ---- any thread ----
 
@@ -36,6 +37,10 @@ class ConfirmingDelivery(WorkerDelivery):
                 self._arrived.set()
         except ValueError as error:
             raise ConfigError(f"sink {self.name} cannot confirm: {error}") from None
+
+    def resend(self, error: BaseException) -> None:  # noqa: D102 - see Delivery
+        self._lost_by = error
+        self._arrived.set()
 
     @property
     def only_unconfirmed(self) -> bool:  # noqa: D102 - see Delivery
@@ -69,6 +74,10 @@ class ConfirmingDelivery(WorkerDelivery):
 
     def _take_one(self) -> bool:
         self._settle()
+        lost_by, self._lost_by = self._lost_by, None
+        if lost_by is not None and self._queue.unconfirmed:
+            self._failed(lost_by)
+            return True
         chunk = self._queue.hold()
         if chunk is None:
             return False
@@ -105,6 +114,7 @@ class ConfirmingDelivery(WorkerDelivery):
             self._tries += 1
             self._queue.rewind()
             self._pause_before(self._tries, error)
+            self._lost_by = None  # it comes again in any case
             self._retried += 1
             return
         self._tries = 0

@@ -185,6 +185,13 @@ class Delivery(abc.ABC):
         """
         return
 
+    def resend(self, error: BaseException) -> None:
+        """Write again what is not confirmed: it was lost on the way; any thread.
+
+        Does nothing for a sink that does not confirm.
+        """
+        return
+
     @property
     def only_unconfirmed(self) -> bool:
         """Whether all that is pending was sent, and waits to be confirmed."""

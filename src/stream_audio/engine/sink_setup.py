@@ -106,6 +106,8 @@ class SinkSetup:
             files_read=self._files_read(),
             wall_now=wall.now,
             confirm=delivery.confirm,
+            resend=delivery.resend,
+            stop_timeout=self._config.stop_timeout,
         )
         self._begun.add(name)  # one that was interrupted is undone, too
         try:
@@ -156,7 +158,7 @@ class SinkSetup:
             self._send,
             self._wake,
             backlog=spec.backlog,
-            retry=spec.retry or self._config.retry,
+            retry=spec.retry or spec.adapter.own_retry or self._config.retry,
             inflow=Inflow(
                 tuple(track.name for track in tracks),
                 tuple(track.name for track in tracks if not track.shape.freewheel),

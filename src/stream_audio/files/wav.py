@@ -23,10 +23,9 @@ from stream_audio._checks import one_of, real_number
 from stream_audio.files.bext import bext_chunk, check_bext
 from stream_audio.files.disk import flush_to_disk, write_at
 from stream_audio.files.encoder import SAMPLE_BYTES, Encoder
+from stream_audio.files.wav_header import format_chunk
 from stream_audio.files.writer import HEADER_LAG, Container, Encoding, Samples
 
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-_EXTENSIBLE_GUID = bytes.fromhex("000000001000800000aa00389b71")
 _IN_DS64 = 0xFFFFFFFF
 """A size that stands in ``ds64``; the sizes that a plain header holds are smaller."""
 
@@ -80,7 +79,7 @@ class WavWriter:
         self._in_header = 0  # data bytes
         self._must_cut = False  # behind the data is what a write that failed left there
         self._flush_error: OSError | None = None
-        self._format = self._format_chunk()
+        self._format = format_chunk(sample_rate, channels, subtype)
         self._header_bytes = len(self._header())
         try:
             self._write_header()
@@ -224,25 +223,6 @@ class WavWriter:
             start += struct.pack("<4sIQQQI", b"ds64", 28, riff_bytes, data_bytes, frames, 0)
             data = struct.pack("<4sI", b"data", _IN_DS64)
         return start + rest + data
-
-    def _format_chunk(self) -> bytes:
-        tag = _FLOAT if self._subtype == "FLOAT" else _PCM
-        extensible = self._channels > 2
-        fields = struct.pack(
-            "<HHIIHH",
-            _EXTENSIBLE if extensible else tag,
-            self._channels,
-            self._sample_rate,
-            self._sample_rate * self._frame_bytes,
-            self._frame_bytes,
-            self._sample_bytes * 8,
-        )
-        if extensible:
-            # Channel mask 0: the channels are a device's inputs, not loudspeaker positions.
-            fields += struct.pack("<HHIH", 22, self._sample_bytes * 8, 0, tag) + _EXTENSIBLE_GUID
-        elif tag != _PCM:
-            fields += struct.pack("<H", 0)  # no extension
-        return struct.pack("<4sI", b"fmt ", len(fields)) + fields
 
 
 def _check(subtype: str, encoding: Encoding) -> None:

@@ -1,4 +1,4 @@
-"""A sink that writes sound files."""
+"""A sink that writes sound files, or to a file object."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._public import public
@@ -24,6 +24,10 @@ from stream_audio.files.plan import GapPolicy, Plan
 from stream_audio.files.recording import Recording
 from stream_audio.files.rotation import parse_rotation
 from stream_audio.files.writer import Encoding
+
+if TYPE_CHECKING:
+    from stream_audio.files.byte_stream import ByteStream
+    from stream_audio.files.stream_recording import StreamRecording
 
 GATHER = 0.8
 """Seconds for which audio gathers before it is written, as a rule."""
@@ -59,6 +63,7 @@ _HINTS = {
     errno.EBUSY: "Name another file",
     errno.ENOSPC: "Free some space; what was recorded so far is complete",
     errno.EDQUOT: "Free some space; what was recorded so far is complete",
+    errno.EPIPE: "Its reader has ended",
 }
 
 
@@ -78,14 +83,21 @@ class FileSink:
 
     Parameters
     ----------
-    path : str or os.PathLike
+    path : str, os.PathLike or binary file object
         The file, which is created when the session starts. ``{start}`` stands for the local time
         of the file's first frame, ``{utc}`` for that time in UTC, and ``{index}`` for the file's
         number, from 1. Each may have a format: ``"{start:%Y%m%d-%H%M%S}-{index:04}.wav"``. Folders
         whose names contain them are made: ``"takes/{start:%Y-%m-%d}/{index}.wav"``. ``{{`` stands
         for a brace.
+
+        Or an open binary file: ``sys.stdout.buffer``, ``io.BytesIO()``, a pipe. It gets audio from
+        where it stands, chunk by chunk, and is not closed. Where it cannot seek, the header gives
+        no length. A write that fails is final, so no byte is ever written twice. Of the settings,
+        it takes ``format``, ``subtype``, ``gaps="silence"`` or ``"skip"``, ``gather`` and those of
+        the container but ``rf64``, ``bext`` and ``fsync``.
     format : str, optional
-        The container by its libsndfile name; ``None``: by the path's ending.
+        The container by its libsndfile name; ``None``: by the path's ending, and WAV for a file
+        object. One that cannot seek takes WAV, FLAC, OGG, OPUS, MP3, AU and RAW.
     subtype : str, optional
         The type of the samples, by its libsndfile name; ``None``: the container's usual one.
     rotate : str, float or timedelta, optional
@@ -141,7 +153,7 @@ class FileSink:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | BinaryIO,
         *,
         format: str | None = None,
         subtype: str | None = None,
@@ -159,11 +171,28 @@ class FileSink:
         gather: float | None = None,
         **encoding: Unpack[Encoding],
     ) -> None:
-        self._path = _as_path(path)
+        self._stream = _as_stream(path)
+        self._path = _as_path(path if self._stream is None else self._stream.name)
+        if self._stream is not None and format is None:
+            format = "WAV"
         container = find_container(self._path, format)
         if overwrite and unique:
             raise ConfigError("overwrite and unique exclude each other")
         subtype = check_encoding(container, subtype, encoding)
+        if self._stream is not None:
+            from stream_audio.files.stream_recording import check_stream
+
+            check_stream(self._stream, container, subtype, encoding)
+        if self._stream is not None:
+            files_only = {
+                "rotate": rotate, "align": align, "keep": keep, "keep_earlier": keep_earlier,
+                "ledger": ledger, "fallback": fallback, "overwrite": overwrite, "unique": unique,
+                "atomic": atomic, "mode": mode, 'gaps="split"': gaps == "split",
+            }  # fmt: skip
+            for setting, value in files_only.items():
+                if value not in (None, False):
+                    raise ConfigError(f"{setting} is for files with a path", hint="Leave it out")
+            gather = gather or 0.0
         self.gather = _gather(gather, encoding)
         if "fsync" in encoding:  # what has gathered is not on the disk either
             encoding["fsync"] -= self.gather
@@ -186,11 +215,11 @@ class FileSink:
         if keep is not None and not self._plan.numbered:
             raise ConfigError("keep needs files to choose from", hint='For example rotate="1h"')
         for name in (self._plan.path, self._plan.fallback):
-            if name is not None:
+            if name is not None and self._stream is None:
                 Names(name, numbered=self._plan.numbered)  # raises if it makes no name
         if format is None:
             self._check_ending(self._plan.fallback)
-        self._recording: Recording | None = None
+        self._recording: Recording | StreamRecording | None = None
         self._frames = 0
         self._told: OSError | None = None  # by the last write, if it failed
 
@@ -204,7 +233,10 @@ class FileSink:
 
     @property
     def path(self) -> Path:
-        """Path of the newest file; before the start, the path that was given."""
+        """Path of the newest file; before the start, the path that was given.
+
+        Of a file object that has none, its name or type: ``<stdout>``, ``<BytesIO>``.
+        """
         return self._path
 
     @property
@@ -230,6 +262,9 @@ class FileSink:
                 f"a FileSink writes one source, but {self._path} would get {names}",
                 hint='Choose one: add_sink(sink, sources="…")',
             )
+        if self._stream is not None:
+            self._recording = _open_stream(self._stream, self._plan, info)
+            return
         try:
             self._recording = Recording(self._plan, info)
         except OSError as error:
@@ -247,7 +282,7 @@ class FileSink:
     def begun(self) -> None:
         """Replace the file to overwrite; called by the session when everything has started."""
         recording = self._recording
-        if recording is None:
+        if not isinstance(recording, Recording):
             return
         try:
             recording.begin()
@@ -268,12 +303,13 @@ class FileSink:
             self._told = None
         except OSError as error:
             self._told = error
-            part = recording.part
-            frames, taken = part.saved_frames, recording.taken
-            raise _failure("write to", part.file.path, frames, error, taken) from error
+            path, frames = self._saved(recording)
+            final = self._stream is not None
+            raise _failure(
+                "write to", path, frames, error, recording.taken, final=final
+            ) from error
         finally:
-            self._path = recording.path
-            self._frames = recording.frames
+            self._note(recording)
 
     def caught_up(self) -> None:
         """Update the file's header to all that is in it; called by the session."""
@@ -291,15 +327,29 @@ class FileSink:
         try:
             recording.close()
         except OSError as error:
-            part = recording.incomplete[0] if recording.incomplete else recording.part
-            frames, lost = part.saved_frames, recording.lost()
+            path, frames = self._saved(recording, at_the_end=True)
+            lost = recording.lost()
             if self._told is not None and self._told.errno == error.errno:
                 return lost
-            raise _failure("complete", part.file.path, frames, error, lost=lost) from error
+            raise _failure("complete", path, frames, error, lost=lost) from error
         finally:
-            self._path = recording.path
-            self._frames = recording.frames
+            self._note(recording)
         return ()
+
+    def _saved(
+        self, recording: Recording | StreamRecording, *, at_the_end: bool = False
+    ) -> tuple[Path, int]:
+        """Return the file that an error is about, and the frames that are saved in it."""
+        if not isinstance(recording, Recording):
+            return self._path, recording.frames
+        incomplete = recording.incomplete if at_the_end else None
+        part = incomplete[0] if incomplete else recording.part
+        return part.file.path, part.saved_frames
+
+    def _note(self, recording: Recording | StreamRecording) -> None:
+        if isinstance(recording, Recording):
+            self._path = recording.path
+        self._frames = recording.frames
 
     def discard(self) -> None:
         """Delete the file again; called by a session that could not start after all."""
@@ -312,9 +362,33 @@ class FileSink:
         return f"FileSink({str(self._path)!r}, subtype={plan.subtype!r}, frames={self._frames})"
 
 
+def _as_stream(file: object) -> ByteStream | None:
+    """Return what a file object is written through; ``None`` for a path."""
+    if isinstance(file, (str, bytes, os.PathLike)) or not hasattr(file, "write"):
+        return None
+    from stream_audio.files.byte_stream import ByteStream
+
+    return ByteStream(file)  # type: ignore[arg-type]  # it looks
+
+
+def _open_stream(stream: ByteStream, plan: Plan, info: SinkInfo) -> StreamRecording:
+    from stream_audio.files.stream_recording import StreamRecording
+
+    (source,) = info.sources
+    return StreamRecording(
+        stream,
+        plan.container,
+        plan.subtype,
+        plan.encoding,
+        source.sample_rate,
+        source.channels,
+        gaps_are_silence=plan.gaps == "silence",
+    )
+
+
 def _as_path(path: object) -> Path:
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
-        raise ConfigTypeError(f"FileSink takes a path, not {path!r}")
+        raise ConfigTypeError(f"FileSink takes a path or a binary file, not {path!r}")
     return Path(path)
 
 
@@ -338,6 +412,8 @@ def _failure(
     error: OSError,
     taken: int = 0,
     lost: tuple[Gap, ...] = (),
+    *,
+    final: bool = False,
 ) -> FileSinkError:
     hint = _HINTS.get(error.errno or 0, "")
     if error.errno == errno.EEXIST and path.is_dir():
@@ -349,7 +425,7 @@ def _failure(
         message,
         path=path,
         frames=frames,
-        retryable=error.errno not in _FINAL_ERRORS,
+        retryable=not final and error.errno not in _FINAL_ERRORS,
         taken=taken,
         lost=lost,
         host_text="; ".join([error.strerror or str(error), *getattr(error, "__notes__", ())]),

@@ -96,7 +96,9 @@ class LibsndfileWriter:
         self._output = _output(format, subtype, descriptor, sample_rate)
         try:
             check_holds(format, subtype, sample_rate, channels)
-            self._sound = _open(self._output, format, subtype, sample_rate, channels, encoding)
+            self._sound = open_sound(
+                self._output, format, subtype, sample_rate, channels, encoding
+            )
             self._output.drain()
         except BaseException:
             os.close(descriptor)
@@ -297,9 +299,10 @@ def _output(format: str, subtype: str, descriptor: int, sample_rate: int) -> Out
     return Output(descriptor)
 
 
-def _open(
+def open_sound(
     stream: Any, format: str, subtype: str, sample_rate: int, channels: int, encoding: Encoding
 ) -> Any:
+    """Open a sound for writing to a file object of ours."""
     import soundfile
 
     level = encoding.get("compression_level")

@@ -37,8 +37,7 @@ static inline void add_four(lanes_of_four *lanes, const float *samples) {
 }
 
 /* Rows of 16 samples, which hold whole frames of 1, 2, 4, 8 or 16 channels. */
-SA_FOR_EACH_PROCESSOR
-static void add_rows_of_16(const float *samples, int64_t count, float *peak, double *sum) {
+SA_LOOP void rows_of_16(const float *samples, int64_t count, float *peak, double *sum) {
     lanes_of_four a = {0};
     lanes_of_four b = {0};
     lanes_of_four c = {0};
@@ -55,6 +54,10 @@ static void add_rows_of_16(const float *samples, int64_t count, float *peak, dou
         memcpy(sum + i * WIDTH, &all[i].sum, sizeof all[i].sum);
     }
 }
+
+SA_FOR_EACH_PROCESSOR(static void, add_rows_of_16,
+                      (const float *samples, int64_t count, float *peak, double *sum), rows_of_16,
+                      (samples, count, peak, sum))
 
 static inline void add_row(const float *samples, uint32_t count, float *peak, double *sum) {
     for (uint32_t lane = 0; lane < count; lane++) {

@@ -39,8 +39,7 @@ static inline int16_t to_16(float x) {
     return (int16_t)(bits - bits_of_middle);
 }
 
-SA_FOR_EACH_PROCESSOR
-static int64_t to_int16(const float *samples, int64_t count, int16_t *out) {
+SA_LOOP int64_t to_int16(const float *samples, int64_t count, int16_t *out) {
     int32_t clips = 0;
     for (int64_t i = 0; i < count; i++) {
         float x = samples[i] * 32768.0F;
@@ -50,9 +49,8 @@ static int64_t to_int16(const float *samples, int64_t count, int16_t *out) {
     return clips;
 }
 
-int64_t sa_to_int16(const float *samples, int64_t count, int16_t *out) {
-    return to_int16(samples, count, out);
-}
+SA_FOR_EACH_PROCESSOR(int64_t, sa_to_int16, (const float *samples, int64_t count, int16_t *out),
+                      to_int16, (samples, count, out))
 
 /* Samples that are counted at a time: sums of 32 bits fill the vector registers with twice as
  * many. */
@@ -82,8 +80,7 @@ int64_t sa_zero_nonfinite(const float *samples, int64_t count, float *out) {
     return all;
 }
 
-SA_FOR_EACH_PROCESSOR
-static int64_t count_nonfinite(const float *samples, int64_t count) {
+SA_LOOP int64_t count_nonfinite(const float *samples, int64_t count) {
     int64_t all = 0;
     for (int64_t from = 0; from < count; from += COUNTED_AT_ONCE) {
         int64_t until = piece_from(from, count);
@@ -96,9 +93,8 @@ static int64_t count_nonfinite(const float *samples, int64_t count) {
     return all;
 }
 
-int64_t sa_count_nonfinite(const float *samples, int64_t count) {
-    return count_nonfinite(samples, count);
-}
+SA_FOR_EACH_PROCESSOR(int64_t, sa_count_nonfinite, (const float *samples, int64_t count),
+                      count_nonfinite, (samples, count))
 
 /* A number's 32 bits thoroughly mixed (the constants are Chris Wellons's "lowbias32", 2018, which
  * he put into the public domain). */
@@ -110,9 +106,8 @@ static inline uint32_t mixed(uint32_t x) {
     return x ^ x >> 16;
 }
 
-SA_FOR_EACH_PROCESSOR
-static int64_t to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
-                                 uint32_t seed) {
+SA_LOOP int64_t to_int16_dithered(const float *samples, int64_t count, int16_t *out,
+                                  uint64_t first, uint32_t seed) {
     int32_t clips = 0;
     uint32_t key = mixed(seed);
     uint32_t number = (uint32_t)first;
@@ -128,13 +123,12 @@ static int64_t to_int16_dithered(const float *samples, int64_t count, int16_t *o
     return clips;
 }
 
-int64_t sa_to_int16_dithered(const float *samples, int64_t count, int16_t *out, uint64_t first,
-                             uint32_t seed) {
-    return to_int16_dithered(samples, count, out, first, seed);
-}
+SA_FOR_EACH_PROCESSOR(int64_t, sa_to_int16_dithered,
+                      (const float *samples, int64_t count, int16_t *out, uint64_t first,
+                       uint32_t seed),
+                      to_int16_dithered, (samples, count, out, first, seed))
 
-SA_FOR_EACH_PROCESSOR
-static bool are_int16(const float *samples, int64_t count) {
+SA_LOOP bool are_int16(const float *samples, int64_t count) {
     enum { AT_A_TIME = 256 };
     for (int64_t from = 0; from < count; from += AT_A_TIME) {
         int64_t until = count - from < AT_A_TIME ? count : from + AT_A_TIME;
@@ -150,9 +144,8 @@ static bool are_int16(const float *samples, int64_t count) {
     return true;
 }
 
-bool sa_are_int16(const float *samples, int64_t count) {
-    return are_int16(samples, count);
-}
+SA_FOR_EACH_PROCESSOR(bool, sa_are_int16, (const float *samples, int64_t count), are_int16,
+                      (samples, count))
 
 /* A sample as an integer of 24 bits. */
 static inline int32_t to_24(float x) {

@@ -1,6 +1,7 @@
 """Pack a wheel anew with zopfli, which deflates to 3 % less: recompress.py WHEEL INTO.
 
-What is in the wheel stays byte for byte, in the same order, under the same dates.
+What is in the wheel stays byte for byte, in the same order, under the same dates. Folders, which
+auditwheel adds as entries of their own, are left out: an installer makes them.
 """
 
 import sys
@@ -25,14 +26,18 @@ class Compressor:
         return bytes(zopfli.zlib.compress(bytes(self._data))[HEADER:-CHECKSUM])
 
 
+def files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [each for each in archive.infolist() if not each.is_dir()]
+
+
 def main(source: str, target: str) -> None:
     # zipfile has no public way to choose the compressor.
     zipfile._get_compressor = lambda *_: Compressor()
     with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w") as after:
-        for each in before.infolist():
+        for each in files(before):
             after.writestr(each, before.read(each), zipfile.ZIP_DEFLATED)
     with zipfile.ZipFile(source) as before, zipfile.ZipFile(target) as after:
-        assert [each.filename for each in before.infolist()] == after.namelist()
+        assert [each.filename for each in files(before)] == after.namelist()
         assert all(before.read(name) == after.read(name) for name in after.namelist())
 
 

@@ -7,6 +7,7 @@ import enum
 import inspect
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,11 +155,17 @@ def _commands() -> Iterator[str]:
 def _keys() -> Iterator[str]:
     source = stream_audio.AudioSource.virtual("sine", frames=4800, pace="freewheel")
     sink = stream_audio.CallbackSink(lambda chunk: None)
-    with stream_audio.open(source, sinks=[sink]) as session:
-        session.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        file = stream_audio.FileSink(f"{folder}/a.wav", ledger=True)
+        with stream_audio.open(source, sinks=[sink, file]) as session:
+            session.wait()
+        ledger = json.loads(Path(f"{folder}/a.wav.json").read_text(encoding="utf-8"))
+        mended = stream_audio.repair(f"{folder}/a.wav")
     for title, made in (
         ("report.to_dict()", session.report().to_dict()),
         ("stats().to_dict()", session.stats().to_dict()),
+        ("ledger of a file", ledger),
+        ("repair(path).to_dict()", mended.to_dict()),
     ):
         yield title
         yield from (f"    {path}" for path in sorted(set(_paths(json.loads(json.dumps(made))))))

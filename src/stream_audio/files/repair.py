@@ -18,6 +18,7 @@ from stream_audio.files.identify import identify
 from stream_audio.files.in_use import lock, unlock
 from stream_audio.files.mending import Diagnosis, FileBytes
 from stream_audio.files.raw_format import RawFormat
+from stream_audio.reports.schema import SCHEMA
 
 _KINDS = "WAV, RF64, BW64, AIFF, CAF, AU, W64, FLAC, Ogg and MP3"
 
@@ -57,7 +58,12 @@ class RepairReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, ready for ``json.dumps``."""
-        return {**asdict(self), "findings": list(self.findings), "sound": self.sound}
+        return {
+            "schema": SCHEMA,
+            **asdict(self),
+            "findings": list(self.findings),
+            "sound": self.sound,
+        }
 
     def __str__(self) -> str:
         length = "" if self.frames is None else f", {self.frames} frames"

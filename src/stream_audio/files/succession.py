@@ -22,6 +22,7 @@ from stream_audio.files.part import CompletePart, Part
 from stream_audio.files.part_ledger import PartLedger, beside
 from stream_audio.files.writer import Samples
 from stream_audio.reports.events import FallbackUsed, FileClosed
+from stream_audio.reports.schema import SCHEMA
 from stream_audio.waiting.interrupts import HeldBackInterrupt
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Succession:
         self._ahead: Part | None = None
         self._fell_back = False
         self._about: dict[str, Any] = {
+            "schema": SCHEMA,
             "recording": recording_id(plan.path, source.id) if plan.ledger else "",
             "sink": info.name,
             "source": source.id,

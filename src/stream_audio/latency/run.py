@@ -33,6 +33,7 @@ from stream_audio.latency.measure import (
 from stream_audio.latency.peers import PEER_PACKAGES, Wanted, installed_peers
 from stream_audio.latency.progress import Progress
 from stream_audio.latency.round_trip import measure_round_trip
+from stream_audio.reports.schema import SCHEMA
 from stream_audio.waiting.clock import MonotonicClock
 
 VIRTUAL_PERIOD = 256
@@ -60,6 +61,7 @@ class Script:
         self._true_rate = 0.0
         packages = (*PACKAGES, *PEER_PACKAGES) if options.compare else PACKAGES
         self.document: dict[str, Any] = {
+            "schema": SCHEMA,
             "machine": describe(packages),
             "settings": _settings(options),
             "interrupted": False,

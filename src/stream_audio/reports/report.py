@@ -9,6 +9,7 @@ from typing import Any, Literal
 from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.audio.gap import Gap
+from stream_audio.reports.schema import SCHEMA
 
 GAPS_SHOWN = 5
 """How many of the first gaps, and of the last ones, are shown as text."""
@@ -253,6 +254,7 @@ class SessionReport(Record):
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
         return {
+            "schema": SCHEMA,
             "balanced": self.balanced,
             "complete": self.complete,
             "running": self.running,

@@ -8,6 +8,7 @@ from typing import Any
 from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.reports.histogram import Histogram
+from stream_audio.reports.schema import SCHEMA
 
 
 @public
@@ -106,6 +107,7 @@ class SessionStats(Record):
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and strings; a level of silence is ``None``."""
         return {
+            "schema": SCHEMA,
             "time": self.time,
             "sources": {name: _plain(source) for name, source in self.sources.items()},
             "sinks": {name: _plain(sink) for name, sink in self.sinks.items()},

@@ -37,13 +37,13 @@ _AFTER_AUDIO = frozenset(
 )
 """Chunks that writers put behind the audio."""
 
-_NO_AUDIO = (b"TAG", b"APETAGEX", b"ID3", *_AFTER_AUDIO)
+NO_AUDIO = (b"TAG", b"APETAGEX", b"ID3", *_AFTER_AUDIO)
 """What the bytes behind the audio begin with that are none."""
 
-_FIXED_FRAMES = {1, 3, 6, 7}
+FIXED_FRAMES = {1, 3, 6, 7}
 """Format tags (PCM, float, A-law, µ-law) whose frames have so many bits a sample, always."""
 
-_EXTENSIBLE = 0xFFFE
+EXTENSIBLE = 0xFFFE
 
 
 @dataclass(frozen=True)
@@ -154,11 +154,11 @@ class _Examination:
             raise FileError("it does not say what kind of audio it holds")
         fields = self.file.read(chunk.body, min(chunk.size, 40))
         tag, channels, rate, byte_rate, stated, bits = struct.unpack("<HHIIHH", fields[:16])
-        if tag == _EXTENSIBLE and len(fields) >= 26:
+        if tag == EXTENSIBLE and len(fields) >= 26:
             tag = int.from_bytes(fields[24:26], "little")
         if channels == 0 or rate == 0:
             raise FileError(f"it claims {channels} channels at {rate} Hz")
-        self.fixed_frames = tag in _FIXED_FRAMES and 1 <= bits <= 64
+        self.fixed_frames = tag in FIXED_FRAMES and 1 <= bits <= 64
         self.frame_bytes = stated
         if self.fixed_frames and byte_rate != stated * rate:  # else they vouch for each other
             self.frame_bytes = channels * ((bits + 7) // 8)
@@ -224,7 +224,7 @@ class _Examination:
         size = self.file.size
         if claim and self.body + claim < size:
             ended, self.unclear = tail_is_no_audio(
-                self.file, self.body + claim, _NO_AUDIO, self.frame_bytes
+                self.file, self.body + claim, NO_AUDIO, self.frame_bytes
             )
             if ended:
                 audio, padded = self.body + claim, self.body + claim + claim % 2

@@ -17,6 +17,7 @@ from stream_audio.errors import ConfigTypeError
 if TYPE_CHECKING:
     from stream_audio.files.raw_format import RawFormat
     from stream_audio.sources.feed import Feed
+    from stream_audio.sources.stream import Readable
     from stream_audio.sources.virtual import Fault
 
 
@@ -188,6 +189,44 @@ class AudioSource:
         from stream_audio.sources.feed import Feed
 
         return Feed(sample_rate, channels, when_full)
+
+    @staticmethod
+    def stream(
+        file: Readable,
+        *,
+        raw: RawFormat | None = None,
+        when_full: Literal["block", "gap"] = "block",
+    ) -> Source:
+        """Record what comes through a pipe, or from any other file object: WAV, or raw PCM.
+
+        The end of the stream ends the source. The length in the head of a WAV that is piped may be
+        0 or the largest number there is; the source then reads to the end. A read that blocks
+        never holds ``stop()`` up. The session does not close the file, and one session alone can
+        read it.
+
+        Parameters
+        ----------
+        file : file object
+            Any object with ``read(size)`` that returns bytes, such as ``sys.stdin.buffer`` or the
+            ``stdout`` of a ``subprocess.Popen``.
+        raw : RawFormat, optional
+            A description of the samples, for a stream without a header. ``None``: a WAV file, of
+            which the start reads the head, and waits for it up to 10 s.
+        when_full : "block" or "gap"
+            What happens when the ring has no room. "block" reads no further, so that whoever
+            writes to the pipe waits, and nothing is lost. "gap" reads on, for audio that comes in
+            real time; what does not fit is a gap.
+
+        Raises
+        ------
+        FileError
+            Raised at the start: no WAV file comes, or one whose kind of audio is not supported.
+        SessionStateError
+            Raised at the start: a session has read it before.
+        """
+        from stream_audio.sources.stream import StreamSource
+
+        return StreamSource(file, raw, when_full)
 
     @staticmethod
     def virtual(

@@ -325,10 +325,11 @@ class OpenFeed(UntoldDevice):
         self._started = True
         self._feed._begin()
 
-    def stop(self) -> None:
+    def stop(self) -> str:
         """Let no write follow."""
         if self._started:
             self._feed._end()
+        return ""
 
     def is_active(self) -> bool:
         """Return True: the program may write again, or closes the feed."""
@@ -341,6 +342,6 @@ class OpenFeed(UntoldDevice):
         """Free the capture; no write is under way."""
         if not in_own_process():
             return
-        self.stop()
+        OpenFeed.stop(self)
         self._feed._give_back()
         self.capture.close()

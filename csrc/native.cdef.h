@@ -466,5 +466,5 @@ bool sa_jack_client_look(sa_jack_client *client, char *reason);
 /* wait.h */
 int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                          int64_t deadline_ns, const int *bells, size_t bell_count);
-int64_t sa_wait_for_chunk(sa_reader *reader, sa_sleeper *sleeper, int64_t deadline_ns);
+bool sa_reader_is_regular(const sa_reader *reader, int64_t row);
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);

@@ -270,13 +270,6 @@ int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sl
     return now;
 }
 
-int64_t sa_wait_for_chunk(sa_reader *reader, sa_sleeper *sleeper, int64_t deadline_ns) {
-    int64_t before = reader->progress.rows;
-    int64_t looked = sa_wait_and_read(&reader, 1, sleeper, deadline_ns, NULL, 0);
-    bool only = reader->progress.rows == before + 1 && !reader->progress.finished;
-    return only && sa_reader_is_regular(reader, before) ? looked : -1;
-}
-
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper) {
     if (any_unread(readers, count)) {
         const sa_clock *clock = sa_sleeper_clock(sleeper);

@@ -20,11 +20,6 @@
 int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sleeper,
                          int64_t deadline_ns, const int *bells, size_t bell_count);
 
-/* Such a wait for one reader, all of whose rows the caller has taken. If it brought one chunk and
- * nothing else, whole and with nothing to tell or to do before it is handed on, returns the time
- * of its last look, else -1: a look at the reader will tell. */
-int64_t sa_wait_for_chunk(sa_reader *reader, sa_sleeper *sleeper, int64_t deadline_ns);
-
 /* After such a wait: takes in what came while the caller could not go on, if anything did. */
 void sa_read_more(sa_reader *const *readers, size_t count, const sa_sleeper *sleeper);
 

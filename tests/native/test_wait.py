@@ -136,25 +136,15 @@ def one():
         yield line
 
 
-def wait_for_chunk(line, until_ns=None):
-    sleeper = lib.sa_sleeper_create(line.clock)
-    deadline = line.now if until_ns is None else until_ns
-    looked = lib.sa_wait_for_chunk(line.reader, sleeper, deadline)
-    lib.sa_sleeper_destroy(sleeper)
-    return looked
+def regular(line):
+    """Read, and return which of the chunks after the first are regular."""
+    line.read()
+    return [lib.sa_reader_is_regular(line.reader, row) for row in range(1, line.progress.rows)]
 
 
-def test_a_whole_chunk_alone_is_told_with_the_time_of_the_look(one):
-    push(one, 2 * PERIOD)
-    assert wait_for_chunk(one) == one.now
-    assert one.progress.rows == 2
-
-
-@pytest.mark.parametrize("packets", [0, 1, 4])
-def test_none_a_part_or_two_are_not(one, packets):
-    push(one, packets * PERIOD)
-    assert wait_for_chunk(one) == -1
-    assert one.progress.rows == 1 + packets // 2
+def test_whole_chunks_with_nothing_to_tell_are_regular(one):
+    push(one, 4 * PERIOD)
+    assert regular(one) == [True, True]
 
 
 def test_one_after_a_loss_is_not(one):
@@ -162,25 +152,24 @@ def test_one_after_a_loss_is_not(one):
     push(one, 2 * PERIOD)
     one.look()
     one.run_until(one.now + SECOND)  # by then it is plain that they were lost
-    assert wait_for_chunk(one) == -1
-    assert one.progress.rows == 2
+    assert regular(one) == [False]
     assert one.progress.host_lost == PERIOD
 
 
 def test_one_with_an_overflow_is_not(one):
     one.push()
     one.push(overflow=True)
-    assert wait_for_chunk(one) == -1
+    assert regular(one) == [False]
 
 
 def test_one_that_is_not_finite_is_not(one):
     one.push(samples=np.full((PERIOD, 1), np.nan, np.float32))
     one.push()
-    assert wait_for_chunk(one) == -1
+    assert regular(one) == [False]
 
 
-def test_the_last_one_is_not_as_the_end_is_to_be_told(one):
-    push(one, 2 * PERIOD)
+def test_one_that_the_end_cuts_short_is_not(one):
+    one.push()
     lib.sa_capture_finish(one.capture)
-    assert wait_for_chunk(one) == -1
+    assert regular(one) == [False]
     assert one.progress.finished

@@ -52,6 +52,9 @@ GIL_KEPT_NS = 500_000
 _read_more = keeping_the_gil(
     "sa_read_more", None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
 )
+_is_regular = keeping_the_gil(
+    "sa_reader_is_regular", ctypes.c_bool, ctypes.c_void_p, ctypes.c_int64
+)
 _reader_lend = keeping_the_gil("sa_reader_lend", None, ctypes.c_void_p, ctypes.c_void_p)
 _reader_join = keeping_the_gil(
     "sa_reader_join", ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
@@ -170,9 +173,10 @@ class Reader:
         return Block(chunks * self.chunk_frames, chunks + 16, self._channels)
 
     def _lend(self, block: Block) -> None:
+        # The call comes last: an exception that another thread sets comes after calls.
         self.block = block
-        _reader_lend(self._address, block.address)
         self.taken = 0
+        _reader_lend(self._address, block.address)
 
     def _next_block(self, waiting_frames: int) -> Block:
         """Return the block before this one, if its chunks are gone, or a new one.
@@ -205,13 +209,24 @@ class Reader:
         return block, first, block.rows[first : first + count].tolist()
 
     def next_place(self) -> tuple[int, int, memoryview]:
-        """Return where the next chunk will be: its row's index, its first frame, and its row.
+        """Return where the next chunk is or will be: its row's index, first frame, and row.
 
         Once there is room for it.
         """
         index, native = self.taken, self.native
         row = memoryview(self.block.rows[index])
-        return index, row[OFFSET] if native.chunk_open else native.used_frames, row
+        begun = self.has_untaken or native.chunk_open
+        return index, row[OFFSET] if begun else native.used_frames, row
+
+    @property
+    def next_is_regular(self) -> bool:
+        """Whether the next chunk, which is there, is whole and has nothing to tell."""
+        return bool(_is_regular(self._address, self.taken))
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing will follow, and all is taken."""
+        return bool(self.progress.finished) and not self.has_untaken
 
     @property
     def has_untaken(self) -> bool:

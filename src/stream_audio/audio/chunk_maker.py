@@ -17,29 +17,6 @@ class UnfinishedChunk:
     __slots__ = AudioChunk.__slots__
 
 
-def unfinished_chunk(
-    source: str,
-    data: NDArray[Any],
-    sample_rate: int,
-    peaks: NDArray[np.float32] | None,
-    squares: NDArray[np.float64] | None,
-    origin: Origin,
-) -> Any:
-    """Make what can be known of a chunk before its samples are there."""
-    made: Any = UnfinishedChunk()
-    made.source = source
-    made.data = data
-    made.sample_rate = sample_rate
-    made.gaps = ()
-    made.overflows = 0
-    made._peaks = peaks
-    made._squares = squares
-    made.clipped = 0
-    made.source_rate = None
-    made._origin = origin
-    return made
-
-
 def engine_chunk(
     source: str,
     data: NDArray[Any],
@@ -60,14 +37,20 @@ def engine_chunk(
     ``AudioChunk(...)`` takes six times as long, and ``dataclasses.replace`` thirteen times, as a
     frozen dataclass sets each field through ``object.__setattr__``; and consumers wait for it.
     """
-    made = unfinished_chunk(source, data, sample_rate, peaks, squares, origin)
+    made: Any = UnfinishedChunk()
+    made.source = source
+    made.data = data
+    made.sample_rate = sample_rate
     made.frame = frame
     made.time = time
     made.arrival = arrival
     made.gaps = gaps
     made.overflows = overflows
+    made._peaks = peaks
+    made._squares = squares
     made.clipped = clipped
     made.source_rate = source_rate
+    made._origin = origin
     made.__class__ = AudioChunk
     chunk: AudioChunk = made
     return chunk

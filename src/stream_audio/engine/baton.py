@@ -4,11 +4,13 @@ Two hand-overs of a thread stand between a callback and a consumer: the router h
 then the consumer. A consumer that runs the turn itself has one, which halves its latency, and more
 than that when other threads compete for the GIL. So while the consumer of a lone channel waits, it
 has the baton. The router takes it back when the consumer stays away, and when there is something
-that only the router does: commands, the end of a source, the end of the session.
+that only the router does: any other chunk than the fast path's, commands, the end of a source, the
+end of the session.
 
-On the main thread a turn holds Ctrl-C back to its end, as Python runs signal handlers between any
-two bytecodes, hence in the middle of the ledger's sums. Where a program's own handlers may raise,
-the router runs the turns.
+An exception from outside (Ctrl-C, or one that another thread sets) ends the consumer's read and
+nothing else: in a consumer's turn all is done by then, or nothing (fast_path.py). That is why
+conversions and sinks are left to the router, at the price of its hand-over. A handler of signals
+that is not Python's own may wait for the session: then the router runs the turns.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream_audio.waiting.interrupts import HeldBackInterrupt
+from stream_audio.waiting.interrupts import none_but_ctrl_c
 from stream_audio.waiting.signals import LockSignal
 
 AWAY = 0.1
 """Seconds after which a consumer that has not come back for more has lost the baton."""
 
 INTERRUPTIBLE = 0.1
-"""Seconds for which the main thread waits in one go, as Ctrl-C gets through in between only."""
+"""Seconds for which a consumer waits in one go, as Ctrl-C gets through in between only."""
 
 
 class Baton:
@@ -34,26 +36,30 @@ class Baton:
     Parameters
     ----------
     run_turn : callable
-        Runs one turn, which sleeps until the given time (``time.monotonic()``) at most; true if
-        the consumer need not ask whether there is something for it.
+        Runs one turn of a consumer's, which sleeps until the given time (``time.monotonic()``) at
+        most; true if the consumer need not ask whether there is something for it.
     wake : callable
         Ends the sleep of the turn that is under way.
+    meanwhile : callable
+        Called by the router now and then, while a consumer runs the turns.
     """
 
-    def __init__(self, run_turn: Callable[[float], object], wake: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        run_turn: Callable[[float], object],
+        wake: Callable[[], object],
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         self._run_turn = run_turn
         self._wake = wake
+        self._meanwhile = meanwhile
         # Held by whoever runs them. It knows its owner, so that one whom an exception interrupts
         # between getting it and noting so gives it back all the same.
         self._turns = threading.RLock()
         self._back = LockSignal()  # what the router sleeps on while a consumer runs them
         self._consumer_runs = False  # or is about to
         self._consumer_left = -math.inf
-        self.at_rest = False
-        """Whether nothing of the turn under way is half done: it waits, or has just been read."""
         self._recalled = False
-        self._in_turn = False  # of a consumer's
-        self._failure: BaseException | None = None
         self._may_be_lent = False
 
     # ---- the router's side ----
@@ -70,16 +76,14 @@ class Baton:
             pass
 
     def take(self) -> None:
-        """Wait until no consumer runs turns, or will soon again; raises what one has raised."""
+        """Wait until no consumer runs turns, or will soon again."""
         while self._may_be_lent and not self._recalled and (left := self._consumer_stays()) > 0:
             self._back.wait(left)
+            self._meanwhile()
         self._turns.acquire()
         self._consumer_left = -math.inf  # it has to ask for it again
         # What it was recalled for is looked at next; what comes up from now on recalls it again.
         self._recalled = False
-        if self._failure is not None:
-            self._turns.release()
-            raise self._failure
 
     def drop(self) -> None:
         """Let a consumer have it that asks for it."""
@@ -111,49 +115,26 @@ class Baton:
         """
         if not self._may_be_lent or self._recalled or self._consumer_runs:
             return False
-        interrupt = HeldBackInterrupt()
-        if not interrupt.possible():
+        if not none_but_ctrl_c():
             return False
-        with interrupt:
-            # One function, without others around what takes long: see fast_path.py.
-            owned = False
-            try:
-                self._consumer_runs = True
-                owned = self._get(until)
-                if not owned:
-                    return False
-                while not ready():
-                    now = time.monotonic()
-                    if not self._may_be_lent or self._recalled or interrupt.noted:
-                        return False
-                    if now >= until:
-                        return False
-                    limit = now + INTERRUPTIBLE if interrupt.may_happen else until
-                    self._in_turn = True
-                    if self._run_turn(min(until, limit)):
-                        self._in_turn = False
-                        break
-                    self._in_turn = False
-            except BaseException as error:
-                # One that another thread has set comes as the wait returns, where nothing is half
-                # done. That read is over, and the router goes on; it runs every turn from now on,
-                # as the next one might come in the middle of it.
-                half_done = self._in_turn and not self.at_rest
-                self._in_turn = self.at_rest = self._may_be_lent = False
-                if half_done:  # as on the router's own thread, where it will be raised
-                    self._failure = error
-                self.recall()
-                if not half_done or not isinstance(error, Exception):
-                    raise
+        # One function, without others around what takes long: see fast_path.py.
+        try:
+            self._consumer_runs = True
+            if not self._get(until):
                 return False
-            finally:
-                try:
-                    # Asked only where an exception came before it could be noted.
-                    if owned or self._turns._is_owned():  # type: ignore[attr-defined]
-                        self._turns.release()
-                finally:
-                    self._consumer_runs = False
-                    self._consumer_left = time.monotonic()
+            while not ready():
+                now = time.monotonic()
+                if not self._may_be_lent or self._recalled or now >= until:
+                    return False
+                if self._run_turn(min(until, now + INTERRUPTIBLE)):
+                    break
+        finally:
+            self._consumer_runs = False
+            try:  # noqa: SIM105 - a context manager takes longer, and may be interrupted itself
+                self._turns.release()
+            except RuntimeError:
+                pass  # it never had them
+            self._consumer_left = time.monotonic()
         return True
 
     def stay_away(self) -> None:

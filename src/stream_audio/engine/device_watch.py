@@ -64,10 +64,6 @@ class DeviceWatch:
         self._packets = 0
         self._default = None
 
-    def is_silent(self, take: Take) -> bool:
-        """Whether no callback has come since the last look."""
-        return bool(take.reader.progress.packets == self._packets)
-
     def look(self, take: Take, now: float) -> None:
         """Report what has changed, and end a device that is dead."""
         source = take.source
@@ -82,8 +78,8 @@ class DeviceWatch:
         if self._flow is Flow.SUSPENDED:
             self._flow = Flow.FLOWING
             self._send(SourceResumed(now, self._source, now - self._since))
-        silent = self.is_silent(take)
-        self._packets = take.reader.progress.packets
+        before, self._packets = self._packets, take.reader.progress.packets
+        silent = self._packets == before
         if not silent or source.freewheel:
             self._flow = Flow.FLOWING
             return

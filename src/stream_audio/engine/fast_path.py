@@ -7,19 +7,21 @@ channel as it is, all that can be is made ready before the wait, and what is lef
 past the layers in between. Any other chunk takes the usual way, and a test holds the two against
 each other.
 
+It runs on the consumer's thread, where an exception may come from outside: Ctrl-C, or one that
+another thread sets. Python raises those after calls. So what takes calls is done first and changes
+nothing, and then all is entered without a call.
+
 Tried and not kept: an empty turn just before the packet is due, to warm the caches. It wins the
 GIL twice a packet, and where the machine is slow it comes too late itself.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Any, Protocol
 
-from stream_audio._native import lib
-from stream_audio._native.capture import ARRIVAL_NS, FRAME, GIL_KEPT_NS, MARKS, TIME_NS
+from stream_audio._native.capture import ARRIVAL_NS, FRAME, MARKS, TIME_NS, ReaderArray
 from stream_audio.audio.chunk import AudioChunk
-from stream_audio.audio.chunk_maker import unfinished_chunk
+from stream_audio.audio.chunk_maker import engine_chunk
 from stream_audio.engine.delivery import SinkState
 from stream_audio.engine.routing import Route
 from stream_audio.engine.track import Track
@@ -42,40 +44,33 @@ class FastPath:
 
     __slots__ = (
         "_account",
-        "_begins",
         "_channel",
-        "_chunk",
         "_delivery",
         "_frames",
-        "_reader",
+        "_known",
+        "_readers",
         "_route",
         "_row",
-        "_sleeper",
         "_take",
-        "handed_over",
-        "track",
+        "_track",
     )
 
     def __init__(self, track: Track, route: Route, channel: Waiting, sleeper: Any) -> None:
         assert track.take is not None
-        self.track = track
+        self._track = track
         self._take = track.take
-        self._begins = 0
-        self._reader = track.take.reader.native
+        self._readers = ReaderArray([track.take.reader], sleeper)
         self._frames = track.take.reader.chunk_frames
         self._delivery = route.delivery
         self._account = route.delivery.account
         self._route = route.account
         self._channel = channel
-        self._sleeper = sleeper
-        self._chunk: Any = None
         self._row: Any = None
-        self.handed_over: tuple[AudioChunk, int] | None = None
-        """The last one with its marks, until somebody has looked at it."""
+        self._known: Any = None  # of the next chunk: its arrays, and what its place counts from
 
     def prepare(self) -> bool:
         """Make ready what can be; False: the next chunk has to take the usual way."""
-        track, begins = self.track, self._take.begins
+        track, begins = self._track, self._take.begins
         origin, reader = track.times.origin, self._take.reader
         if (
             begins is None  # the first chunk of a take tells
@@ -83,22 +78,15 @@ class FastPath:
             or not track.pauses.idle
             or self._delivery.state is SinkState.DETACHED
             or self._delivery.is_losing
-            or reader.has_untaken
+            or reader.at_end
             or not self._channel.can_be_handed
         ):
             return False
         reader.make_room()
-        self._begins = begins
         index, first, self._row = reader.next_place()
         block = reader.block
-        self._chunk = unfinished_chunk(
-            track.name,
-            block.samples[first : first + self._frames],
-            track.shape.sample_rate,
-            block.peaks[index],
-            block.squares[index],
-            origin,
-        )
+        data = block.samples[first : first + self._frames]
+        self._known = data, block.peaks[index], block.squares[index], origin, begins
         return True
 
     def run_turn(self, deadline_ns: int) -> bool:
@@ -106,30 +94,38 @@ class FastPath:
 
         What a consumer waits for is in one function, which calls as few others as can be.
         """
-        looked_ns = lib.sa_wait_for_chunk(self._reader, self._sleeper, deadline_ns)
-        track = self.track
-        if (
-            looked_ns < 0
-            or time.monotonic_ns() - looked_ns > GIL_KEPT_NS
-            or not track.pauses.idle  # any more
-        ):
-            return False
-        # No call from here on: an exception that another thread has set comes after calls only,
-        # and so finds all of it done or nothing.
+        track, reader = self._track, self._take.reader
+        if not reader.has_untaken:  # of those that came together
+            self._readers.wait_and_read(deadline_ns)
         row = self._row
-        frame = row[FRAME] + self._begins
-        if self._route.end != frame:
+        data, peaks, squares, origin, begins = self._known
+        frame, marks = row[FRAME] + begins, row[MARKS]
+        if (
+            not reader.has_untaken
+            or not reader.next_is_regular
+            or not track.pauses.idle  # any more
+            or self._route.end != frame
+        ):
             return False
         frames = self._frames
         end = frame + frames
-
-        chunk = self._chunk
-        chunk.frame = frame
-        chunk.time = row[TIME_NS] * 1e-9
-        chunk.arrival = row[ARRIVAL_NS] * 1e-9
-        chunk.__class__ = AudioChunk
-
-        self._take.reader.taken += 1
+        chunk = engine_chunk(
+            track.name,
+            data,
+            track.shape.sample_rate,
+            frame,
+            row[TIME_NS] * 1e-9,
+            row[ARRIVAL_NS] * 1e-9,
+            (),
+            0,
+            peaks,
+            squares,
+            origin,
+        )
+        signal = track.signal
+        is_news = signal.would_be_news(marks)
+        # No call from here on, but for the last line.
+        reader.taken += 1
         track.newest = chunk
         source = track.account
         source.captured += frames
@@ -138,6 +134,13 @@ class FastPath:
         sink = self._account
         sink.offered += frames
         sink.delivered += frames
-        self.handed_over = chunk, row[MARKS]
         self._channel.handed = chunk
+        if is_news:
+            signal.unseen.append(chunk)
         return True
+
+    @property
+    def has_come(self) -> bool:
+        """Whether something is there that takes the usual way."""
+        reader = self._take.reader
+        return reader.has_untaken or reader.at_end

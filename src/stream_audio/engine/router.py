@@ -133,7 +133,7 @@ class Router:
         self._look_interval = LOOK_INTERVAL
         self._fast_path: FastPath | None = None  # for a consumer's turns
         self._consumer_took_turns = False  # and nobody has looked back since
-        self.baton = Baton(self._take_consumers_turn, self.sleeper.set)
+        self.baton = Baton(self._take_consumers_turn, self.sleeper.set, self._look_meanwhile)
         self._commands = Commands(self.baton.recall)
         self._thread = threading.Thread(target=self._run, name="stream-audio-router", daemon=True)
         if events is not None:
@@ -350,10 +350,10 @@ class Router:
             and isinstance(self.clock, MonotonicClock)
             and all(track.can_bear_absence for track in self.tracks.values())
         )
+        self._fast_path = self._find_fast_path() if suits else None
         for delivery in self.deliveries.values():
             if delivery.sink.lend_baton is not None:
-                delivery.sink.lend_baton(self.baton if suits else None)
-        self._fast_path = self._find_fast_path() if suits else None
+                delivery.sink.lend_baton(self.baton if self._fast_path is not None else None)
 
     def _find_fast_path(self) -> FastPath | None:
         [delivery] = self.deliveries.values()
@@ -484,9 +484,9 @@ class Router:
         while self._live and not stop():
             self.baton.take()
             try:
-                if self._consumer_took_turns:
-                    self._look_back()
-                in_hurry = self._commands.waiting or self._take_is_over or stop()
+                # A consumer that could not go on may have left what it had read.
+                left, self._consumer_took_turns = self._consumer_took_turns, False
+                in_hurry = left or self._commands.waiting or self._take_is_over or stop()
                 self._take_turn(0.0 if in_hurry else math.inf, hold=hold)
                 self._look_back()
                 if self._take_is_over:
@@ -501,7 +501,7 @@ class Router:
                 self.baton.drop()
 
     def _take_turn(self, until: float, *, hold: bool = True) -> None:
-        """Wait for chunks, until then at most, and hand them on; by whoever has the baton."""
+        """Wait for chunks, until then at most, and hand them on."""
         held = self._held() if hold and self._some_can_wait else None
         reads = self._running
         if held:
@@ -513,40 +513,24 @@ class Router:
         if self._leaving:
             wake_at = min(wake_at, *(each.give_up_at for each in self._leaving))
         bells = [waker.bell for waker in self._to_ring]
-        deadline = deadline_ns(wake_at)
-        self.baton.at_rest = True
-        self._readers.wait_and_read(deadline, bells)
-        self.baton.at_rest = False
+        self._readers.wait_and_read(deadline_ns(wake_at), bells)
         self._to_ring.clear()
         # Before the commands: what a sink is to be removed for may long have been captured.
         self._move(self._reads)
 
     def _take_consumers_turn(self, until: float) -> bool:
-        """Take a turn on a consumer's thread; True if there is a chunk for it.
+        """Hand the next chunk over on its consumer's thread, by the fast path; True if it did.
 
-        False does not mean that there is none.
+        What takes the usual way is left to the router.
         """
         self._consumer_took_turns = True
-        # What the last turn brought is with the consumer by now: it does not wait for this.
-        now = self.clock.now()
-        self._look_at_chunks(now)
-        if self._look_is_due(now):
-            if any(track.is_silent for track in self._running):
-                self.baton.recall()  # a device that is gone must not keep this thread
-            else:
-                self._look_around(now)
-        fast_path = self._fast_path
-        if fast_path is None or self._leaving or self._to_ring or not fast_path.prepare():
-            self._take_turn(until)
-            return False
-        wake_at = deadline_ns(min(until, self._next_look))
-        self.baton.at_rest = True
-        if fast_path.run_turn(wake_at):
-            self.baton.at_rest = False
-            return True
-        self._readers.read_more()
-        self.baton.at_rest = False
-        self._move(self._running)
+        path = self._fast_path
+        if path is not None and not (self._leaving or self._to_ring) and path.prepare():
+            if path.run_turn(deadline_ns(until)):
+                return True
+            if not path.has_come:
+                return False
+        self.baton.recall()
         return False
 
     def _all_sinks_have_failed(self) -> bool:
@@ -564,18 +548,18 @@ class Router:
         )
 
     def _look_back(self) -> None:
-        """Do what nobody waited for in the last turn, whoever took it."""
-        self._consumer_took_turns = False
+        """Do what nobody waited for in the last turns, whoever took them."""
         now = self.clock.now()
         self._look_at_chunks(now)
         if self._look_is_due(now):
             self._look_around(now)
 
+    def _look_meanwhile(self) -> None:
+        """Look at what a consumer that runs the turns brings, and at its device."""
+        if self._fast_path is not None:  # then nothing can be found that takes a turn
+            self._look_back()
+
     def _look_at_chunks(self, now: float) -> None:
-        fast_path = self._fast_path
-        if fast_path is not None and fast_path.handed_over is not None:
-            fast_path.track.signal.note(*fast_path.handed_over)
-            fast_path.handed_over = None
         for track in self._running:
             if track.signal.unseen:
                 track.look(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -73,12 +74,16 @@ class SignalWatch:
         self._told_silence = False
         self._clipped: set[int] = set()
         self._next_clipping = 0  # frame from which on the next report may come
-        self.unseen: list[AudioChunk] = []
+        self.unseen: deque[AudioChunk] = deque()
         """Chunks that :meth:`look` is to be given, once nobody waits."""
 
+    def would_be_news(self, marks: int) -> bool:
+        """Whether a chunk with these marks is to be looked at; most are not."""
+        return bool(marks or self._silent_frames or self._clipped or self.unseen)
+
     def note(self, chunk: AudioChunk, marks: int) -> None:
-        """Keep a chunk for a later look, if it could be news; most could not."""
-        if marks or self._silent_frames or self._clipped or self.unseen:
+        """Keep a chunk for a later look, if it could be news."""
+        if self.would_be_news(marks):
             self.unseen.append(chunk)
 
     def clean(self, chunk: AudioChunk) -> AudioChunk:

@@ -435,10 +435,11 @@ class Track:
 
     def look(self, now: float) -> None:
         """Look at the signal of what was handed on."""
-        unseen, self.signal.unseen = self.signal.unseen, []
-        for chunk in unseen:
-            for event in self.signal.look(chunk, now):
+        unseen = self.signal.unseen
+        while unseen:  # each stays there until it was seen: a consumer's thread may add others
+            for event in self.signal.look(unseen[0], now):
                 self._send(event)
+            unseen.popleft()
 
     def look_at_device(self, now: float) -> None:
         """Look whether its device delivers, or time is up without one."""
@@ -460,11 +461,6 @@ class Track:
     def is_live(self) -> bool:
         """Whether the session goes on for its sake."""
         return self.is_read or self.state is TrackState.LOST
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether its device has sent nothing since the last look at it."""
-        return self.take is not None and self.device.is_silent(self.take)
 
     @property
     def can_bear_absence(self) -> bool:

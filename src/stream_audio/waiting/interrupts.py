@@ -17,16 +17,28 @@ with contextlib.suppress(ImportError):
     _module = importlib.import_module("_signal")
 _getsignal, _signal = _module.getsignal, _module.signal
 
-# Whose handlers in Python may raise, as Ctrl-C's does.
 _OTHERS = tuple(sorted(signal.valid_signals() - {signal.SIGINT}))
+
+
+def none_but_ctrl_c() -> bool:
+    """Return whether nothing but Ctrl-C, as Python handles it itself, interrupts this thread."""
+    if not _is_main_thread():
+        return True
+    ctrl_c = _getsignal(signal.SIGINT)
+    return (ctrl_c is signal.default_int_handler or not callable(ctrl_c)) and not any(
+        map(callable, map(_getsignal, _OTHERS))
+    )
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class HeldBackInterrupt:
     """A ``with`` block that Ctrl-C does not interrupt; it raises ``KeyboardInterrupt`` at its end.
 
     Python runs signal handlers between any two bytecodes of the main thread; elsewhere there is
-    nothing to hold back. Other handlers are as they were: where these must not raise in the block
-    either, enter it only if :meth:`possible`.
+    nothing to hold back. Other handlers are as they were.
 
     Attributes
     ----------
@@ -36,21 +48,13 @@ class HeldBackInterrupt:
         Whether it was pressed meanwhile.
     """
 
-    __slots__ = ("_on_main_thread", "may_happen", "noted")
+    __slots__ = ("may_happen", "noted")
 
     def __init__(self) -> None:
         self.noted = False
-        self._on_main_thread = threading.current_thread() is threading.main_thread()
         # In the background, a shell has it ignored.
         self.may_happen = (
-            self._on_main_thread and _getsignal(signal.SIGINT) is signal.default_int_handler
-        )
-
-    def possible(self) -> bool:
-        """Whether nothing but Ctrl-C, handled as Python does by itself, interrupts this thread."""
-        return not self._on_main_thread or (
-            (self.may_happen or not callable(_getsignal(signal.SIGINT)))
-            and not any(map(callable, map(_getsignal, _OTHERS)))
+            _is_main_thread() and _getsignal(signal.SIGINT) is signal.default_int_handler
         )
 
     def _note(self, number: int, frame: FrameType | None) -> None:

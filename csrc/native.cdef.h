@@ -242,18 +242,26 @@ typedef struct {
     int64_t jitter_ns;
     int64_t latency_ns;
     uint64_t seed;
+    int64_t leaves_ns;
     uint32_t channels;
     uint32_t period;
     int32_t signal;
+    int32_t leaving;
     bool freewheel;
 } sa_virtual_settings;
+typedef struct {
+    int64_t from_ns;
+    int64_t until_ns;
+} sa_span;
 typedef struct sa_virtual_device sa_virtual_device;
 sa_virtual_device *sa_virtual_device_create(sa_clock *clock, sa_capture *capture,
                                             sa_virtual_settings settings, const sa_fault *faults,
-                                            size_t fault_count);
+                                            size_t fault_count, const sa_span *suspensions,
+                                            size_t suspension_count);
 int sa_virtual_device_start(sa_virtual_device *device);
 void sa_virtual_device_stop(sa_virtual_device *device);
 bool sa_virtual_device_active(sa_virtual_device *device);
+bool sa_virtual_device_suspended(sa_virtual_device *device);
 void sa_virtual_device_destroy(sa_virtual_device *device);
 
 /* feed.h */

@@ -146,8 +146,10 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
         close_chunk(reader); /* a chunk is contiguous */
         int64_t left_out = reader->capture->counted_by_host ? 0 : packet->left_out;
         int64_t not_fitted = packet->lost_before - left_out;
-        int64_t suspended = (verdict.suspended ? verdict.lost : 0) +
-                            (packet->flags & SA_PACKET_SUSPENDED ? left_out : 0);
+        bool host_slept = packet->flags & SA_PACKET_SUSPENDED;
+        bool counts_sleep = host_slept && reader->capture->counted_by_host;
+        int64_t suspended =
+            (verdict.suspended || counts_sleep ? verdict.lost : 0) + (host_slept ? left_out : 0);
         int64_t host_lost = verdict.lost + left_out - suspended;
         reader->pending_ring_lost += not_fitted;
         reader->pending_host_lost += host_lost;

@@ -16,16 +16,20 @@ struct sa_virtual_device {
     sa_virtual_settings settings;
     sa_fault *faults;
     size_t fault_count;
+    sa_span *suspensions;
+    size_t suspension_count;
 
     pthread_t thread;
     bool running;
     sa_sleeper *sleeper;
     _Atomic bool stop;
     _Atomic bool active;
+    _Atomic bool suspended;
 
     /* The device thread's own. */
     float *period;
     size_t next_fault;
+    size_t next_suspension;
     int64_t started_ns;
     int64_t frame; /* the next frame to be played, lost ones counted in */
     int64_t last_callback_ns;
@@ -138,6 +142,79 @@ static bool wait_for_room(sa_virtual_device *device, uint32_t count) {
     return !stopped(device);
 }
 
+static int64_t world_ns(const sa_virtual_device *device, int64_t when_ns) {
+    return when_ns + sa_clock_suspended(device->clock);
+}
+
+/* Sleeps until a moment of the world's time, of which the machine may sleep through a part. */
+static bool sleep_until_world(sa_virtual_device *device, int64_t when_ns) {
+    bool on = !stopped(device);
+    while (on && world_ns(device, sa_clock_now(device->clock)) < when_ns) {
+        on = sleep_until(device, when_ns - sa_clock_suspended(device->clock));
+    }
+    return on;
+}
+
+static void leave(sa_virtual_device *device) {
+    if (device->settings.leaving != SA_LEAVES_SILENT) {
+        set_active(device, false);
+    }
+    if (device->settings.leaving == SA_LEAVES_TOLD) {
+        sa_capture_finish(device->capture);
+    }
+}
+
+typedef enum { GOES_ON, HAS_SLEPT, IS_GONE } presence;
+
+/* Sleeps until a packet is due, unless the device goes or is suspended before: then that is done,
+ * and the packet is another one, or none. */
+static presence be_there_until(sa_virtual_device *device, int64_t due_ns) {
+    const sa_virtual_settings *s = &device->settings;
+    /* Once to know how long, and once for what a sleep of the machine has changed. */
+    for (int look = 0; look < 2; look++) {
+        int64_t due = world_ns(device, due_ns);
+        const sa_span *span = device->next_suspension < device->suspension_count
+                                  ? &device->suspensions[device->next_suspension]
+                                  : NULL;
+        if (span && due > span->from_ns && span->from_ns < s->leaves_ns) {
+            int64_t until_ns = span->until_ns < s->leaves_ns ? span->until_ns : s->leaves_ns;
+            device->next_suspension++;
+            bool on = sleep_until_world(device, span->from_ns);
+            atomic_store_explicit(&device->suspended, true, memory_order_relaxed);
+            on = on && sleep_until_world(device, until_ns);
+            atomic_store_explicit(&device->suspended, false, memory_order_relaxed);
+            double passed = (double)(sa_clock_now(device->clock) - device->started_ns) * 1e-9;
+            device->frame = (int64_t)(passed * s->sample_rate * (1 + s->drift_ppm * 1e-6));
+            device->pending_flags |= SA_PACKET_SUSPENDED;
+            return on ? HAS_SLEPT : IS_GONE;
+        }
+        if (due > s->leaves_ns) {
+            if (sleep_until_world(device, s->leaves_ns)) {
+                leave(device);
+            }
+            return IS_GONE;
+        }
+        if (!sleep_until(device, due_ns)) {
+            return IS_GONE;
+        }
+    }
+    return GOES_ON;
+}
+
+static void fill(sa_virtual_device *device, uint32_t count) {
+    const sa_virtual_settings *s = &device->settings;
+    sa_signal signal = (sa_signal)s->signal;
+    if (sa_signal_is_of_time(signal)) {
+        double step = 1 / (s->sample_rate * (1 + s->drift_ppm * 1e-6));
+        double started = (double)world_ns(device, device->started_ns) * 1e-9;
+        sa_signal_fill_at(signal, device->period, started + (double)device->frame * step, step,
+                          count, s->channels, s->amplitude, s->seed);
+    } else {
+        sa_signal_fill(signal, device->period, device->frame, count, s->channels,
+                       s->frequency / s->sample_rate, s->amplitude, s->seed);
+    }
+}
+
 static void *run(void *argument) {
     sa_virtual_device *device = argument;
     const sa_virtual_settings *s = &device->settings;
@@ -149,17 +226,19 @@ static void *run(void *argument) {
             count = (uint32_t)(s->frames - device->frame);
         }
         int64_t end = device->frame + count;
-        bool ready;
+        presence is;
         if (s->freewheel) {
-            ready = wait_for_room(device, count);
+            is = wait_for_room(device, count) ? GOES_ON : IS_GONE;
         } else {
-            ready = sleep_until(device, due_ns(device, end));
+            is = be_there_until(device, due_ns(device, end));
         }
-        if (!ready) {
+        if (is == IS_GONE) {
             break;
         }
-        sa_signal_fill((sa_signal)s->signal, device->period, device->frame, count, s->channels,
-                       s->frequency / s->sample_rate, s->amplitude, s->seed);
+        if (is == HAS_SLEPT) {
+            continue;
+        }
+        fill(device, count);
         sa_host_info host = {
             .host_frame = (uint32_t)device->frame,
             .host_adc_ns = told_adc_ns(device, device->frame),
@@ -183,7 +262,8 @@ static void *run(void *argument) {
 
 sa_virtual_device *sa_virtual_device_create(sa_clock *clock, sa_capture *capture,
                                             sa_virtual_settings settings, const sa_fault *faults,
-                                            size_t fault_count) {
+                                            size_t fault_count, const sa_span *suspensions,
+                                            size_t suspension_count) {
     sa_virtual_device *device = calloc(1, sizeof *device);
     if (!device) {
         return NULL;
@@ -196,7 +276,8 @@ sa_virtual_device *sa_virtual_device_create(sa_clock *clock, sa_capture *capture
     device->adc_fault = SA_FAULT_ADC_OFF;
     device->period = calloc((size_t)settings.period * settings.channels, sizeof(float));
     device->faults = calloc(fault_count + 1, sizeof *faults);
-    if (!device->period || !device->faults) {
+    device->suspensions = calloc(suspension_count + 1, sizeof *suspensions);
+    if (!device->period || !device->faults || !device->suspensions) {
         sa_virtual_device_destroy(device);
         return NULL;
     }
@@ -204,6 +285,10 @@ sa_virtual_device *sa_virtual_device_create(sa_clock *clock, sa_capture *capture
         memcpy(device->faults, faults, fault_count * sizeof *faults);
     }
     device->fault_count = fault_count;
+    if (suspension_count > 0) {
+        memcpy(device->suspensions, suspensions, suspension_count * sizeof *suspensions);
+    }
+    device->suspension_count = suspension_count;
     device->stalled_until_ns = device->last_callback_ns = INT64_MIN;
     return device;
 }
@@ -240,9 +325,14 @@ bool sa_virtual_device_active(sa_virtual_device *device) {
     return atomic_load_explicit(&device->active, memory_order_relaxed);
 }
 
+bool sa_virtual_device_suspended(sa_virtual_device *device) {
+    return atomic_load_explicit(&device->suspended, memory_order_relaxed);
+}
+
 void sa_virtual_device_destroy(sa_virtual_device *device) {
     sa_virtual_device_stop(device);
     free(device->period);
     free(device->faults);
+    free(device->suspensions);
     free(device);
 }

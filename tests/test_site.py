@@ -14,7 +14,10 @@ from stream_audio import AudioSource
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")]
-OWN_TESTS = {"consumers", "delivery", "events", "feeds", "file-formats", "files", "formats"}
+OWN_TESTS = {
+    *("consumers", "delivery", "events", "feeds", "file-formats", "files", "formats"),
+    "how-to/testing",
+}
 """Guides whose programs have tests of their own, as they take something for granted."""
 
 LONGEST = {"tutorials/dictation": 20, "tutorials/recorder": 15, "tutorials/multichannel": 9}

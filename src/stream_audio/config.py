@@ -11,7 +11,7 @@ from stream_audio._public import public
 from stream_audio.backlog.policy import Backlog, as_backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.errors import ConfigTypeError
-from stream_audio.waiting.clock import Clock, MonotonicClock
+from stream_audio.waiting.clock import Clock, default_clock
 
 
 @public
@@ -71,7 +71,7 @@ class StreamConfig:
     switch_interval: float | None = None
     nonfinite: Literal["pass", "zero"] = "pass"
     doorbell: bool = True
-    clock: Clock = field(default_factory=MonotonicClock)
+    clock: Clock = field(default_factory=default_clock)
 
     def __post_init__(self) -> None:
         real_number("chunk_duration", self.chunk_duration, 0.0005, 10)

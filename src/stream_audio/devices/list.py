@@ -23,6 +23,19 @@ from stream_audio.errors import StreamAudioError
 
 _log = logging.getLogger("stream_audio")
 
+_stand_in: Callable[[], Sequence[Candidate]] | None = None
+
+
+def stand_in(hosts: Callable[[], Sequence[Candidate]] | None) -> None:
+    """List what ``hosts`` returns in place of the machine's devices; ``None``: no longer."""
+    global _stand_in
+    _stand_in = hosts
+
+
+def has_stand_in() -> bool:
+    """Whether other devices than the machine's are listed."""
+    return _stand_in is not None
+
 
 class Listing:
     """What every host lists now. Keeps the lists valid until :meth:`release`.
@@ -55,16 +68,19 @@ class Listing:
         self.failures: list[StreamAudioError] = []
         self.generation: Generation | None = None
         self.pulse: PulseConnection | None = None
-        # Of several defaults that of the first of these is the system's.
-        pulse = self._ask(self._pulse)
-        portaudio = other_ways(self._ask(self._portaudio), pulse)
-        self.candidates, others = merge([pulse, portaudio, self._ask(jack_inputs)])
+        self.candidates, others = merge(self._hosts() if _stand_in is None else [_stand_in()])
         self.every = [*self.candidates, *others]
         if self.failures and not self.candidates:
             self.release()
             raise self.failures[0]
         for failure in self.failures:
             _log.warning("%s", failure)
+
+    def _hosts(self) -> list[Sequence[Candidate]]:
+        # Of several defaults that of the first of these is the system's.
+        pulse = self._ask(self._pulse)
+        portaudio = other_ways(self._ask(self._portaudio), pulse)
+        return [pulse, portaudio, self._ask(jack_inputs)]
 
     def _ask(self, host: Callable[[], Sequence[Candidate]]) -> Sequence[Candidate]:
         try:

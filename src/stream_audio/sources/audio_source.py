@@ -230,7 +230,7 @@ class AudioSource:
 
     @staticmethod
     def virtual(
-        signal: Literal["sine", "noise", "silence", "counter"] = "sine",
+        signal: Literal["sine", "noise", "silence", "counter", "chirp", "room"] = "sine",
         *,
         sample_rate: int = 48_000,
         channels: int = 2,
@@ -251,13 +251,15 @@ class AudioSource:
 
         Parameters
         ----------
-        signal : "sine", "noise", "silence" or "counter"
+        signal : "sine", "noise", "silence", "counter", "chirp" or "room"
             The counter's value is ``(frame mod 2**23) * 2**-23`` in every channel, which tells
-            each frame's position exactly.
+            each frame's position exactly. A chirp (200 to 3500 Hz, each second anew) and the noise
+            of a room depend on the clock's time alone: devices with different rates, drifts and
+            starts hear the same sound.
         sample_rate : int
             Sample rate in Hz.
         channels : int
-            A number from 1 to 64. All channels get the same signal, except noise.
+            A number from 1 to 64. All channels get the same signal, except "noise".
         period : int
             Frames for each callback.
         frames : int, optional

@@ -18,6 +18,7 @@ from stream_audio.sources.channels import channels_to_open
 from stream_audio.sources.jack_device import CLIENT_NAME, open_jack
 from stream_audio.sources.portaudio_device import PortAudioSettings, open_portaudio
 from stream_audio.sources.pulse_device import open_pulse
+from stream_audio.sources.scripted import ScriptedDevice
 
 MAX_PERIOD = 65_536
 
@@ -56,6 +57,9 @@ class DeviceSource(Record):
                 latency=self.latency,
                 is_role=is_role and not role_is_named(),
             )
+        if isinstance(found.native, ScriptedDevice):
+            is_followed = is_role and not role_is_named()
+            return found.native.open(self.sample_rate, self.channels, opening, is_role=is_followed)
         behind = None
         if found.server_source is not None:
             behind = check_not_mixed(found, listing.every)

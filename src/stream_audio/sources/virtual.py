@@ -15,7 +15,7 @@ from stream_audio.contracts.source import OpenSource, UntoldDevice
 from stream_audio.errors import ConfigError, ConfigTypeError, DeviceError
 from stream_audio.waiting.clock import Clock, deadline_ns
 
-SIGNALS = ("sine", "noise", "silence", "counter")  # in the order of sa_signal
+SIGNALS = ("sine", "noise", "silence", "counter", "chirp", "room")  # in the order of sa_signal
 
 # sa_fault_kind
 _STALL, _LOSE, _LOSE_FLAGGED, _DIE, _HANG, _ADC_OFF, _ADC_ZERO, _ADC_BACKWARDS = range(8)
@@ -118,12 +118,28 @@ class VirtualSource(Record, kw_only=True):
         return OpenVirtual(self, capture, opening.clock)
 
 
+class Stay(Record):
+    """How long a device is there after it was opened, in the world's time in nanoseconds.
+
+    That is the clock's, with the time counted in for which the machine has slept.
+    """
+
+    leaves_ns: int = lib.SA_NEVER
+    leaving: int = 0
+    """A sa_leaving."""
+    suspensions: tuple[tuple[int, int], ...] = ()
+    """Spans in which its host has put it to sleep."""
+
+
 class OpenVirtual(UntoldDevice):
     """A virtual device and its capture."""
 
     silence_is_normal = False
 
-    def __init__(self, source: VirtualSource, capture: Capture, clock: Clock) -> None:
+    def __init__(
+        self, source: VirtualSource, capture: Capture, clock: Clock, stay: Stay | None = None
+    ) -> None:
+        stay = stay or Stay()
         self.capture = capture
         self.sample_rate = source.sample_rate
         self.channels = source.channels
@@ -150,6 +166,8 @@ class OpenVirtual(UntoldDevice):
                 "channels": source.channels,
                 "period": source.period,
                 "signal": SIGNALS.index(source.signal),
+                "leaves_ns": stay.leaves_ns,
+                "leaving": stay.leaving,
                 "freewheel": self.freewheel,
             },
             ffi.new(
@@ -157,6 +175,8 @@ class OpenVirtual(UntoldDevice):
                 [{"at_frame": f.at, "amount": f.amount, "kind": f.kind} for f in faults],
             ),
             len(faults),
+            ffi.new("sa_span[]", stay.suspensions),
+            len(stay.suspensions),
         )
         if self._native == ffi.NULL:
             raise MemoryError("no memory for a virtual device")
@@ -174,6 +194,10 @@ class OpenVirtual(UntoldDevice):
     def is_active(self) -> bool:
         """Whether it has neither died nor ended."""
         return bool(lib.sa_virtual_device_active(self._native))
+
+    def is_suspended(self) -> bool:
+        """Whether its host has put it to sleep."""
+        return bool(lib.sa_virtual_device_suspended(self._native))
 
     def lost(self) -> None:
         """Do nothing: a dead virtual device still answers."""

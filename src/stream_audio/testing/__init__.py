@@ -16,7 +16,30 @@
 (480000, True)
 """
 
-from stream_audio.sources.virtual import Fault
-from stream_audio.testing.virtual_clock import VirtualClock
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Fault", "VirtualClock"]
+if TYPE_CHECKING:
+    from stream_audio.sources.scripted import Incident as Incident
+    from stream_audio.sources.virtual import Fault as Fault
+    from stream_audio.testing.virtual_clock import VirtualClock as VirtualClock
+    from stream_audio.testing.virtual_devices import VirtualDevices as VirtualDevices
+
+__all__ = ["Fault", "Incident", "VirtualClock", "VirtualDevices"]
+
+_WHERE = {
+    "Fault": "sources.virtual",
+    "Incident": "sources.scripted",
+    "VirtualClock": "testing.virtual_clock",
+    "VirtualDevices": "testing.virtual_devices",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # As for the package: the plug-in for pytest is in every test run, and should cost nothing.
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"stream_audio.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value

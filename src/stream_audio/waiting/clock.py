@@ -75,6 +75,20 @@ class MonotonicClock:
         return "MonotonicClock()"
 
 
+_stand_in: Clock | None = None
+
+
+def stand_in(clock: Clock | None) -> None:
+    """Take ``clock`` for the default of sessions from now on; ``None``: the real one again."""
+    global _stand_in
+    _stand_in = clock
+
+
+def default_clock() -> Clock:
+    """Return the clock of a session that names none."""
+    return MonotonicClock() if _stand_in is None else _stand_in
+
+
 def ask_for_precise_timers() -> None:
     """Have the calling thread's sleeps in native code end as punctually as the system can."""
     lib.sa_ask_for_precise_timers()

@@ -39,6 +39,17 @@ class GapCause(StrEnum):
     """One consumer asked to leave them out: ``ChannelSink.latest`` and ``chunks``."""
     DECIDED_LATE = "decided_late"
     """A :class:`TriggerSink` was triggered when it no longer had them; see ``decide_within``."""
+    LATE_START = "late_start"
+    """On the session's timeline: the source had not begun to deliver."""
+    PAUSED = "paused"
+    """On the session's timeline: the source was paused. Nothing is lost."""
+    CLOCK_STEP = "clock_step"
+    """On the session's timeline: the source's clock and the session's no longer agreed. Frames
+    that nobody counted are missing, or a clock was set."""
+    SOURCE_ENDED = "source_ended"
+    """On the session's timeline: the source had ended, and others went on."""
+    MERGE_TIMEOUT = "merge_timeout"
+    """In a merge: the source delivered nothing in time. See ``Merge(timeout=…)``."""
 
 
 @public

@@ -8,8 +8,6 @@ frames.
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,6 +24,7 @@ from stream_audio.audio.cutting import cut
 from stream_audio.audio.format import Quality
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.samples import sealed
+from stream_audio.convert.soxr_streams import free_in_child
 from stream_audio.convert.stage import finite_samples
 from stream_audio.reports.ledger import ConversionAccount
 
@@ -33,21 +32,6 @@ if TYPE_CHECKING:
     import soxr
 
 _ZEROS_AT_A_TIME = 4096
-
-_resamplers: weakref.WeakSet[Resampler] = weakref.WeakSet()
-
-
-def _let_go() -> None:
-    """Free the streams in a forked child, where the router's thread that uses them is gone.
-
-    It would keep them for good, and soxr's binding complains of that when the child exits.
-    """
-    for resampler in _resamplers:
-        resampler.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
 
 
 @dataclass
@@ -111,7 +95,7 @@ class Resampler:
         self._filled = 0  # so far
         self._joined = 1  # how many chunks the one that is being converted was
         self._finished: list[AudioChunk] = []
-        _resamplers.add(self)
+        free_in_child(self)
 
     def convert(self, chunk: AudioChunk) -> list[AudioChunk]:
         """Take the source's next chunk and return those that are finished."""

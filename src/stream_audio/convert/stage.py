@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.untold_gaps import missing
+from stream_audio.reports.ledger import AlignmentAccount, ConversionAccount
 
 LARGEST = 1e30
 """Far beyond any sample that means a sound, and 10**8 times less than float32 can hold."""
 
 
+Account = ConversionAccount | AlignmentAccount
+
+
 class Stage(Protocol):
     """One step from a source's chunks to those of a format. No session, clock or thread in it."""
+
+    @property
+    def account(self) -> Account | None:
+        """What became of the frames that went in; ``None`` if as many come out."""
 
     def convert(self, chunk: AudioChunk) -> list[AudioChunk]:
         """Take the source's next chunk and return those that are finished."""
@@ -56,6 +64,8 @@ class Settings(Protocol):
 
 class Stateless(abc.ABC):
     """A stage that makes one chunk of each and keeps nothing of it."""
+
+    account: Account | None = None
 
     def __init__(self) -> None:
         self._untold: tuple[Gap, ...] = ()

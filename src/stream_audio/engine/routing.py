@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap
-from stream_audio.convert.resampler import Resampler
 from stream_audio.convert.stage import Settings, Stage
 from stream_audio.engine.delivery import Delivery, SinkState
 from stream_audio.reports.ledger import Ledger, RouteAccount
@@ -89,7 +88,7 @@ class Routing:
                     made = stage.replay(made)
                 else:
                     stage = settings.make()
-                    if isinstance(stage, Resampler):
+                    if stage.account is not None:
                         self._ledger.open_conversion(self._source, stage.account)
                     branch.stages[settings] = stage, Branch()
                     branch = branch.stages[settings][1]
@@ -169,6 +168,6 @@ class Routing:
                 continue
             del branch.stages[settings]
             self._prune(further)
-            if isinstance(stage, Resampler):
+            if stage.account is not None:
                 stage.give_up()  # what is inside, after an error, is for nobody any more
                 self._ledger.close_conversion(stage.account)

@@ -12,6 +12,10 @@ Conversion, a change of sample rate, summed over the contiguous spans that went 
 
     made + lost == sum(floor(end * out / in) - floor(start * out / in))
 
+Alignment, summed over the spans without a jump, with the ratio of each chunk that was fed::
+
+    made + lost == sum(round(sum(fed * ratio)))
+
 Route, in its own frames, summed over the contiguous spans that were routed::
 
     offered == sum(end - start)
@@ -135,6 +139,56 @@ class ConversionAccount(RouteAccount):
 
 
 @dataclass
+class AlignmentAccount:
+    """What became of the frames of a source that were put on the session's timeline."""
+
+    source: str
+    rate_in: int
+    rate_out: int
+    fed: int = 0
+    """Frames of the source that went in."""
+    made: int = 0
+    """Frames that came out."""
+    lost: int = 0
+    """Frames that could not be made, because of an error."""
+    overlapping: int = 0
+    """Frames of the source for which the timeline had no place: it was past them already."""
+    spans: int = 0
+    steps: int = 0
+    """Spans that began because the clock had stepped."""
+    correction: float = 0.0
+    """The newest one: by what part more frames come out than nominally."""
+    _due: int = 0  # of the spans that have ended
+    _open: float = 0.0  # of the one under way
+
+    def feed(self, frames: int, factor: float) -> None:
+        """Enter frames that go in, at ``factor`` times the nominal ratio."""
+        self.fed += frames
+        self.correction = factor - 1
+        self._open += frames * self.rate_out * factor / self.rate_in
+
+    @property
+    def span(self) -> float:
+        """Frames that the span under way comes to so far."""
+        return self._open
+
+    def end_span(self) -> None:
+        """Nothing more goes into the span under way."""
+        self._due += round(self._open)
+        self._open = 0.0
+
+    def problems(self, name: str) -> list[str]:
+        """Equations that do not hold."""
+        due = self._due + round(self._open)
+        if self.made + self.lost == due:
+            return []
+        return [
+            f"{name}, aligned at {self.rate_out} Hz: made {self.made} + lost {self.lost}, but "
+            f"{self.fed} frames come to {due}"
+        ]
+
+
+@dataclass
 class SinkAccount:
     """What became of the frames that one sink was offered."""
 
@@ -219,7 +273,7 @@ class Ledger:
     def __init__(self) -> None:
         self.sources: dict[str, SourceAccount] = {}
         self.sinks: dict[str, SinkAccount] = {}
-        self._conversions: list[tuple[str, ConversionAccount]] = []
+        self._conversions: list[tuple[str, ConversionAccount | AlignmentAccount]] = []
         self._closed_conversions: list[str] = []
 
     def open_source(self, name: str) -> SourceAccount:
@@ -230,11 +284,12 @@ class Ledger:
         """Open a sink's account; its name must be new."""
         return self.sinks.setdefault(name, SinkAccount())
 
-    def open_conversion(self, source: str, account: ConversionAccount) -> None:
-        """Take in the account of a change of sample rate."""
+    def open_conversion(self, source: str, account: ConversionAccount | AlignmentAccount) -> None:
+        """Take in the account of a change of sample rate, or of an alignment."""
+        account.source = source
         self._conversions.append((f"conversion of {source}", account))
 
-    def close_conversion(self, account: ConversionAccount) -> None:
+    def close_conversion(self, account: ConversionAccount | AlignmentAccount) -> None:
         """Forget a conversion that has ended, but not what was wrong with it."""
         for entry in self._conversions:
             if entry[1] is account:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_audio.engine.router import Router
+from stream_audio.engine.engine import Engine
 
 
 @pytest.fixture(autouse=True)
@@ -14,27 +14,27 @@ def _every_report_balances(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Fail a test whose report does not balance, unless it is marked ``unbalanced``."""
-    init, run = Router.__init__, Router._run
+    init, tell_the_end = Engine.__init__, Engine._tell_the_end
     # Not kept alive: some tests look whether a session is gone.
-    routers: weakref.WeakSet[Router] = weakref.WeakSet()
+    engines: weakref.WeakSet[Engine] = weakref.WeakSet()
     found: list[str] = []
 
-    def look(router: Router) -> None:
-        if router.done.is_set() and not router.report().balanced:
-            found.append(str(router.report()))
+    def look(engine: Engine) -> None:
+        if not engine.running and not engine.report().balanced:
+            found.append(str(engine.report()))
 
-    def remember(router: Router, *args: Any, **kwargs: Any) -> None:
-        init(router, *args, **kwargs)
-        routers.add(router)
+    def remember(engine: Engine, *args: Any, **kwargs: Any) -> None:
+        init(engine, *args, **kwargs)
+        engines.add(engine)
 
-    def run_and_look(router: Router) -> None:
-        run(router)
-        look(router)
+    def tell_and_look(engine: Engine) -> None:
+        tell_the_end(engine)
+        look(engine)
 
-    monkeypatch.setattr(Router, "__init__", remember)
-    monkeypatch.setattr(Router, "_run", run_and_look)
+    monkeypatch.setattr(Engine, "__init__", remember)
+    monkeypatch.setattr(Engine, "_tell_the_end", tell_and_look)
     yield
     if request.node.get_closest_marker("unbalanced") is None:
-        for router in routers:  # its thread may still be on its way out
-            look(router)
+        for engine in engines:  # its thread may still be on its way out
+            look(engine)
         assert not found, "\n\n".join(found)

@@ -348,7 +348,7 @@ def test_an_async_sink_that_is_added_runs_on_the_loop_that_adds_it(loop):
         async with builder_of(counter(RATE), ChannelSink(), clock=VirtualClock(auto=False)) as s:
             await s.aadd_sink(sink)
             await s.aadd_sink(ChannelSink(queue))
-            await asyncio.to_thread(s._router.clock.advance, 2.0)
+            await asyncio.to_thread(s._engine._config.clock.advance, 2.0)
         assert sink.loops == {asyncio.get_running_loop()}
         assert queue.qsize() > 5
 

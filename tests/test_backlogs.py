@@ -375,7 +375,7 @@ def test_when_the_newest_goes_the_oldest_stay():
 )
 def test_what_happens_by_default_is_what_loses_least(sink, source, policy):
     with builder(source(1)).add_sink(sink(), name="sink").start() as session:
-        delivery = session._router.deliveries["sink"]
+        delivery = session._engine._roster.deliveries["sink"]
         assert type(delivery.backlog).__name__ == policy
         ended(session)
 
@@ -389,7 +389,9 @@ def test_the_sinks_own_word_goes_before_the_sessions():
     building.add_sink(own, name="own").add_sink(given, name="given", backlog=Backlog("3 s"))
     building.add_sink(ChannelSink(), name="session's")
     with building.start() as session:
-        limits = {name: each.backlog.limit for name, each in session._router.deliveries.items()}
+        limits = {
+            name: each.backlog.limit for name, each in session._engine._roster.deliveries.items()
+        }
         ended(session)
     assert limits == {
         name: s * RATE * 4 for name, s in [("own", 2), ("given", 3), ("session's", 1)]
@@ -423,7 +425,7 @@ def test_a_folder_that_will_not_do_is_refused_at_the_start(tmp_path):
 
 
 def has_failed(session):
-    assert session._router.done.wait(GIVE_UP)  # session.wait would raise
+    assert session._engine.wait(GIVE_UP)  # session.wait would raise
 
 
 def failing(error):

@@ -521,11 +521,11 @@ def test_then_wait_stop_and_with_raise():
         pytest.raises(OSError, match="broken"),
         endless(raise_on_sink_failure=True).add_sink(CallbackSink(broken)).start() as session,
     ):
-        assert session._router.done.wait(GIVE_UP)
+        assert session._engine.wait(GIVE_UP)
 
 
 def goes_on(session):
-    clock = session._router.clock
+    clock = session._engine._config.clock
     until = clock.now() + 60.0
     while clock.now() < until and session.running:
         time.sleep(0.001)
@@ -534,7 +534,7 @@ def goes_on(session):
 
 def failed(session):
     until = time.monotonic() + GIVE_UP
-    while session._router.first_failure is None and time.monotonic() < until:
+    while session._engine._announcer.first_failure is None and time.monotonic() < until:
         time.sleep(0.001)
     return session
 
@@ -676,7 +676,7 @@ def test_a_sink_that_takes_nothing_is_given_up_after_the_stop_timeout(stop_timeo
     config = StreamConfig(clock=clock, stop_timeout=stop_timeout, raise_on_sink_failure=False)
     building = StreamAudio.builder().config(config).add_source("mic", source).duration(1.0)
     session = building.add_sink(CallbackSink(slow), name="slow").on_event(events.append).start()
-    assert session._router.done.wait(GIVE_UP)
+    assert session._engine.wait(GIVE_UP)
     report = session.stop()
     ended = next(event.time for event in events if isinstance(event, GapDetected))
     assert report.balanced, report
@@ -691,7 +691,7 @@ def test_a_failed_try_is_no_progress():
     config = StreamConfig(clock=clock, retry=retry, raise_on_sink_failure=False)
     building = StreamAudio.builder().config(config).add_source("mic", source).duration(1.0)
     session = building.add_sink(CallbackSink(broken), name="away").start()
-    assert session._router.done.wait(GIVE_UP)
+    assert session._engine.wait(GIVE_UP)
     assert clock.now() - session.started_at == pytest.approx(11.0, abs=0.1)
     assert session.stop().sinks["away"].delivered == 0
 

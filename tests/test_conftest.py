@@ -20,7 +20,7 @@ def run(error):
     tone = AudioSource.virtual("sine", sample_rate=16000, frames=4800, pace="freewheel")
     with StreamAudio.builder().add_source("mic", tone).add_sink(ChannelSink()).start() as session:
         session.wait(60)
-        session._router.ledger.sinks["ChannelSink"].delivered -= error
+        session._engine._ledger.sinks["ChannelSink"].delivered -= error
 
 def test_right():
     run(0)
@@ -64,7 +64,7 @@ def test_a_report_that_does_not_balance_is_loud(caplog):
     builder = StreamAudio.builder().add_source("mic", AudioSource.virtual())
     builder.config(StreamConfig(clock=VirtualClock(auto=False)))
     session = builder.add_sink(ChannelSink(), name="off").start()
-    session._router.ledger.sinks["off"].delivered += 7
+    session._engine._ledger.sinks["off"].delivered += 7
     report = session.stop()
     assert not report.balanced
     assert "THE REPORT DOES NOT BALANCE" in str(report)

@@ -81,5 +81,64 @@ def test_few_modules_lie_flat():
     assert len(flat) <= MOST_FLAT, flat
 
 
+# ---- what can be read in one sitting ----
+
+MOST = {"attributes": 25, "methods": 30, "lines": 450}
+"""Of any class, the router too: what is more does several things."""
+
+
+def classes():
+    """Yield each class of the package, with its module."""
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                yield module, node
+
+
+def size(node):
+    """Return how much there is of a class."""
+    own = {each.target.id for each in node.body if isinstance(each, ast.AnnAssign)}
+    for each in ast.walk(node):
+        if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store):
+            own |= {each.attr} if ast.unparse(each.value) == "self" else set()
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {
+        "attributes": len(own),
+        "methods": sum(isinstance(each, functions) for each in node.body),
+        "lines": node.end_lineno - node.lineno + 1,
+    }
+
+
+def test_every_class_can_be_read_in_one_sitting():
+    for module, node in classes():
+        found = size(node)
+        assert all(found[what] <= MOST[what] for what in MOST), (module, node.name, found)
+
+
+def test_the_size_of_a_class_is_counted():
+    source = "class A:\n a: int\n def f(self):\n  self.b = self.c = self.a.d = 1\n"
+    assert size(ast.parse(source).body[0]) == {"attributes": 3, "methods": 1, "lines": 4}
+
+
+def reached_into(tree, whole):
+    """Return where something reaches into a part of ``whole``: ``whole.part.of_the_part``."""
+    inner = [each.value for each in ast.walk(tree) if isinstance(each, ast.Attribute)]
+    parts = [each for each in inner if isinstance(each, ast.Attribute)]
+    return [
+        ast.unparse(each) for each in parts if ast.unparse(each.value) in (whole, f"self._{whole}")
+    ]
+
+
+@pytest.mark.parametrize("module", ["builder", "session", "sink_handle", "starting"])
+def test_what_a_user_holds_reaches_into_no_part_of_the_engine(module):
+    tree = ast.parse(MODULES[f"stream_audio.{module}"].read_text("utf-8"))
+    assert reached_into(tree, "engine") == []
+
+
+def test_reaching_into_a_part_is_found():
+    tree = ast.parse("engine.stop()\nself._engine.router.stop()\nengine.roster.sinks[0]\n")
+    assert len(reached_into(tree, "engine")) == 2
+
+
 def packages():
     return {module for module, path in MODULES.items() if path.name == "__init__.py"}

@@ -39,7 +39,7 @@ from stream_audio import (
     StreamAudioError,
     StreamConfig,
 )
-from stream_audio.engine.router import Router
+from stream_audio.engine.engine import Engine
 from stream_audio.testing import Fault, VirtualClock
 
 GIVE_UP = 60.0
@@ -131,11 +131,11 @@ def test_a_dropped_session_stops_itself_and_warns_once(tmp_path):
     path, channel = tmp_path / "a.wav", ChannelSink()
     held = [builder().add_sink(float_file(path)).add_sink(channel).start()]
     first_chunk(channel)
-    router = held[0]._router
+    engine = held[0]._engine
     (warning,) = recorded_warnings(held.clear)
     assert "was dropped while it ran" in str(warning.message)
-    assert router.done.wait(GIVE_UP)
-    report = router.report()
+    assert engine.wait(GIVE_UP)
+    report = engine.report()
     assert report.balanced, report
     assert assert_counts(path, report.sources["mic"].captured) > 0
 
@@ -154,13 +154,13 @@ def test_a_dropped_session_is_in_the_log_too(state, caplog):
     if state == "its sinks are behind":
         while first_chunk(channel).end != 4800:
             pass
-    router = held[0]._router
+    engine = held[0]._engine
     recorded_warnings(held.clear)
     (told,) = [each for each in caplog.records if "was dropped while it ran" in each.message]
     assert told.levelname == "WARNING"
     assert "mic → " in told.message
     released.set()
-    assert router.done.wait(GIVE_UP)
+    assert engine.wait(GIVE_UP)
 
 
 def test_a_session_that_has_ended_is_dropped_in_silence():
@@ -180,10 +180,10 @@ def test_a_cycle_that_contains_a_session(tmp_path):
 
     path = tmp_path / "a.wav"
     held = [Recorder(path)]
-    router = held[0].session._router
+    engine = held[0].session._engine
     assert len(recorded_warnings(held.clear)) == 1
-    assert router.done.wait(GIVE_UP)
-    assert_counts(path, router.report().sources["mic"].captured)
+    assert engine.wait(GIVE_UP)
+    assert_counts(path, engine.report().sources["mic"].captured)
 
 
 AT_EXIT = """
@@ -830,15 +830,15 @@ def test_a_file_that_is_gone_does_no_harm(tmp_path):
 
 @pytest.mark.unbalanced
 def test_a_report_that_cannot_be_made_keeps_nobody_waiting(monkeypatch):
-    report, calls = Router._report, []
+    report, calls = Engine.report, []
 
-    def broken_once(self, *, running):
+    def broken_once(self, *, running=None):
         calls.append(running)
         if len(calls) == 1:
             raise ZeroDivisionError("on purpose")
         return report(self, running=running)
 
-    monkeypatch.setattr(Router, "_report", broken_once)
+    monkeypatch.setattr(Engine, "report", broken_once)
     session = builder(counter(4800)).add_sink(ChannelSink()).start()
     assert session.wait(GIVE_UP)
     with pytest.raises(StreamAudioError, match="a fault in stream_audio") as caught:

@@ -23,7 +23,7 @@ from stream_audio import (
     StreamAudio,
     StreamConfig,
 )
-from stream_audio.engine.router import REMOVED_KEPT
+from stream_audio.engine.roster import REMOVED_KEPT
 from stream_audio.testing import VirtualClock
 
 RATE = 48_000
@@ -425,7 +425,7 @@ def test_what_cannot_be_added_after_all_is_not_in_use(running):
 
 @pytest.mark.parametrize("connected", [False, True])
 def test_ctrl_c_while_a_sink_is_added_leaves_nothing_of_it(running, monkeypatch, connected):
-    router = running.session._router
+    router = running.session._engine._router
     do = router.do
 
     def interrupted(action, undo):
@@ -449,8 +449,8 @@ def test_ctrl_c_while_a_sink_is_added_leaves_nothing_of_it(running, monkeypatch,
         running.session.add_sink(Stopped(), sources="mic", name="it")
     assert stopped.wait(GIVE_UP)
     running.clock.advance(SECOND)
-    assert list(router.deliveries) == ["first"]
-    assert router.first_failure is None
+    assert list(running.session._engine._roster.deliveries) == ["first"]
+    assert running.session._engine.failure_to_raise is None
     running.session.add_sink(CallbackSink(lambda chunk: None), sources="mic", name="again")
 
 

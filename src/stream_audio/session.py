@@ -42,16 +42,16 @@ from stream_audio.waiting.hubs import check_threads, wait_in_turn
 from stream_audio.waiting.in_thread import in_thread
 
 if TYPE_CHECKING:
+    from stream_audio.engine.engine import Engine
     from stream_audio.engine.history import History
     from stream_audio.engine.pauses import PausePolicy
-    from stream_audio.engine.router import Router
 
 _log = logging.getLogger("stream_audio")
 
 EXIT_TIMEOUT = 10.0
 EVENT_TIMEOUT = 1.0
 
-_running: weakref.WeakSet[Router] = weakref.WeakSet()
+_running: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 @public
@@ -67,18 +67,18 @@ class Session:
     All methods may be called from any thread.
     """
 
-    def __init__(self, router: Router) -> None:
-        self._router = router
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         # One at a time, so that no two sinks get the same name; a sink's start may add another.
         self._adding = threading.RLock()
-        _running.add(router)
-        self._finalizer = weakref.finalize(self, _dropped, router)
+        _running.add(engine)
+        self._finalizer = weakref.finalize(self, _dropped, engine)
         self._finalizer.atexit = False  # stop_all sees to the exit of the interpreter
 
     @property
     def running(self) -> bool:
         """Whether the session has not ended yet."""
-        return not self._router.done.is_set()
+        return self._engine.running
 
     @property
     def epoch(self) -> float:
@@ -87,7 +87,7 @@ class Session:
         A later change of the wall clock does not change it. ``chunk.wall_time`` and
         ``event.wall_time`` count from it, and add the time that the machine has slept since.
         """
-        return self._router.wall.epoch
+        return self._engine.epoch
 
     @property
     def started_at(self) -> float:
@@ -96,7 +96,7 @@ class Session:
         ``session.started_at + chunk.timestamp`` and ``chunk.time`` agree for a source's first
         chunk; later they differ by the device's drift.
         """
-        return self._router.started_at
+        return self._engine.started_at
 
     def stop(self, timeout: float | None = None) -> SessionReport:
         """Stop the devices, deliver everything that was captured, and stop the sinks.
@@ -133,24 +133,24 @@ class Session:
         if self.running:
             refuse_to_wait_for(self._sinks(), "await session.aclose()")
         self._finalizer.detach()
-        self._router.request_stop(timeout)
-        if not self._router.is_own_thread:
+        self._engine.request_stop(timeout)
+        if not self._engine.is_own_thread:
             try:
-                wait_in_turn(self._router.done.wait)
+                wait_in_turn(self._engine.wait)
             except BaseException:  # a second Ctrl-C: it is in a hurry
-                self._router.request_stop(EXIT_TIMEOUT)
+                self._engine.request_stop(EXIT_TIMEOUT)
                 raise
-            if self._router.events is not None:
-                self._router.events.join(EVENT_TIMEOUT)
-        if self._router.crashed is not None:
+            self._engine.join_events(EVENT_TIMEOUT)
+        crash = self._engine.crashed
+        if crash is not None:
             raise StreamAudioError(
                 "the session ended because of a fault in stream_audio"
-            ) from self._router.crashed
+            ) from crash
         return self.report()
 
     def _raise_sink_failure(self) -> None:
-        failure = self._router.first_failure
-        if failure is not None and self._router.config.raise_on_sink_failure and not self.running:
+        failure = self._engine.failure_to_raise
+        if failure is not None and not self.running:
             say_whose(failure.error, f"It was raised by the sink {failure.sink}.")
             if not isinstance(failure.error, Exception):
                 # SystemExit and its like would end more than the session.
@@ -171,7 +171,7 @@ class Session:
     async def _aclose(self, timeout: float | None = None) -> SessionReport:
         if called_by_one_of(self._sinks()):
             self._finalizer.detach()
-            self._router.request_stop(timeout)
+            self._engine.request_stop(timeout)
             return self.report()
         return await in_thread(lambda: self._stop(timeout))
 
@@ -191,14 +191,14 @@ class Session:
         check_process()
         if timeout is not None:
             real_number("timeout", timeout, 0, 1e9)
-        ended = wait_in_turn(self._router.done.wait, timeout)
+        ended = wait_in_turn(self._engine.wait, timeout)
         self._raise_sink_failure()
         return ended
 
     def report(self) -> SessionReport:
         """Return where every frame went, or has gone so far while the session runs."""
         check_process()
-        return self._router.report()
+        return self._engine.report()
 
     def stats(self) -> SessionStats:
         """Return the figures of this moment: losses, ring and backlogs, durations, levels.
@@ -206,12 +206,12 @@ class Session:
         The call is cheap: make it ten times a second if you like.
         """
         check_process()
-        return self._router.stats()
+        return self._engine.stats()
 
     def memory(self) -> MemoryUse:
         """Return how much memory the session's audio takes, and takes at most."""
         check_process()
-        return self._router.memory()
+        return self._engine.memory()
 
     def add_sink(
         self,
@@ -245,9 +245,9 @@ class Session:
         """
         check_process()
         check_threads()
-        router = self._router
+        engine = self._engine
         with self._adding:
-            if router.done.is_set():
+            if not engine.running:
                 raise session_ended()
             spec = sink_spec(
                 sink,
@@ -257,28 +257,17 @@ class Session:
                 format=format,
                 backlog=backlog,
                 retry=retry,
-                taken=router.ledger.sinks,
+                taken=engine.names_taken,
             )
-            spec.check_sources(router.tracks)
+            spec.check_sources(engine.sources)
             if real_number("replay", replay, 0, 3600) > 0:
-                for source in spec.sources or router.tracks:
+                for source in spec.sources or engine.sources:
                     self._history(source, replay)
-            delivery = router.setup.claim(spec)
+            delivery = engine.claim_sink(spec)
         # Without the lock: a sink's start may take its time, and the router may be adding another.
-        added = False
-        try:
-            router.setup.begin(delivery)
-            delivery.start()
-            added = router.do(
-                partial(router.connect, delivery, replay),
-                undo=partial(router.setup.discard, spec.name, wait=False),
-            )
-        finally:
-            if not added:
-                router.take_back(delivery)
-        if not added:
+        if not engine.add_sink(delivery, replay):
             raise session_ended()
-        return SinkHandle(router, delivery)
+        return SinkHandle(engine, delivery)
 
     async def aadd_sink(
         self,
@@ -337,7 +326,7 @@ class Session:
         check_process()
         real_number("seconds", seconds, 0, 3600)
         if source is None:
-            source, *others = self._router.tracks
+            source, *others = self._engine.sources
             if others:
                 raise ConfigError(
                     "the session has several sources",
@@ -346,9 +335,9 @@ class Session:
         return self._history(source, seconds).last(seconds)
 
     def _history(self, source: str, seconds: float) -> History:
-        if source not in self._router.tracks:
-            raise _no_such_source(source, self._router.tracks)
-        history = self._router.tracks[source].history
+        if source not in self._engine.sources:
+            raise _no_such_source(source, self._engine.sources)
+        history = self._engine.history(source)
         if history is None or history.seconds < seconds:
             kept = 0.0 if history is None else history.seconds
             raise ConfigError(
@@ -375,7 +364,7 @@ class Session:
         """
         check_process()
         one_of("policy", policy, ("discard", "silence"))
-        self._router.pause(self._chosen(sources), policy)
+        self._engine.pause(self._chosen(sources), policy)
 
     def resume(self, sources: str | Iterable[str] | None = None) -> None:
         """Hand on what is captured from now on; does nothing to a source that is not paused.
@@ -386,15 +375,15 @@ class Session:
             Their ids; ``None``: all.
         """
         check_process()
-        self._router.resume(self._chosen(sources))
+        self._engine.resume(self._chosen(sources))
 
     def _chosen(self, sources: str | Iterable[str] | None) -> tuple[str, ...]:
-        if self._router.done.is_set():
+        if not self.running:
             raise session_ended()
-        chosen = tuple(self._router.tracks) if sources is None else source_ids(sources)
+        chosen = tuple(self._engine.sources) if sources is None else source_ids(sources)
         for source in chosen:
-            if source not in self._router.tracks:
-                raise _no_such_source(source, self._router.tracks)
+            if source not in self._engine.sources:
+                raise _no_such_source(source, self._engine.sources)
         return chosen
 
     def __enter__(self) -> Session:
@@ -426,25 +415,24 @@ class Session:
                 self._raise_sink_failure()
 
     def _sinks(self) -> list[SinkAdapter]:
-        return [delivery.sink for delivery in self._router.deliveries.values()]
+        return self._engine.sinks
 
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"
-        router = self._router
-        return f"<Session {state}: {', '.join(router.tracks)} → {', '.join(router.deliveries)}>"
+        return f"<Session {state}: {self._engine}>"
 
 
 def _no_such_source(source: str, ids: Iterable[str]) -> ConfigError:
     return ConfigError(f"there is no source {source!r}", hint=f"There are: {', '.join(ids)}")
 
 
-def _dropped(router: Router) -> None:
+def _dropped(engine: Engine) -> None:
     """Stop a session that nobody holds any more; runs wherever the garbage collector does."""
-    if not router.done.is_set() and in_own_process():
-        router.request_stop()
+    if engine.running and in_own_process():
+        engine.request_stop()
         message = (
-            f"the session {', '.join(router.tracks)} → {', '.join(router.deliveries)} was dropped "
-            "while it ran, and is being stopped. Keep it and call stop(), or use a with block"
+            f"the session {engine} was dropped while it ran, and is being stopped. "
+            "Keep it and call stop(), or use a with block"
         )
         _log.warning("%s", message)  # Python shows no ResourceWarning unless asked to
         warnings.warn(message, ResourceWarning, stacklevel=2)
@@ -455,9 +443,9 @@ def _stop_all() -> None:
     """Let running sessions finish their files before the interpreter goes."""
     if not in_own_process():
         return
-    routers = [router for router in _running if not router.done.is_set()]
-    for router in routers:
-        router.request_stop(EXIT_TIMEOUT)
+    engines = [engine for engine in _running if engine.running]
+    for engine in engines:
+        engine.request_stop(EXIT_TIMEOUT)
     until = time.monotonic() + EXIT_TIMEOUT
-    for router in routers:
-        router.done.wait(max(0.0, until - time.monotonic()))
+    for engine in engines:
+        engine.wait(max(0.0, until - time.monotonic()))

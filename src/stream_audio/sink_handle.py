@@ -13,7 +13,7 @@ from stream_audio.waiting.in_thread import in_thread
 
 if TYPE_CHECKING:
     from stream_audio.engine.delivery import Delivery
-    from stream_audio.engine.router import Router
+    from stream_audio.engine.engine import Engine
 
 
 @public
@@ -30,8 +30,8 @@ class SinkHandle:
         The object that was added.
     """
 
-    def __init__(self, router: Router, delivery: Delivery) -> None:
-        self._router = router
+    def __init__(self, engine: Engine, delivery: Delivery) -> None:
+        self._engine = engine
         self._delivery = delivery
         self.name = delivery.name
         self.sink: Any = delivery.sink.given
@@ -39,7 +39,7 @@ class SinkHandle:
     @property
     def attached(self) -> bool:
         """Whether the sink still gets chunks; false once removed, given up or stopped."""
-        return not self._delivery.detached and self._router.is_connected(self._delivery)
+        return not self._delivery.detached and self._engine.is_connected(self._delivery)
 
     def remove(self, drain: bool = True, timeout: float = 5.0) -> SinkReport:
         """Take the sink out of the session and stop it; the other sinks notice nothing.
@@ -69,7 +69,7 @@ class SinkHandle:
         check_process()
         real_number("timeout", timeout, 0, 1e6)
         refuse_to_wait_for((self._delivery.sink,), "await handle.aremove()")
-        self._router.remove_sink(self._delivery, timeout, drain=drain)
+        self._engine.remove_sink(self._delivery, timeout, drain=drain)
         return self.report()
 
     async def aremove(self, drain: bool = True, timeout: float = 5.0) -> SinkReport:
@@ -80,9 +80,9 @@ class SinkHandle:
         """
         check_process()
         real_number("timeout", timeout, 0, 1e6)
-        router, delivery = self._router, self._delivery
+        engine, delivery = self._engine, self._delivery
         wait = not called_by_one_of((delivery.sink,))
-        await in_thread(lambda: router.remove_sink(delivery, timeout, drain=drain, wait=wait))
+        await in_thread(lambda: engine.remove_sink(delivery, timeout, drain=drain, wait=wait))
         return self.report()
 
     def report(self) -> SinkReport:

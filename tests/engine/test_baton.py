@@ -219,11 +219,11 @@ def test_a_channel_that_is_removed_ends_for_a_consumer_that_waits_or_is_about_to
     for _ in range(20):
         channel = ChannelSink()
         with builder_of(channel).start() as session:
-            (delivery,) = session._router.deliveries.values()
+            (delivery,) = session._engine._roster.deliveries.values()
             got = []
             reader = threading.Thread(target=got.extend, args=(channel,), daemon=True)
             reader.start()
-            session._router.remove_sink(delivery, GIVE_UP, drain=True)
+            session._engine.remove_sink(delivery, GIVE_UP, drain=True)
             reader.join(GIVE_UP)
             assert not reader.is_alive()
 

@@ -18,7 +18,8 @@ from stream_audio import (
 )
 from stream_audio.contracts.opening import Opening
 from stream_audio.engine.fast_path import FastPath
-from stream_audio.engine.track import TrackShape, TrackState
+from stream_audio.engine.track import TrackState
+from stream_audio.engine.track_shape import TrackShape
 from stream_audio.reports.events import GapDetected, SourceEnded, SourceLost
 from stream_audio.testing import Fault, VirtualClock
 from support.signals import chunk as chunk_of
@@ -101,7 +102,7 @@ def values(chunks):
 def test_an_outage_is_one_gap_of_exact_length_and_all_else_goes_on():
     first, second = 100 * PERIOD, 150 * PERIOD
     run = Run(device(dies_at=first), device(second), after=2.0123, history=60.0)
-    shape = run.session._router.tracks["mic"].shape
+    shape = run.session._engine.sources["mic"].shape
     report = run.end(8.0)
     gap, *others = report.sources["mic"].gaps
     assert not others
@@ -120,7 +121,7 @@ def test_an_outage_is_one_gap_of_exact_length_and_all_else_goes_on():
     assert [each.gap for each in run.of(GapDetected)] == [gap]
     assert len(run.of(SourceLost)) == len(run.of(SourceEnded)) == 1
     assert run.session.stats().sources["mic"].callbacks == (first + second) // PERIOD
-    assert run.session._router.tracks["mic"].shape is shape
+    assert run.session._engine.sources["mic"].shape is shape
     # The past is one, too: what is missing is silence in it.
     whole = run.session.last(mic.position / RATE)
     assert (whole.frame, whole.end, whole.gaps) == (0, mic.position, (gap,))
@@ -227,7 +228,7 @@ def test_a_pause_that_begins_before_the_outage_ends_after_it():
 def test_a_stop_ends_a_source_that_waits_for_a_device_at_once():
     run = Run(device(dies_at=100 * PERIOD), device(), after=1000.0)
     run.advance(5.0)
-    assert run.session._router.tracks["mic"].state is TrackState.LOST
+    assert run.session._engine.sources["mic"].state is TrackState.LOST
     report = run.session.stop()
     assert report.sources["mic"].error == "virtual counter is gone"
     assert len(run.of(SourceEnded)) == 1
@@ -236,13 +237,13 @@ def test_a_stop_ends_a_source_that_waits_for_a_device_at_once():
 def test_a_device_of_another_shape_is_refused_and_the_track_waits_on():
     run = Run(device(dies_at=100 * PERIOD), device(100 * PERIOD), after=5.0)
     run.advance(3.0)
-    router = run.session._router
-    track = router.tracks["mic"]
+    engine = run.session._engine
+    track = engine.sources["mic"]
     opening = Opening(run.config.clock, None)
     for other in ({"sample_rate": 44_100}, {"channels": 2}):
         opened = device(**other).open(opening)
         with pytest.raises(ValueError, match="does not deliver what mic consists of"):
-            router.go_on(track, opened)
+            engine.go_on(track, opened)
         opened.close()
     assert track.state is TrackState.LOST
     assert run.end(8.0).sources["mic"].captured == 200 * PERIOD
@@ -251,7 +252,7 @@ def test_a_device_of_another_shape_is_refused_and_the_track_waits_on():
 def test_a_track_that_runs_takes_no_other_device():
     run = Run(device(100 * PERIOD))
     opened = device().open(Opening(run.config.clock, None))
-    assert not run.session._router.go_on(run.session._router.tracks["mic"], opened)
+    assert not run.session._engine.go_on(run.session._engine.sources["mic"], opened)
     opened.close()
     run.end(3.0)
 
@@ -321,16 +322,16 @@ def test_a_track_without_a_device_is_fed_and_is_a_source_like_any_other():
     config = StreamConfig(clock=VirtualClock(auto=False))
     builder = StreamAudio.builder().config(config)
     session = builder.add_source("mic", device(300 * PERIOD)).add_sink(ChannelSink()).start()
-    router = session._router
-    track = router.track("mixed", TrackShape(RATE, 1, (0,)), history=10.0)
-    assert router.do(lambda: router.add_track(track))
+    engine = session._engine
+    track = engine.track("mixed", TrackShape(RATE, 1, (0,)), history=10.0)
+    engine.add_track(track)
     heard = []
     session.add_sink(CallbackSink(heard.append), sources="mixed", format=FormatPreset.NATIVE)
     signal = np.linspace(-0.5, 0.5, 4800, dtype=np.float32)[:, None]
     for number in range(10):
         made = chunk_of(signal, number * 4800)
         made = type(made)("mixed", *[getattr(made, name) for name in list(made.__slots__)[1:9]])
-        assert router.do(lambda made=made: track.feed(made))
+        assert engine.do(lambda made=made: track.feed(made))
     assert session.last(0.5, "mixed").frames == 0.5 * RATE
     config.clock.advance(5.0)
     assert session.wait(GIVE_UP)  # its device is no reason to go on, as it has none
@@ -345,13 +346,13 @@ def test_a_source_that_comes_while_a_session_runs_is_part_of_its_timeline():
     builder = StreamAudio.builder().config(config)
     session = builder.add_source("mic", device(300 * PERIOD)).add_sink(ChannelSink()).start()
     config.clock.advance(1.0)
-    router = session._router
+    engine = session._engine
     opened = device(100 * PERIOD).open(Opening(config.clock, None))
-    track = router.track("late", TrackShape.of(opened))
+    track = engine.track("late", TrackShape.of(opened))
     track.begin(opened)
     opened.start()
     started = config.clock.now()
-    assert router.do(lambda: router.add_track(track))
+    engine.add_track(track)
     heard = []
     session.add_sink(CallbackSink(heard.append), sources="late", format=FormatPreset.NATIVE)
     for _ in range(10):

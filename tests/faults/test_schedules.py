@@ -235,7 +235,7 @@ class Schedule:
             sink, settings = self.a_sink()
             replay = (
                 luck.choice([0.0, 0.5])
-                if any(each.history for each in session._router.tracks.values())
+                if any(each.history for each in session._engine.sources.values())
                 else 0.0
             )
             self.handles.append(session.add_sink(sink, **settings, replay=replay))
@@ -244,7 +244,7 @@ class Schedule:
             handle = self.handles.pop(luck.randrange(len(self.handles)))
             delivery, drain = handle._delivery, luck.random() < 0.7
             timeout = luck.choice([0.1, 5.0])
-            session._router.remove_sink(delivery, timeout, drain=drain, wait=False)
+            session._engine.remove_sink(delivery, timeout, drain=drain, wait=False)
         elif what == "pause":
             session.pause(policy=luck.choice(["discard", "silence"]))
         elif what == "resume":

@@ -51,8 +51,8 @@ class Replacements:
         self.started: list[float] = []
         self.errors: list[str] = []
         self.went_on: list[bool] = []
-        self._router = session._router
-        self._track = self._router.tracks[source]
+        self._engine = session._engine
+        self._track = self._engine.sources[source]
         self._devices = list(devices)
         self._config = config
         self._after, self._held = after, held
@@ -85,7 +85,7 @@ class Replacements:
             opened.start()
             if self._held:
                 clock.sleep(self._held)
-            self.went_on.append(self._router.go_on(self._track, opened))
+            self.went_on.append(self._engine.go_on(self._track, opened))
             if not self.went_on[-1]:
                 opened.close()
         self._signal.close()

@@ -51,7 +51,8 @@ class Commands:
 
     def __init__(self, call: Callable[[], object]) -> None:
         self._call = call
-        self._queue: deque[_Command] = deque()
+        self.waiting: deque[_Command] = deque()
+        """Those that are to be run."""
         self._adding = threading.Lock()
         self._refused = False
 
@@ -70,7 +71,7 @@ class Commands:
         with self._adding:
             if self._refused:
                 return False
-            self._queue.append(command)
+            self.waiting.append(command)
         self._call()
         if within:
             return True
@@ -81,15 +82,10 @@ class Commands:
 
     # ---- the thread that runs them ----
 
-    @property
-    def waiting(self) -> bool:
-        """Whether there are any."""
-        return bool(self._queue)
-
     def run(self) -> None:
         """Run all there are."""
-        while self._queue:
-            self._queue.popleft().run()
+        while self.waiting:
+            self.waiting.popleft().run()
 
     def refuse(self) -> None:
         """Take no more."""
@@ -99,5 +95,5 @@ class Commands:
     def give_up(self) -> None:
         """Take no more, and let those go that wait for one: after a crash some may be left."""
         self.refuse()
-        for command in self._queue:
+        for command in self.waiting:
             command.give_up()

@@ -68,6 +68,10 @@ class Delivery(abc.ABC):
         The ids of those whose chunks it gets.
     backlog : ChunkQueue or None
         What waits for the sink; ``None`` if the sink keeps that to itself.
+    longest_chunk : float
+        Seconds of the longest chunk that suits it; 0: it wants them of the usual length.
+    losses : LossSpells
+        Losses of what the sink had taken; true while the end of a spell is still to be told.
     """
 
     def __init__(
@@ -98,11 +102,16 @@ class Delivery(abc.ABC):
         self.sources = sources
         self.backlog = backlog
         self._bytes_per_second = bytes_per_second
+        self.longest_chunk = 0.0
+        if sink.takes_batches and backlog is None:
+            self.longest_chunk = math.inf
+        elif sink.takes_batches and backlog is not None:
+            self.longest_chunk = backlog.limit / PARTS_OF_BACKLOG / max(bytes_per_second, 1.0)
         self._write_times = Durations()
         self._retried = 0
         self._end_sink: Callable[[], None] = self._stop_sink
         self._untold = UntoldGaps()
-        self._losses = LossSpells(name)  # of what the sink had taken
+        self.losses = LossSpells(name)
         self._logged_at = -math.inf
         self._unlogged = 0
         # The router and the worker both enter what is dropped.
@@ -112,15 +121,6 @@ class Delivery(abc.ABC):
     def detached(self) -> bool:
         """Whether it was given up."""
         return self.state is SinkState.DETACHED
-
-    @property
-    def longest_chunk(self) -> float:
-        """Seconds of the longest chunk that suits it; 0: it wants them of the usual length."""
-        if not self.sink.takes_batches:
-            return 0.0
-        if self.backlog is None:
-            return math.inf
-        return self.backlog.limit / PARTS_OF_BACKLOG / self._bytes_per_second
 
     @property
     def full(self) -> bool:
@@ -298,13 +298,8 @@ class Delivery(abc.ABC):
     def _take_back(self, gaps: tuple[Gap, ...]) -> None:
         with self._entering:
             self.account.take_back(gaps)
-        for event in self._losses.lose(gaps, self._clock.now()):
+        for event in self.losses.lose(gaps, self._clock.now()):
             self._send(event)
-
-    @property
-    def is_losing(self) -> bool:
-        """Whether the end of a spell of losses is still to be told."""
-        return bool(self._losses)
 
     def stats(self) -> SinkStats:
         """Return how it stands; on any thread."""
@@ -360,8 +355,8 @@ class DirectDelivery(Delivery):
             account.delivered += frames
             if returned is not None and (type(returned) is not tuple or returned):
                 self._taken_back(returned)
-            elif self._losses:
-                for event in self._losses.pass_on(self._clock.now()):
+            elif self.losses:
+                for event in self.losses.pass_on(self._clock.now()):
                     self._send(event)
 
     def close(self, late: GapCause = GapCause.STOP_TIMEOUT, *, drain: bool = True) -> None:  # noqa: D102
@@ -372,7 +367,7 @@ class DirectDelivery(Delivery):
         self._stop_sink()
         if self.backlog is not None:
             self._taken_back(self.backlog.dropped())
-        for event in self._losses.end(self._clock.now()):
+        for event in self.losses.end(self._clock.now()):
             self._send(event)
         self.account.stopped = True
 

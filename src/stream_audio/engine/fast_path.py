@@ -17,12 +17,13 @@ GIL twice a packet, and where the machine is slow it comes too late itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from stream_audio._native.capture import ARRIVAL_NS, FRAME, MARKS, TIME_NS, ReaderArray
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.chunk_maker import engine_chunk
-from stream_audio.engine.delivery import SinkState
+from stream_audio.engine.delivery import Delivery, SinkState
 from stream_audio.engine.routing import Route
 from stream_audio.engine.track import Track
 
@@ -37,6 +38,23 @@ class Waiting(Protocol):
     def can_be_handed(self) -> bool:
         """Whether ``handed`` may be set in place of a write."""
         ...
+
+
+def find_fast_path(
+    tracks: Mapping[str, Track], deliveries: Mapping[str, Delivery], sleeper: Any
+) -> FastPath | None:
+    """Return the way from the only source to the only sink, if there is such a way.
+
+    The source keeps no history, its chunks go to the sink as they are, and the sink's consumer may
+    be handed them. What else a chunk needs is asked before each wait, in :meth:`FastPath.prepare`.
+    """
+    if len(tracks) != 1 or len(deliveries) != 1:
+        return None
+    [track], [delivery] = tracks.values(), deliveries.values()
+    route, channel = track.routing.lone_route, delivery.sink.waiting
+    if route is None or channel is None or track.history is not None or not track.is_read:
+        return None
+    return FastPath(track, route, channel, sleeper)
 
 
 class FastPath:
@@ -77,7 +95,7 @@ class FastPath:
             or origin is None
             or not track.pauses.idle
             or self._delivery.state is SinkState.DETACHED
-            or self._delivery.is_losing
+            or self._delivery.losses
             or reader.at_end
             or not self._channel.can_be_handed
         ):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.track import Track
 from stream_audio.reports.report import SourceReport
-from stream_audio.reports.stats import MemoryUse, SourceStats
+from stream_audio.reports.stats import MemoryUse, SessionStats, SourceStats
+
+
+def session_stats(
+    now: float, tracks: Mapping[str, Track], deliveries: Mapping[str, Delivery]
+) -> SessionStats:
+    """Return how a session stands."""
+    return SessionStats(
+        now,
+        {name: source_stats(track) for name, track in tracks.items()},
+        {name: delivery.stats() for name, delivery in deliveries.items()},
+    )
 
 
 def source_report(track: Track) -> SourceReport:

@@ -34,8 +34,8 @@ class SinkSetup:
     ----------
     config, audio_format
         Of the session.
-    tracks : callable
-        Returns the sources that there are.
+    tracks : mapping
+        The sources that there are.
     ledger : Ledger
         Where accounts are opened.
     wall : WallClock
@@ -55,7 +55,7 @@ class SinkSetup:
         self,
         config: StreamConfig,
         audio_format: AudioFormat,
-        tracks: Callable[[], Mapping[str, Track]],
+        tracks: Mapping[str, Track],
         ledger: Ledger,
         wall: WallClock,
         send: Callable[[StreamEvent], None],
@@ -119,7 +119,7 @@ class SinkSetup:
 
     def _files_read(self) -> frozenset[tuple[int, int]]:
         """Return device and inode of the files that are sources."""
-        takes = [track.take for track in self._tracks().values() if track.take is not None]
+        takes = [track.take for track in self._tracks.values() if track.take is not None]
         found = (getattr(take.source, "file_read", None) for take in takes)
         return frozenset(each for each in found if each is not None)
 
@@ -136,8 +136,7 @@ class SinkSetup:
     def _make_delivery(self, spec: SinkSpec) -> Delivery:
         spec.adapter.bind(self._loop)
         account = self._ledger.open_sink(spec.name)
-        every = self._tracks()
-        tracks = [every[name] for name in spec.sources or every]
+        tracks = [self._tracks[name] for name in spec.sources or self._tracks]
         conversions = {
             track.name: conversion(
                 track.name,
@@ -219,8 +218,7 @@ class SinkSetup:
 
     def _as_seen(self, conversions: Mapping[str, Conversion]) -> tuple[SourceInfo, ...]:
         """Return the sources as the sink will see them."""
-        every = self._tracks()
         return tuple(
-            SourceInfo(name, *each.result, every[name].shape.device)
+            SourceInfo(name, *each.result, self._tracks[name].shape.device)
             for name, each in conversions.items()
         )

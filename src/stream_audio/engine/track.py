@@ -10,9 +10,8 @@ A track without a take is fed by others, through :meth:`Track.feed`.
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Protocol
 
@@ -30,29 +29,25 @@ from stream_audio._native.capture import (
     SUSPENDED,
     TIME_NS,
 )
-from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.chunk_maker import engine_chunk
 from stream_audio.audio.cutting import cut
-from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.source import OpenSource
+from stream_audio.convert.stage import Settings
+from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.device_watch import DeviceWatch
 from stream_audio.engine.history import History
 from stream_audio.engine.pauses import Pauses
-from stream_audio.engine.routing import Routing
+from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.take import Take, TakeFigures
+from stream_audio.engine.track_losses import LOST, TrackLosses
+from stream_audio.engine.track_shape import TrackShape
 from stream_audio.engine.track_times import TrackTimes
 from stream_audio.reports.events import GapDetected, SourceEnded, StreamEvent
 from stream_audio.reports.ledger import Ledger
 from stream_audio.waiting.clock import WallClock, asleep_ns
-
-CAUSES = (GapCause.RING_FULL, GapCause.HOST_OVERFLOW, GapCause.SUSPENDED)
-"""Why a source loses frames, in the order in which they are missing before a chunk."""
-
-LOST = (RING_LOST, HOST_LOST, SUSPENDED)
-"""The columns of a row that tell how many, likewise."""
 
 LENDING_RING = 1.0
 """Seconds of audio that a ring must hold for a consumer to run the turns: it may stay away."""
@@ -71,49 +66,6 @@ class TrackState(Enum):
     """From other tracks; it never had a device."""
     ENDED = auto()
     """Nothing follows."""
-
-
-class TrackShape(Record):
-    """What sinks see of a source: the same whichever take is under way.
-
-    Attributes
-    ----------
-    sample_rate, channels : int
-        Of its chunks.
-    own_channels : tuple of int
-        The channels that the user means by the source, in order; formats may pick others.
-    silence_is_normal : bool
-        Exact zeros are no sign of trouble.
-    freewheel : bool
-        It is not paced by the clock, and waits for its sinks.
-    device : str
-        What was found, if it is a device of the machine.
-    """
-
-    sample_rate: int
-    channels: int
-    own_channels: tuple[int, ...]
-    silence_is_normal: bool = False
-    freewheel: bool = False
-    device: str = ""
-
-    @classmethod
-    def of(cls, source: OpenSource) -> TrackShape:
-        """Return that of an opened source."""
-        return cls(
-            source.sample_rate,
-            source.channels,
-            tuple(source.own_channels),
-            source.silence_is_normal,
-            source.freewheel,
-            source.description if source.device_id else "",
-        )
-
-    def is_delivered_by(self, source: OpenSource) -> bool:
-        """Whether a source's chunks need no adapting to be those of the track."""
-        delivered = source.sample_rate, source.channels, tuple(source.own_channels)
-        same = delivered == (self.sample_rate, self.channels, self.own_channels)
-        return same and source.freewheel == self.freewheel
 
 
 class Successor(Protocol):
@@ -199,9 +151,9 @@ class Track:
         self._send = send
         rate = shape.sample_rate
         self._limit = sys.maxsize if duration is None else max(1, round(duration * rate))
+        self._losses = TrackLosses(name, rate, self._limit, self.account, self.times)
         self._gathers = (0.0, 0.0)  # for how long, and of what length they are then handed on
         self._join = 0  # frames of the longest chunk that those that gathered become
-        self._untold: tuple[Gap, ...] = ()  # what is missing after the last take
         self._stored = 0  # of the takes before this one
 
     # ---- its takes ----
@@ -239,6 +191,11 @@ class Track:
         self.device.begin_take()
         self.gather(*self._gathers)
 
+    def start(self) -> None:
+        """Let its device deliver."""
+        if self.take is not None:
+            self.take.source.start()
+
     def stop(self) -> None:
         """Stop its device; what was delivered stays to be read. Does nothing twice.
 
@@ -255,11 +212,12 @@ class Track:
         """Finish with a take of which all was read: the track ends, or waits for another one."""
         take, now = self.take, self._now()
         assert take is not None
+        self.look(now)
         self.device.look_at_rate(take, now)
         if reason := take.source.end_reason():
             self.device.tell_lost(take, reason, now)
         take.stop()
-        self._untold += self._settle(take)
+        self._settle(take)
         take.let_go()
         may_go_on = self.state is TrackState.RUNNING and self.account.position < self._limit
         if may_go_on and self.successor is not None and self.successor.take_ended(self, take):
@@ -267,7 +225,7 @@ class Track:
         else:
             self.end()
 
-    def _settle(self, take: Take) -> tuple[Gap, ...]:
+    def _settle(self, take: Take) -> None:
         """Enter what no chunk of a take follows, and the audio thread's own count."""
         progress = take.reader.progress
         begins = self.account.position if take.begins is None else take.begins
@@ -277,10 +235,11 @@ class Track:
             progress.trailing_suspended,
         )
         end = min(begins + progress.position, self._limit)
-        gaps = self._gaps(end, progress.last_entry_ns * 1e-9, lost) if any(lost) else ()
+        if any(lost):
+            time = progress.last_entry_ns * 1e-9
+            self._losses.untold += self._losses.before(end, time, lost, self.newest)
         self.account.position = end
         self._stored += take.stored
-        return gaps
 
     def end(self) -> None:
         """Say that nothing follows. Does nothing twice."""
@@ -290,7 +249,7 @@ class Track:
             self.account.stored = self._stored
         self.state = TrackState.ENDED
         self.routing.finish()
-        for gap in self._untold:
+        for gap in self._losses.untold:
             self._send(GapDetected(self._now(), gap))
         self._send(SourceEnded(self._now(), self.name))
 
@@ -298,6 +257,16 @@ class Track:
         """Free the device. Does nothing twice."""
         if self.take is not None:
             self.take.close()
+
+    def connect(
+        self, stages: Iterable[Settings], delivery: Delivery, replay: float
+    ) -> tuple[Route, list[AudioChunk]]:
+        """Route what comes from now on to a sink, through these stages.
+
+        Returns what ``replay`` seconds of history come to, to be offered to the route first.
+        """
+        past = [] if self.history is None or replay <= 0 else self.history.replay(replay)
+        return self.routing.add(stages, delivery, past)
 
     # ---- the way of a chunk ----
 
@@ -309,10 +278,14 @@ class Track:
         # Pauses are measured from the beginning of a chunk: theirs are of the usual length.
         block, first, rows = reader.take(self._join if self.pauses.idle else 0)
         times, account, rate = self.times, self.account, self.shape.sample_rate
+        losses = self._losses
         for index, row in enumerate(rows, first):
             time = row[TIME_NS] * 1e-9
             if take.begins is None:
-                take.begins = self._place(row[FRAME], time, row[ASLEEP_NS])
+                if self.newest is not None:
+                    began = time - row[FRAME] / rate
+                    losses.lose_outage(began, row[ASLEEP_NS], self.newest)
+                take.begins = account.position
                 take.limit_to(self._limit - take.begins)
             frame, frames, offset = row[FRAME] + take.begins, row[FRAMES], row[OFFSET]
             end = frame + frames
@@ -322,11 +295,12 @@ class Track:
             origin = times.origin
             if row[ASLEEP_NS] != times.asleep_ns or origin is None:
                 origin = times.moved(time - frame / rate, time, row[ASLEEP_NS])
-            gaps = self._untold
+            gaps = losses.untold
             if gaps:
-                self._untold = ()
+                losses.untold = ()
             if row[RING_LOST] or row[HOST_LOST] or row[SUSPENDED]:
-                gaps += self._gaps(frame, time, [row[column] for column in LOST])
+                lost = [row[column] for column in LOST]
+                gaps += losses.before(frame, time, lost, self.newest)
             chunk = engine_chunk(
                 self.name,
                 block.samples[offset : offset + frames],
@@ -388,49 +362,6 @@ class Track:
                     self.history.add(part)
         self.signal.note(chunk, marks)
 
-    def _place(self, first: int, time: float, asleep: int) -> int:
-        """Return where a take begins, whose frame ``first`` was captured at ``time``."""
-        if self.newest is not None:
-            self._lose_outage(time - first / self.shape.sample_rate, asleep)
-        return self.account.position
-
-    def _lose_outage(self, until: float, asleep: int) -> None:
-        """Enter what was not captured between the last take and a moment of the clock."""
-        position, rate = self.account.position, self.shape.sample_rate
-        frames = min(self._outage(until, asleep), self._limit - position)
-        if frames > 0:
-            assert self.newest is not None
-            began = self.newest.time + (position - self.newest.frame) / rate
-            gap = Gap(self.name, position, frames, GapCause.DEVICE_LOST, began)
-            self.account.lose(gap)
-            self.account.position = gap.end
-            self._untold += (gap,)
-
-    def _outage(self, until: float, asleep: int) -> int:
-        """Return for how many frames nothing was captured, by a clock that no sleep stops."""
-        newest, rate = self.newest, self.shape.sample_rate
-        assert newest is not None
-        passed = until - newest.time + (asleep - self.times.asleep_ns) * 1e-9
-        return round(passed * rate) - (self.account.position - newest.frame)
-
-    def _gaps(self, end: int, time: float, lost: Sequence[int]) -> tuple[Gap, ...]:
-        """Enter and return what is missing before the frame ``end``, captured at ``time``.
-
-        ``lost`` has a number of frames for each of ``CAUSES``.
-        """
-        start = end - sum(lost)
-        newest = self.newest
-        last_end = -math.inf if newest is None else newest.time + newest.duration
-        gaps = []
-        for frames, cause in zip(lost, CAUSES, strict=True):
-            if frames:
-                # While a machine sleeps, frames pass and its clock stands.
-                began = max(time - (end - start) / self.shape.sample_rate, last_end)
-                gaps.append(Gap(self.name, start, frames, cause, began))
-                self.account.lose(gaps[-1])
-                start += frames
-        return tuple(gaps)
-
     # ---- what nobody waits for ----
 
     def look(self, now: float) -> None:
@@ -448,8 +379,11 @@ class Track:
             self.device.look(self.take, now)
         elif self.state is TrackState.LOST and self.newest is not None:
             asleep = asleep_ns(self._config.clock)
-            if self._outage(now, asleep) >= self._limit - self.account.position:
-                self._lose_outage(now, asleep)
+            if (
+                self._losses.outage(now, asleep, self.newest)
+                >= self._limit - self.account.position
+            ):
+                self._losses.lose_outage(now, asleep, self.newest)
                 self.end()
 
     @property
@@ -461,6 +395,11 @@ class Track:
     def is_live(self) -> bool:
         """Whether the session goes on for its sake."""
         return self.is_read or self.state is TrackState.LOST
+
+    @property
+    def take_is_over(self) -> bool:
+        """Whether all that the take will ever bring was read."""
+        return self.is_read and self.take is not None and self.take.reader.progress.finished
 
     @property
     def can_bear_absence(self) -> bool:

@@ -1,0 +1,95 @@
+"""What is missing on a track: entered in its account, and told by the next chunk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from stream_audio._native.capture import HOST_LOST, RING_LOST, SUSPENDED
+from stream_audio.audio.chunk import AudioChunk
+from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.engine.track_times import TrackTimes
+from stream_audio.reports.ledger import SourceAccount
+
+CAUSES = (GapCause.RING_FULL, GapCause.HOST_OVERFLOW, GapCause.SUSPENDED)
+"""Why a source loses frames, in the order in which they are missing before a chunk."""
+
+LOST = (RING_LOST, HOST_LOST, SUSPENDED)
+"""The columns of a row that tell how many, likewise."""
+
+
+class TrackLosses:
+    """The frames that one source never delivered.
+
+    Parameters
+    ----------
+    source : str
+        The source's id.
+    sample_rate : int
+        Hz.
+    limit : int
+        The position at which the track ends, whatever follows.
+    account : SourceAccount
+        Where losses are entered.
+    times : TrackTimes
+        The track's.
+
+    Attributes
+    ----------
+    untold : tuple of Gap
+        What the next chunk tells: frames that are missing at the end of the last take, or after
+        it.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        sample_rate: int,
+        limit: int,
+        account: SourceAccount,
+        times: TrackTimes,
+    ) -> None:
+        self.untold: tuple[Gap, ...] = ()
+        self._source = source
+        self._rate = sample_rate
+        self._limit = limit
+        self._account = account
+        self._times = times
+
+    def before(
+        self, end: int, time: float, lost: Sequence[int], newest: AudioChunk | None
+    ) -> tuple[Gap, ...]:
+        """Enter and return what is missing before the frame ``end``, captured at ``time``.
+
+        ``lost`` has a number of frames for each of ``CAUSES``; ``newest`` is the last chunk.
+        """
+        start = end - sum(lost)
+        last_end = -math.inf if newest is None else newest.time + newest.duration
+        gaps = []
+        for frames, cause in zip(lost, CAUSES, strict=True):
+            if frames:
+                # While a machine sleeps, frames pass and its clock stands.
+                began = max(time - (end - start) / self._rate, last_end)
+                gaps.append(Gap(self._source, start, frames, cause, began))
+                self._account.lose(gaps[-1])
+                start += frames
+        return tuple(gaps)
+
+    def outage(self, until: float, asleep_ns: int, newest: AudioChunk) -> int:
+        """Return for how many frames nothing was captured, by a clock that no sleep stops.
+
+        ``until`` is a time of the session's clock, by which the machine had slept so long.
+        """
+        passed = until - newest.time + (asleep_ns - self._times.asleep_ns) * 1e-9
+        return round(passed * self._rate) - (self._account.position - newest.frame)
+
+    def lose_outage(self, until: float, asleep_ns: int, newest: AudioChunk) -> None:
+        """Enter what was not captured between the last take and that moment."""
+        position = self._account.position
+        frames = min(self.outage(until, asleep_ns, newest), self._limit - position)
+        if frames > 0:
+            began = newest.time + (position - newest.frame) / self._rate
+            gap = Gap(self._source, position, frames, GapCause.DEVICE_LOST, began)
+            self._account.lose(gap)
+            self._account.position = gap.end
+            self.untold += (gap,)

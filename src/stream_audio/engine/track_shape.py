@@ -1,0 +1,49 @@
+"""What sinks see of a source, whichever device brings its frames."""
+
+from __future__ import annotations
+
+from stream_audio._record import Record
+from stream_audio.contracts.source import OpenSource
+
+
+class TrackShape(Record):
+    """What sinks see of a source: the same whichever take is under way.
+
+    Attributes
+    ----------
+    sample_rate, channels : int
+        Of its chunks.
+    own_channels : tuple of int
+        The channels that the user means by the source, in order; formats may pick others.
+    silence_is_normal : bool
+        Exact zeros are no sign of trouble.
+    freewheel : bool
+        It is not paced by the clock, and waits for its sinks.
+    device : str
+        What was found, if it is a device of the machine.
+    """
+
+    sample_rate: int
+    channels: int
+    own_channels: tuple[int, ...]
+    silence_is_normal: bool = False
+    freewheel: bool = False
+    device: str = ""
+
+    @classmethod
+    def of(cls, source: OpenSource) -> TrackShape:
+        """Return that of an opened source."""
+        return cls(
+            source.sample_rate,
+            source.channels,
+            tuple(source.own_channels),
+            source.silence_is_normal,
+            source.freewheel,
+            source.description if source.device_id else "",
+        )
+
+    def is_delivered_by(self, source: OpenSource) -> bool:
+        """Whether a source's chunks need no adapting to be those of the track."""
+        delivered = source.sample_rate, source.channels, tuple(source.own_channels)
+        same = delivered == (self.sample_rate, self.channels, self.own_channels)
+        return same and source.freewheel == self.freewheel

@@ -1,0 +1,47 @@
+"""The tracks of a session, by source id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from stream_audio.engine.track import Track
+
+
+class Tracks(Mapping[str, Track]):
+    """A mapping that any thread may look at while the router's thread adds to it.
+
+    Attributes
+    ----------
+    live : list of Track
+        Those that the session goes on for, as of the last :meth:`note`; replaced, never changed.
+    read : list of Track
+        Those of them whose takes are to be read, likewise.
+    some_wait : bool
+        Whether one of those waits for its sinks; no device can.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[str, Track] = {}  # replaced, never changed
+        self.live: list[Track] = []
+        self.read: list[Track] = []
+        self.some_wait = False
+
+    def add(self, track: Track) -> None:
+        """Take a track in; its name must be new."""
+        self._all = {**self._all, track.name: track}
+        self.note()
+
+    def note(self) -> None:
+        """Take note of which tracks have come, ended, or lost or got their device."""
+        self.live = [track for track in self._all.values() if track.is_live]
+        self.read = [track for track in self.live if track.is_read]
+        self.some_wait = any(track.shape.freewheel for track in self.read)
+
+    def __getitem__(self, name: str) -> Track:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)

@@ -27,6 +27,9 @@ enum {
     SA_PACKET_OVERFLOW = 1,
     /* What the host left out before this packet it did not capture: its device was suspended. */
     SA_PACKET_SUSPENDED = 2,
+    /* It is silence that no device captured: the output that is recorded slept (idle.h). Its
+     * host_adc_ns is the capture clock's time of its first frame, exactly. */
+    SA_PACKET_IDLE = 4,
 };
 
 /* One callback. */

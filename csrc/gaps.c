@@ -212,6 +212,8 @@ bool sa_gaps_judge(sa_gaps *gaps, bool finished, sa_verdict *verdict) {
     bool decided = true;
     if (capture->counted_by_host) {
         decided = judge_by_count(gaps, finished || waited > gaps->hold_ns, verdict);
+    } else if (packet->flags & SA_PACKET_IDLE) {
+        sa_lateness_restart(&gaps->lateness);
     } else if (gaps->live) {
         decided = judge_by_clock(gaps, finished, waited, verdict);
     }

@@ -26,6 +26,7 @@ static bool may_join(const sa_reader *reader, int64_t index, int64_t next, int64
     const int64_t *added = reader->block.rows + next * SA_CHUNK_COLUMNS;
     return added[SA_CHUNK_FRAME] == row[SA_CHUNK_FRAME] + row[SA_CHUNK_FRAMES] &&
            row[SA_CHUNK_FRAMES] + added[SA_CHUNK_FRAMES] <= most_frames &&
+           !((added[SA_CHUNK_MARKS] ^ row[SA_CHUNK_MARKS]) & SA_MARK_IDLE) &&
            !((added[SA_CHUNK_MARKS] | row[SA_CHUNK_MARKS]) & SA_MARK_NONFINITE) &&
            as_silent(squares + index * channels, squares + next * channels, channels);
 }

@@ -50,6 +50,17 @@ void sa_lateness_init(sa_lateness *lateness, const sa_capture *capture, int64_t 
     };
 }
 
+void sa_lateness_restart(sa_lateness *lateness) {
+    *lateness = (sa_lateness){
+        .frame_ns = lateness->frame_ns,
+        .hold_ns = lateness->hold_ns,
+        .most_held = lateness->most_held,
+        .unexplained = lateness->unexplained,
+        .asked = -1,
+        .risen_to = INFINITY,
+    };
+}
+
 static double period_ns(const sa_lateness *lateness) {
     return lateness->largest * lateness->frame_ns;
 }
@@ -146,6 +157,10 @@ static int64_t look_ahead(sa_lateness *lateness, sa_ring *packets, bool finished
     bool decided = false;
     for (; !decided && sa_ring_available(packets, l->seen + 1) > l->seen; l->seen++) {
         const sa_packet *packet = sa_ring_peek(packets, l->seen);
+        if (packet->flags & SA_PACKET_IDLE) {
+            finished = true; /* nothing that tells will come */
+            break;
+        }
         double late = lateness_of(l, packet);
         if (late - floor_at(l, packet->entry_ns) <= standing_out_ns(l)) {
             l->good_before = packet->stored_before;

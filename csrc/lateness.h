@@ -69,6 +69,9 @@ typedef struct {
 
 void sa_lateness_init(sa_lateness *lateness, const sa_capture *capture, int64_t hold_ns);
 
+/* Forgets how late packets were: what comes now is on no line with what was before. */
+void sa_lateness_restart(sa_lateness *lateness);
+
 /* How many frames were lost just before the first packet that waits in the ring (there is at least
  * one and it has waited for `waited_ns`), or SA_UNDECIDED. When it has waited for 2 s, or all is
  * `finished`, what did not last long enough is no loss, unless it is `expected`: the process is

@@ -67,6 +67,7 @@ int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t 
 /* capture.h */
 #define SA_PACKET_OVERFLOW ...
 #define SA_PACKET_SUSPENDED ...
+#define SA_PACKET_IDLE ...
 typedef struct {
     int64_t position;
     int64_t lost_before;
@@ -160,6 +161,17 @@ typedef struct {
 } sa_gaps;
 void sa_gaps_look(sa_gaps *gaps, int64_t now_ns, int64_t suspended_ns, int64_t due_ns);
 
+/* idle.h */
+#define SA_IDLE_LOOK_NS ...
+typedef struct {
+    ...;
+} sa_idle;
+bool sa_idle_init(sa_idle *idle, sa_capture *capture, uint32_t period);
+void sa_idle_free(sa_idle *idle);
+void sa_idle_begin(sa_idle *idle, int64_t now_ns);
+void sa_idle_look(sa_idle *idle, int64_t now_ns, bool asleep, bool alive);
+void sa_idle_end(sa_idle *idle, int64_t now_ns, uint32_t frames, bool woken);
+
 /* reader.h */
 #define SA_CHUNK_FRAME ...
 #define SA_CHUNK_FRAMES ...
@@ -176,6 +188,7 @@ void sa_gaps_look(sa_gaps *gaps, int64_t now_ns, int64_t suspended_ns, int64_t d
 #define SA_MARK_NONFINITE ...
 #define SA_MARK_SILENT ...
 #define SA_MARK_LOUD ...
+#define SA_MARK_IDLE ...
 static const double SA_FULL_SCALE;
 typedef struct {
     float *frames;
@@ -377,8 +390,26 @@ typedef struct {
 } sa_pulse_source;
 typedef struct {
     char name[...];
+    char description[...];
+    char monitor[...];
+    uint32_t index;
+} sa_pulse_output;
+typedef struct {
+    uint32_t index;
+    uint32_t output;
+    char name[...];
+    char title[...];
+    char binary[...];
+    int32_t process;
+    char channel_map[...];
+    uint32_t sample_rate;
+    uint32_t channels;
+    bool paused;
+} sa_pulse_program;
+typedef struct {
+    char name[...];
     char default_source[...];
-    int64_t default_changes;
+    char default_output[...];
 } sa_pulse_server;
 typedef struct sa_pulse sa_pulse;
 sa_pulse *sa_pulse_connect(const char *library_path, const char *application, int64_t timeout_ns,
@@ -386,6 +417,10 @@ sa_pulse *sa_pulse_connect(const char *library_path, const char *application, in
 void sa_pulse_disconnect(sa_pulse *pulse);
 size_t sa_pulse_source_count(const sa_pulse *pulse);
 const sa_pulse_source *sa_pulse_source_at(const sa_pulse *pulse, size_t index);
+size_t sa_pulse_output_count(const sa_pulse *pulse);
+const sa_pulse_output *sa_pulse_output_at(const sa_pulse *pulse, size_t index);
+size_t sa_pulse_program_count(const sa_pulse *pulse);
+const sa_pulse_program *sa_pulse_program_at(const sa_pulse *pulse, size_t index);
 void sa_pulse_server_now(sa_pulse *pulse, sa_pulse_server *server);
 
 /* pulse_stream.h */
@@ -399,6 +434,8 @@ typedef struct {
     uint32_t channels;
     uint32_t fragment;
     double source_latency;
+    bool is_monitor;
+    int64_t program;
 } sa_pulse_settings;
 typedef struct {
     int32_t state;

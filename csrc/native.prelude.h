@@ -5,6 +5,7 @@
 #include "feed.h"
 #include "feeder.h"
 #include "host_messages.h"
+#include "idle.h"
 #include "jack_client.h"
 #include "levels.h"
 #include "platform.h"

@@ -55,6 +55,7 @@ typedef struct pa_stream pa_stream;
 typedef struct pa_operation pa_operation;
 typedef struct pa_proplist pa_proplist;
 typedef struct pa_spawn_api pa_spawn_api;
+typedef struct pa_time_event pa_time_event;
 
 /* The loop on a thread of its own, which makes every callback; its lock keeps them out (docs:
  * thread-mainloop.h). */
@@ -94,11 +95,20 @@ void pa_context_disconnect(pa_context *context);
 pa_context_state_t pa_context_get_state(const pa_context *context);
 int pa_context_errno(const pa_context *context);
 
+/* A timer on its loop, for a time of that clock (docs: context.h, rtclock.h). */
+struct timeval;
+typedef void (*pa_time_event_cb_t)(pa_mainloop_api *loop, pa_time_event *event,
+                                   const struct timeval *due, void *user_data);
+pa_usec_t pa_rtclock_now(void);
+pa_time_event *pa_context_rttime_new(const pa_context *context, pa_usec_t due,
+                                     pa_time_event_cb_t callback, void *user_data);
+void pa_context_rttime_restart(const pa_context *context, pa_time_event *event, pa_usec_t due);
+
 /* A question that has been asked; a cancelled one is never answered (docs: operation.h). */
 void pa_operation_cancel(pa_operation *operation);
 void pa_operation_unref(pa_operation *operation);
 
-/* What a server tells of itself and of its sources (docs: introspect.h). `eol` ends a list: above
+/* What a server tells of itself, its sources and sinks, and what plays into these (docs: introspect.h). `eol` ends a list: above
  * 0 at its end, below it after an error. */
 typedef struct pa_server_info {
     const char *user_name;
@@ -128,23 +138,66 @@ typedef struct pa_source_info {
     pa_proplist *proplist;
     pa_usec_t configured_latency;
 } pa_source_info; /* as far as it is read here; more follows */
+typedef struct pa_sink_info {
+    const char *name;
+    uint32_t index;
+    const char *description;
+    pa_sample_spec sample_spec;
+    pa_channel_map channel_map;
+    uint32_t owner_module;
+    pa_cvolume volume;
+    int mute;
+    uint32_t monitor_source;
+    const char *monitor_source_name;
+} pa_sink_info; /* likewise */
+typedef struct pa_sink_input_info {
+    uint32_t index;
+    const char *name;
+    uint32_t owner_module;
+    uint32_t client;
+    uint32_t sink;
+    pa_sample_spec sample_spec;
+    pa_channel_map channel_map;
+    pa_cvolume volume;
+    pa_usec_t buffer_usec;
+    pa_usec_t sink_usec;
+    const char *resample_method;
+    const char *driver;
+    int mute;
+    pa_proplist *proplist;
+    int corked;
+} pa_sink_input_info; /* likewise */
 #define PA_INVALID_INDEX ((uint32_t)-1)
 typedef void (*pa_server_info_cb_t)(pa_context *context, const pa_server_info *info,
                                     void *user_data);
 typedef void (*pa_source_info_cb_t)(pa_context *context, const pa_source_info *info, int eol,
                                     void *user_data);
+typedef void (*pa_sink_info_cb_t)(pa_context *context, const pa_sink_info *info, int eol,
+                                  void *user_data);
+typedef void (*pa_sink_input_info_cb_t)(pa_context *context, const pa_sink_input_info *info,
+                                        int eol, void *user_data);
 pa_operation *pa_context_get_server_info(pa_context *context, pa_server_info_cb_t callback,
                                          void *user_data);
 pa_operation *pa_context_get_source_info_list(pa_context *context, pa_source_info_cb_t callback,
                                               void *user_data);
+pa_operation *pa_context_get_sink_info_list(pa_context *context, pa_sink_info_cb_t callback,
+                                            void *user_data);
+pa_operation *pa_context_get_sink_input_info_list(pa_context *context,
+                                                  pa_sink_input_info_cb_t callback,
+                                                  void *user_data);
 const char *pa_proplist_gets(const pa_proplist *properties, const char *key);
 
 /* What changes at the server (docs: subscribe.h). */
 typedef enum pa_subscription_mask {
+    PA_SUBSCRIPTION_MASK_SINK_INPUT = 4,
     PA_SUBSCRIPTION_MASK_SERVER = 128,
 } pa_subscription_mask_t;
 typedef enum pa_subscription_event_type {
+    PA_SUBSCRIPTION_EVENT_SINK_INPUT = 2,
     PA_SUBSCRIPTION_EVENT_SERVER = 7,
+    PA_SUBSCRIPTION_EVENT_FACILITY_MASK = 0xF,
+    PA_SUBSCRIPTION_EVENT_REMOVE = 0x20,
+    PA_SUBSCRIPTION_EVENT_TYPE_MASK = 0x30,
 } pa_subscription_event_type_t;
 typedef void (*pa_context_subscribe_cb_t)(pa_context *context, pa_subscription_event_type_t type,
                                           uint32_t index, void *user_data);
@@ -189,6 +242,9 @@ void pa_stream_set_moved_callback(pa_stream *stream, pa_stream_notify_cb_t callb
                                   void *user_data);
 void pa_stream_set_suspended_callback(pa_stream *stream, pa_stream_notify_cb_t callback,
                                       void *user_data);
+void pa_stream_set_latency_update_callback(pa_stream *stream, pa_stream_notify_cb_t callback,
+                                           void *user_data);
+int pa_stream_set_monitor_stream(pa_stream *stream, uint32_t sink_input);
 int pa_stream_connect_record(pa_stream *stream, const char *source, const pa_buffer_attr *attr,
                              pa_stream_flags_t flags);
 int pa_stream_disconnect(pa_stream *stream);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "idle.h"
 #include "platform.h"
 
 /* ---- waiting for callbacks ---- */
@@ -50,45 +51,11 @@ static void on_state(pa_context *context, void *user_data) {
     pthread_mutex_unlock(&pulse->mutex);
 }
 
-static int32_t number(const pa_source_info *info, const sa_libpulse *library, const char *key) {
-    const char *text = library->proplist_gets(info->proplist, key);
-    char *end = NULL;
-    long value = text ? strtol(text, &end, 10) : -1;
-    return text && end != text && *end == '\0' && value >= 0 && value < INT32_MAX ? (int32_t)value
-                                                                                  : -1;
-}
-
-static void add_source(sa_pulse *pulse, const pa_source_info *info) {
-    if (pulse->source_count == pulse->source_capacity) {
-        size_t capacity = pulse->source_capacity ? 2 * pulse->source_capacity : 16;
-        sa_pulse_source *sources = realloc(pulse->sources, capacity * sizeof *sources);
-        if (!sources) {
-            pulse->list_failed = true;
-            return;
-        }
-        pulse->sources = sources;
-        pulse->source_capacity = capacity;
-    }
-    const sa_libpulse *library = &pulse->library;
-    sa_pulse_source *source = &pulse->sources[pulse->source_count++];
-    *source = (sa_pulse_source){
-        .sample_rate = info->sample_spec.rate,
-        .channels = info->sample_spec.channels,
-        .alsa_card = -1,
-        .alsa_device = -1,
-        .latency = (double)info->configured_latency * 1e-6,
-        .is_monitor = info->monitor_of_sink != PA_INVALID_INDEX,
-    };
-    snprintf(source->name, sizeof source->name, "%s", info->name);
-    snprintf(source->description, sizeof source->description, "%s",
-             info->description && *info->description ? info->description : info->name);
-    library->channel_map_snprint(source->channel_map, sizeof source->channel_map,
-                                 &info->channel_map);
-    const char *api = library->proplist_gets(info->proplist, "device.api");
-    if (!source->is_monitor && api && strcmp(api, "alsa") == 0) {
-        source->alsa_card = number(info, library, "alsa.card");
-        source->alsa_device = number(info, library, "alsa.device");
-    }
+/* Counts down at the end of a list; with the mutex held. */
+static void end_list(sa_pulse *pulse, int eol) {
+    pulse->list_failed |= eol < 0;
+    pulse->lists_to_come--;
+    sa_pulse_tell(pulse);
 }
 
 static void on_source(pa_context *context, const pa_source_info *info, int eol, void *user_data) {
@@ -96,13 +63,42 @@ static void on_source(pa_context *context, const pa_source_info *info, int eol, 
     sa_pulse *pulse = user_data;
     pthread_mutex_lock(&pulse->mutex);
     if (eol) {
-        pulse->list_failed |= eol < 0;
-        pulse->listed = true;
-        sa_pulse_tell(pulse);
+        end_list(pulse, eol);
     } else {
-        add_source(pulse, info);
+        pulse->list_failed |= !sa_pulse_add_source(&pulse->sources, &pulse->library, info);
     }
     pthread_mutex_unlock(&pulse->mutex);
+}
+
+static void on_output(pa_context *context, const pa_sink_info *info, int eol, void *user_data) {
+    (void)context;
+    sa_pulse *pulse = user_data;
+    pthread_mutex_lock(&pulse->mutex);
+    if (eol) {
+        end_list(pulse, eol);
+    } else {
+        pulse->list_failed |= !sa_pulse_add_output(&pulse->outputs, info);
+    }
+    pthread_mutex_unlock(&pulse->mutex);
+}
+
+static void on_program(pa_context *context, const pa_sink_input_info *info, int eol,
+                       void *user_data) {
+    (void)context;
+    sa_pulse *pulse = user_data;
+    pthread_mutex_lock(&pulse->mutex);
+    if (eol) {
+        end_list(pulse, eol);
+    } else {
+        pulse->list_failed |= !sa_pulse_add_program(&pulse->programs, &pulse->library, info);
+    }
+    pthread_mutex_unlock(&pulse->mutex);
+}
+
+/* PipeWire gives this name where it has none. */
+static void set_default(char *text, const char *name, const char *nobody) {
+    bool known = name && strcmp(name, nobody) != 0;
+    snprintf(text, SA_PULSE_TEXT_BYTES, "%s", known ? name : "");
 }
 
 static void on_server(pa_context *context, const pa_server_info *info, void *user_data) {
@@ -111,15 +107,10 @@ static void on_server(pa_context *context, const pa_server_info *info, void *use
     pthread_mutex_lock(&pulse->mutex);
     sa_pulse_server *server = &pulse->server;
     if (info) {
-        char before[SA_PULSE_TEXT_BYTES];
-        memcpy(before, server->default_source, sizeof before);
         snprintf(server->name, sizeof server->name, "%s",
                  info->server_name ? info->server_name : "");
-        /* PipeWire says so where it has none. */
-        const char *name = info->default_source_name;
-        bool known = name && strcmp(name, "@DEFAULT_SOURCE@") != 0;
-        snprintf(server->default_source, sizeof server->default_source, "%s", known ? name : "");
-        server->default_changes += pulse->served && strcmp(before, server->default_source) != 0;
+        set_default(server->default_source, info->default_source_name, "@DEFAULT_SOURCE@");
+        set_default(server->default_output, info->default_sink_name, "@DEFAULT_SINK@");
     }
     pulse->served = true;
     sa_pulse_tell(pulse);
@@ -128,11 +119,62 @@ static void on_server(pa_context *context, const pa_server_info *info, void *use
 
 static void on_change(pa_context *context, pa_subscription_event_type_t type, uint32_t index,
                       void *user_data) {
-    (void)type; /* nothing but the server was subscribed to */
-    (void)index;
     sa_pulse *pulse = user_data;
-    sa_pulse_forget(pulse, pulse->asked_default);
-    pulse->asked_default = pulse->library.context_get_server_info(context, on_server, pulse);
+    unsigned facility = type & PA_SUBSCRIPTION_EVENT_FACILITY_MASK;
+    unsigned what = type & PA_SUBSCRIPTION_EVENT_TYPE_MASK;
+    if (facility == PA_SUBSCRIPTION_EVENT_SERVER) {
+        sa_pulse_forget(pulse, pulse->asked_default);
+        pulse->asked_default = pulse->library.context_get_server_info(context, on_server, pulse);
+    } else if (facility == PA_SUBSCRIPTION_EVENT_SINK_INPUT &&
+               what == PA_SUBSCRIPTION_EVENT_REMOVE) {
+        for (sa_pulse_listener *each = pulse->listeners; each; each = each->next) {
+            each->program_ended(each, index);
+        }
+    }
+}
+
+/* ---- those who listen ---- */
+
+static pa_usec_t next_look(const sa_pulse *pulse) {
+    return pulse->library.rtclock_now() + SA_IDLE_LOOK_NS / 1000;
+}
+
+static void on_timer(pa_mainloop_api *loop, pa_time_event *event, const struct timeval *due,
+                     void *user_data) {
+    (void)loop;
+    (void)due;
+    sa_pulse *pulse = user_data;
+    if (!pulse->listeners) {
+        return;
+    }
+    int64_t now_ns = sa_clock_now(sa_clock_real());
+    for (sa_pulse_listener *each = pulse->listeners; each; each = each->next) {
+        each->look(each, now_ns);
+    }
+    pulse->library.context_rttime_restart(pulse->context, event, next_look(pulse));
+}
+
+bool sa_pulse_listen(sa_pulse *pulse, sa_pulse_listener *listener) {
+    const sa_libpulse *library = &pulse->library;
+    listener->next = pulse->listeners;
+    pulse->listeners = listener;
+    if (pulse->timer) {
+        library->context_rttime_restart(pulse->context, pulse->timer, next_look(pulse));
+    } else {
+        /* The loop frees it at its own end. */
+        pulse->timer =
+            library->context_rttime_new(pulse->context, next_look(pulse), on_timer, pulse);
+    }
+    return pulse->timer;
+}
+
+void sa_pulse_listen_no_more(sa_pulse *pulse, const sa_pulse_listener *listener) {
+    for (sa_pulse_listener **each = &pulse->listeners; *each; each = &(*each)->next) {
+        if (*each == listener) {
+            *each = listener->next;
+            return;
+        }
+    }
 }
 
 /* ---- opening and closing ---- */
@@ -144,7 +186,7 @@ static bool is_connected(void *argument) {
 
 static bool is_listed(void *argument) {
     const sa_pulse *pulse = argument;
-    return (pulse->listed && pulse->served) || pulse->state > PA_CONTEXT_READY;
+    return (pulse->lists_to_come == 0 && pulse->served) || pulse->state > PA_CONTEXT_READY;
 }
 
 static bool start_loop(sa_pulse *pulse, const char *application) {
@@ -187,18 +229,23 @@ static bool connect_context(sa_pulse *pulse, int64_t deadline_ns, sa_pulse_error
 
 static bool ask(sa_pulse *pulse, int64_t deadline_ns, sa_pulse_error *error) {
     const sa_libpulse *library = &pulse->library;
+    pa_context *context = pulse->context;
+    pulse->lists_to_come = 3;
     library->threaded_mainloop_lock(pulse->loop);
     pa_operation *asked[] = {
-        /* Before the question, so that no change is missed. */
-        library->context_subscribe(pulse->context, PA_SUBSCRIPTION_MASK_SERVER, NULL, NULL),
-        library->context_get_server_info(pulse->context, on_server, pulse),
-        library->context_get_source_info_list(pulse->context, on_source, pulse),
+        /* Before the questions, so that no change is missed. */
+        library->context_subscribe(
+            context, PA_SUBSCRIPTION_MASK_SERVER | PA_SUBSCRIPTION_MASK_SINK_INPUT, NULL, NULL),
+        library->context_get_server_info(context, on_server, pulse),
+        library->context_get_source_info_list(context, on_source, pulse),
+        library->context_get_sink_info_list(context, on_output, pulse),
+        library->context_get_sink_input_info_list(context, on_program, pulse),
     };
     library->threaded_mainloop_unlock(pulse->loop);
 
     pthread_mutex_lock(&pulse->mutex);
     bool told = sa_pulse_wait(pulse, is_listed, pulse, deadline_ns);
-    bool good = pulse->listed && pulse->served && !pulse->list_failed;
+    bool good = pulse->lists_to_come == 0 && pulse->served && !pulse->list_failed;
     int code = pulse->error;
     pthread_mutex_unlock(&pulse->mutex);
 
@@ -256,16 +303,34 @@ void sa_pulse_disconnect(sa_pulse *pulse) {
     }
     pthread_cond_destroy(&pulse->changed);
     pthread_mutex_destroy(&pulse->mutex);
-    free(pulse->sources);
+    sa_pulse_free_list(&pulse->sources);
+    sa_pulse_free_list(&pulse->outputs);
+    sa_pulse_free_list(&pulse->programs);
     free(pulse);
 }
 
 size_t sa_pulse_source_count(const sa_pulse *pulse) {
-    return pulse->source_count;
+    return pulse->sources.count;
 }
 
 const sa_pulse_source *sa_pulse_source_at(const sa_pulse *pulse, size_t index) {
-    return &pulse->sources[index];
+    return (const sa_pulse_source *)pulse->sources.items + index;
+}
+
+size_t sa_pulse_output_count(const sa_pulse *pulse) {
+    return pulse->outputs.count;
+}
+
+const sa_pulse_output *sa_pulse_output_at(const sa_pulse *pulse, size_t index) {
+    return (const sa_pulse_output *)pulse->outputs.items + index;
+}
+
+size_t sa_pulse_program_count(const sa_pulse *pulse) {
+    return pulse->programs.count;
+}
+
+const sa_pulse_program *sa_pulse_program_at(const sa_pulse *pulse, size_t index) {
+    return (const sa_pulse_program *)pulse->programs.items + index;
 }
 
 void sa_pulse_server_now(sa_pulse *pulse, sa_pulse_server *server) {

@@ -1,5 +1,5 @@
-/* A connection to a PulseAudio server, or to PipeWire in its place: what sources it has, which is
- * the default, and streams (pulse_stream.h). libpulse makes its callbacks on a thread of the
+/* A connection to a PulseAudio server, or to PipeWire in its place: what sources and outputs it
+ * has, which are the defaults, what plays, and streams (pulse_stream.h). libpulse makes its callbacks on a thread of the
  * connection's own, which no server can hold up: every question has a deadline, and a server that
  * does not answer hangs nothing.
  *
@@ -11,11 +11,7 @@
 #include <pthread.h>
 
 #include "pulse_library.h"
-
-enum {
-    SA_PULSE_TEXT_BYTES = 256,
-    SA_PULSE_MAP_BYTES = PA_CHANNEL_MAP_SNPRINT_MAX,
-};
+#include "pulse_lists.h"
 
 enum {
     SA_PULSE_OK = 0,
@@ -33,21 +29,9 @@ typedef struct {
 } sa_pulse_error;
 
 typedef struct {
-    char name[SA_PULSE_TEXT_BYTES];        /* the server's own, unique there */
-    char description[SA_PULSE_TEXT_BYTES]; /* what a desktop shows */
-    char channel_map[SA_PULSE_MAP_BYTES];  /* names of the channels, with commas */
-    uint32_t sample_rate;
-    uint32_t channels;
-    int32_t alsa_card; /* the card and device behind it; -1: it is another kind of source */
-    int32_t alsa_device;
-    double latency; /* seconds that the source holds back, as it is configured now */
-    bool is_monitor;
-} sa_pulse_source;
-
-typedef struct {
     char name[SA_PULSE_TEXT_BYTES];           /* the server's: "pulseaudio", "PulseAudio (on …)" */
     char default_source[SA_PULSE_TEXT_BYTES]; /* its name, or empty */
-    int64_t default_changes;                  /* how often it has become another since the first */
+    char default_output[SA_PULSE_TEXT_BYTES]; /* likewise */
 } sa_pulse_server;
 
 typedef struct sa_pulse sa_pulse;
@@ -60,14 +44,29 @@ sa_pulse *sa_pulse_connect(const char *library_path, const char *application, in
 /* No stream of it may be open. */
 void sa_pulse_disconnect(sa_pulse *pulse);
 
-/* The sources as they were when it connected. */
+/* All as it was when it connected. */
 size_t sa_pulse_source_count(const sa_pulse *pulse);
 const sa_pulse_source *sa_pulse_source_at(const sa_pulse *pulse, size_t index);
+size_t sa_pulse_output_count(const sa_pulse *pulse);
+const sa_pulse_output *sa_pulse_output_at(const sa_pulse *pulse, size_t index);
+size_t sa_pulse_program_count(const sa_pulse *pulse);
+const sa_pulse_program *sa_pulse_program_at(const sa_pulse *pulse, size_t index);
 
-/* What is known of the server now: it tells by itself which source is the default. */
+/* What is known of the server now: it tells by itself which are the defaults. */
 void sa_pulse_server_now(sa_pulse *pulse, sa_pulse_server *server);
 
 /* ---- for pulse_stream.c ---- */
+
+/* What a stream is told on the loop's thread while it is registered. */
+typedef struct sa_pulse_listener {
+    void (*look)(struct sa_pulse_listener *listener, int64_t now_ns); /* every SA_IDLE_LOOK_NS */
+    void (*program_ended)(struct sa_pulse_listener *listener, uint32_t index);
+    struct sa_pulse_listener *next;
+} sa_pulse_listener;
+
+/* With the loop locked. The second does nothing for one that is not registered. */
+bool sa_pulse_listen(sa_pulse *pulse, sa_pulse_listener *listener);
+void sa_pulse_listen_no_more(sa_pulse *pulse, const sa_pulse_listener *listener);
 
 struct sa_pulse {
     sa_libpulse library;
@@ -80,11 +79,12 @@ struct sa_pulse {
     int error; /* of the context, once it failed */
     sa_pulse_server server;
     pa_operation *asked_default; /* on the loop's thread */
+    sa_pulse_listener *listeners;
+    pa_time_event *timer; /* runs while somebody listens */
 
-    sa_pulse_source *sources;
-    size_t source_count;
-    size_t source_capacity;
-    bool listed, list_failed, served;
+    sa_pulse_list sources, outputs, programs;
+    int lists_to_come;
+    bool list_failed, served;
 };
 
 /* Waits until `is_done` or the deadline; with the mutex held, and not the loop's lock. */

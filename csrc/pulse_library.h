@@ -25,10 +25,15 @@
     F(context_disconnect)                                                                         \
     F(context_get_state)                                                                          \
     F(context_errno)                                                                              \
+    F(rtclock_now)                                                                                \
+    F(context_rttime_new)                                                                         \
+    F(context_rttime_restart)                                                                     \
     F(operation_cancel)                                                                           \
     F(operation_unref)                                                                            \
     F(context_get_server_info)                                                                    \
     F(context_get_source_info_list)                                                               \
+    F(context_get_sink_info_list)                                                                 \
+    F(context_get_sink_input_info_list)                                                           \
     F(proplist_gets)                                                                              \
     F(context_set_subscribe_callback)                                                             \
     F(context_subscribe)                                                                          \
@@ -38,6 +43,8 @@
     F(stream_set_read_callback)                                                                   \
     F(stream_set_moved_callback)                                                                  \
     F(stream_set_suspended_callback)                                                              \
+    F(stream_set_latency_update_callback)                                                         \
+    F(stream_set_monitor_stream)                                                                  \
     F(stream_connect_record)                                                                      \
     F(stream_disconnect)                                                                          \
     F(stream_get_state)                                                                           \

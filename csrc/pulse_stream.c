@@ -5,9 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "idle.h"
 #include "realtime.h"
 
+/* So long after its last answer a server is taken to be alive. */
+static const int64_t ALIVE_NS = 4000 * 1000 * 1000LL;
+
 struct sa_pulse_stream {
+    sa_pulse_listener listener; /* the first member */
     sa_pulse *pulse;
     sa_capture *capture;
     pa_stream *stream;
@@ -19,6 +24,10 @@ struct sa_pulse_stream {
     bool stopped;
     bool resumed;        /* and no packet has come since */
     int64_t last_ns;     /* when the last packet came; 0: none has */
+    int64_t answered_ns; /* when the server told of its time last */
+    bool is_monitor;
+    sa_idle idle; /* of a monitor */
+    int64_t program;
     pa_operation *asked; /* to begin */
 
     /* Guarded by the connection's mutex. */
@@ -82,11 +91,34 @@ static void on_suspended(pa_stream *pa, void *user_data) {
     pthread_mutex_unlock(&pulse->mutex);
 }
 
+/* libpulse asks the server for its time every 1.5 s at the latest. */
+static void on_time(pa_stream *pa, void *user_data) {
+    (void)pa;
+    sa_pulse_stream *stream = user_data;
+    stream->answered_ns = sa_clock_now(stream->capture->clock);
+}
+
+static void look(sa_pulse_listener *listener, int64_t now_ns) {
+    sa_pulse_stream *stream = (sa_pulse_stream *)listener;
+    if (stream->is_monitor && !stream->stopped) {
+        bool asleep = stream->pulse->library.stream_is_suspended(stream->stream) > 0;
+        sa_idle_look(&stream->idle, now_ns, asleep, now_ns - stream->answered_ns < ALIVE_NS);
+    }
+}
+
+/* PipeWire goes on with silence where PulseAudio kills the stream. */
+static void on_program_ended(sa_pulse_listener *listener, uint32_t index) {
+    sa_pulse_stream *stream = (sa_pulse_stream *)listener;
+    if (stream->program == (int64_t)index) {
+        end(stream, false, "the program's stream has ended");
+    }
+}
+
 /* How old the first frame is that waits to be read; 0: nobody knows. */
 static int64_t age_ns(sa_pulse_stream *stream, pa_stream *pa) {
     pa_usec_t latency = 0;
     int negative = 0;
-    if (stream->pulse->library.stream_get_latency(pa, &latency, &negative) < 0 || negative ||
+    if (stream->is_monitor || stream->pulse->library.stream_get_latency(pa, &latency, &negative) < 0 || negative ||
         latency > 60 * 1000000) {
         return 0;
     }
@@ -95,11 +127,16 @@ static int64_t age_ns(sa_pulse_stream *stream, pa_stream *pa) {
 
 /* While the source slept nothing was captured: what is missing is the time since the last packet
  * less what this one brings. */
-static void make_up_for_sleep(sa_pulse_stream *stream, int64_t now_ns, int64_t frames) {
-    if (!stream->resumed) {
+static void make_up_for_sleep(sa_pulse_stream *stream, int64_t now_ns, uint32_t frames) {
+    bool resumed = stream->resumed;
+    stream->resumed = false;
+    if (stream->is_monitor) {
+        sa_idle_end(&stream->idle, now_ns, frames, resumed);
         return;
     }
-    stream->resumed = false;
+    if (!resumed) {
+        return;
+    }
     double rate = stream->capture->sample_rate;
     int64_t missed = llround((double)(now_ns - stream->last_ns) * 1e-9 * rate) - frames;
     if (stream->last_ns > 0 && missed > 0) {
@@ -179,6 +216,11 @@ static bool begin(sa_pulse_stream *stream, const sa_pulse_settings *settings) {
     library->stream_set_read_callback(stream->stream, on_data, stream);
     library->stream_set_moved_callback(stream->stream, on_moved, stream);
     library->stream_set_suspended_callback(stream->stream, on_suspended, stream);
+    library->stream_set_latency_update_callback(stream->stream, on_time, stream);
+    if (settings->program >= 0 && library->stream_set_monitor_stream(
+                                      stream->stream, (uint32_t)settings->program) < 0) {
+        return false;
+    }
     pa_buffer_attr attributes = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX,
                                  settings->fragment * (uint32_t)stream->frame_bytes};
     pa_stream_flags_t flags = PA_STREAM_START_CORKED | PA_STREAM_DONT_MOVE |
@@ -237,9 +279,18 @@ sa_pulse_stream *sa_pulse_stream_open(sa_pulse *pulse, sa_capture *capture,
     stream->pulse = pulse;
     stream->capture = capture;
     stream->frame_bytes = settings.channels * sizeof(float);
+    stream->is_monitor = settings.is_monitor;
+    stream->program = settings.program;
+    stream->listener = (sa_pulse_listener){.look = look, .program_ended = on_program_ended};
+    if (stream->is_monitor && !sa_idle_init(&stream->idle, capture, settings.fragment)) {
+        free(stream);
+        error->status = SA_PULSE_NO_MEMORY;
+        return NULL;
+    }
     snprintf(stream->source, sizeof stream->source, "%s", settings.source);
     pulse->library.threaded_mainloop_lock(pulse->loop);
-    bool begun = begin(stream, &settings);
+    bool listens = !stream->is_monitor || sa_pulse_listen(pulse, &stream->listener);
+    bool begun = listens && begin(stream, &settings);
     int code = pulse->library.context_errno(pulse->context);
     pulse->library.threaded_mainloop_unlock(pulse->loop);
     if (!begun) {
@@ -256,6 +307,10 @@ bool sa_pulse_stream_start(sa_pulse_stream *stream, sa_pulse_error *error) {
     const sa_libpulse *library = &pulse->library;
     memset(error, 0, sizeof *error);
     library->threaded_mainloop_lock(pulse->loop);
+    if (stream->is_monitor) {
+        stream->answered_ns = sa_clock_now(stream->capture->clock);
+        sa_idle_begin(&stream->idle, stream->answered_ns);
+    }
     stream->asked = library->stream_cork(stream->stream, 0, NULL, NULL);
     int code = library->context_errno(pulse->context);
     library->threaded_mainloop_unlock(pulse->loop);
@@ -275,16 +330,19 @@ void sa_pulse_stream_close(sa_pulse_stream *stream) {
     const sa_libpulse *library = &pulse->library;
     library->threaded_mainloop_lock(pulse->loop);
     stream->stopped = true;
+    sa_pulse_listen_no_more(pulse, &stream->listener);
     sa_pulse_forget(pulse, stream->asked);
     if (stream->stream) {
         library->stream_set_state_callback(stream->stream, NULL, NULL);
         library->stream_set_read_callback(stream->stream, NULL, NULL);
         library->stream_set_moved_callback(stream->stream, NULL, NULL);
         library->stream_set_suspended_callback(stream->stream, NULL, NULL);
+        library->stream_set_latency_update_callback(stream->stream, NULL, NULL);
         library->stream_disconnect(stream->stream);
         library->stream_unref(stream->stream);
     }
     library->threaded_mainloop_unlock(pulse->loop);
+    sa_idle_free(&stream->idle);
     free(stream);
 }
 

@@ -1,11 +1,13 @@
-/* A stream that records one source of a PulseAudio server, or PipeWire in its place, and no other.
+/* A stream that records one source of a PulseAudio server, or PipeWire in its place, and no other;
+ * or, of a monitor, what one program plays, until it ends.
  *
  * The server may not move it: a source that goes ends the stream. It has the channels, the map and
  * the rate that were asked for, so a server whose source has these neither mixes nor resamples.
  * Packets go into the capture on the connection's thread; from sa_capture_push on, realtime.h's
  * rules hold. When the stream ends by itself it finishes the capture, so that the reader learns of
  * it at once. PulseAudio's own null sinks and sine sources deliver in lumps of up to 2 s: that is
- * latency, and nothing is lost.
+ * latency, and nothing is lost. While an output sleeps, its monitor is silent (idle.h). What the
+ * server says of a monitor's latency is not believed: PulseAudio's figures were off by 0.5 s.
  *
  * Any thread but the connection's own may call these.
  */
@@ -21,7 +23,9 @@ typedef struct {
     uint32_t sample_rate;
     uint32_t channels;
     uint32_t fragment;     /* frames that the server is to hand over at once */
-    double source_latency; /* seconds, as the source is configured */
+    double source_latency; /* seconds, as the source is configured; not of a monitor */
+    bool is_monitor;
+    int64_t program; /* index of the program that is recorded alone; below 0: none is */
 } sa_pulse_settings;
 
 typedef enum {

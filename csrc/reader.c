@@ -63,7 +63,7 @@ static int64_t marks(const sa_reader *reader) {
     uint32_t channels = reader->capture->channels;
     const double *squares = reader->block.squares + reader->progress.rows * channels;
     const float *peaks = reader->block.peaks + reader->progress.rows * channels;
-    int64_t found = 0;
+    int64_t found = reader->chunk_idle ? SA_MARK_IDLE : 0;
     for (uint32_t channel = 0; channel < channels; channel++) {
         double energy = squares[channel];
         found |= isfinite(energy) ? 0 : SA_MARK_NONFINITE;
@@ -141,6 +141,11 @@ static bool judge(sa_reader *reader, const sa_packet *packet, bool finished) {
     reader->packet_position = packet->position + reader->gaps.lost;
     if (!verdict.given_up) { /* else it has no place of its own */
         sa_timeline_advance(&reader->timeline, packet, reader->packet_position);
+    }
+    bool idle = packet->flags & SA_PACKET_IDLE;
+    if (idle != reader->chunk_idle) {
+        close_chunk(reader); /* a chunk is all captured, or none of it */
+        reader->chunk_idle = idle;
     }
     if (packet->lost_before > 0 || verdict.lost > 0) {
         close_chunk(reader); /* a chunk is contiguous */
@@ -270,7 +275,7 @@ bool sa_reader_is_regular(const sa_reader *reader, int64_t row) {
     const int64_t *column = reader->block.rows + row * SA_CHUNK_COLUMNS;
     int64_t to_tell = column[SA_CHUNK_RING_LOST] | column[SA_CHUNK_HOST_LOST] |
                       column[SA_CHUNK_SUSPENDED] | column[SA_CHUNK_OVERFLOWS] |
-                      (column[SA_CHUNK_MARKS] & SA_MARK_NONFINITE);
+                      (column[SA_CHUNK_MARKS] & (SA_MARK_NONFINITE | SA_MARK_IDLE));
     return to_tell == 0 && column[SA_CHUNK_FRAMES] == reader->chunk_frames;
 }
 

@@ -32,6 +32,7 @@ enum {
     SA_MARK_NONFINITE = 1, /* one of them is no finite number */
     SA_MARK_SILENT = 2,    /* a channel is exactly zero */
     SA_MARK_LOUD = 4,      /* one of them is at full scale, or beyond it */
+    SA_MARK_IDLE = 8,      /* none of them was captured: the output slept (idle.h) */
 };
 
 /* What a converter of 16 bits delivers at most; those of more bits reach it too. */
@@ -88,6 +89,7 @@ typedef struct {
     int64_t last_time_ns;  /* of the last chunk that was opened */
     int64_t used_frames;   /* of the block */
     bool chunk_open;       /* row progress.rows is being filled */
+    bool chunk_idle;        /* and no device captured it */
     bool packet_judged;    /* the first packet in the ring has been judged; its frames follow */
     uint32_t packet_taken; /* frames of it already taken */
     int64_t packet_position;
@@ -113,7 +115,8 @@ void sa_reader_lend(sa_reader *reader, const sa_block *block);
 /* Takes in all that is ready and fits the block. */
 void sa_reader_read(sa_reader *reader);
 
-/* Is a finished row a whole chunk, with nothing lost before it, no overflow, and finite? */
+/* Is a finished row a whole chunk, with nothing lost before it, no overflow, finite, and captured?
+ */
 bool sa_reader_is_regular(const sa_reader *reader, int64_t row);
 
 /* Makes one chunk of finished ones from row `first` on, of `most_frames` at most, that follow one

@@ -66,7 +66,7 @@ void sa_capture_push(sa_capture *capture, const float *frames, uint32_t count,
     }
     if (stored == 0) {
         /* Nothing to publish; the next record tells of it. */
-        capture->carried_flags |= host->flags;
+        capture->carried_flags |= host->flags & ~(uint32_t)SA_PACKET_IDLE;
         lose(capture, count);
         return;
     }

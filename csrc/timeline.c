@@ -106,10 +106,32 @@ static bool lost_lock(sa_timeline *timeline, const sa_packet *packet) {
     return (double)(packet->entry_ns - timeline->late_since_ns) > RELOCK_AFTER_NS;
 }
 
+/* What no device captured has a time that is exact, and the next packet of the device begins anew.
+ */
+static void pass_idle(sa_timeline *timeline, const sa_packet *packet, int64_t position) {
+    if (!timeline->idle) {
+        sa_drift_break(&timeline->drift);
+    }
+    timeline->idle = true;
+    timeline->loop_frame = position + packet->frames;
+    timeline->origin_ns = packet->host_adc_ns + llround(packet->frames * timeline->frame_ns);
+    timeline->loop_time = 0;
+    timeline->loop_packets = 0;
+    timeline->just_locked = false;
+    timeline->error = NAN;
+    timeline->last_entry_ns = packet->entry_ns;
+    timeline->last_period = packet->frames;
+}
+
 void sa_timeline_advance(sa_timeline *timeline, const sa_packet *packet, int64_t position) {
     if (packet->frames == 0) {
         return; /* nothing was handed over */
     }
+    if (packet->flags & SA_PACKET_IDLE) {
+        pass_idle(timeline, packet, position);
+        return;
+    }
+    timeline->idle = false;
     int64_t end = position + packet->frames;
     int64_t frames = end - timeline->loop_frame;
     double since_last = (double)(packet->entry_ns - timeline->last_entry_ns);

@@ -29,6 +29,7 @@ typedef struct {
     double loop_age;       /* seconds in the loop, for its bandwidth */
     int64_t loop_packets;  /* that the loop has taken in since it locked */
     bool just_locked;      /* by the last packet */
+    bool idle;             /* the last packet was no device's */
     int64_t locked_at;     /* the position when it locked; the time was origin_ns */
     double error;          /* of the last packet, not taken in yet; NaN: it does not count */
     int64_t last_entry_ns; /* of the last packet */

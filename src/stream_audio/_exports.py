@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from stream_audio.devices.input_device import InputDevice as InputDevice
     from stream_audio.devices.list import default_input_device as default_input_device
     from stream_audio.devices.list import list_input_devices as list_input_devices
+    from stream_audio.devices.loopback import Capabilities as Capabilities
+    from stream_audio.devices.loopback import capabilities as capabilities
+    from stream_audio.devices.playing import PlayingProgram as PlayingProgram
+    from stream_audio.devices.playing import list_playing as list_playing
     from stream_audio.errors import AmbiguousDeviceError as AmbiguousDeviceError
     from stream_audio.errors import BackendError as BackendError
     from stream_audio.errors import ConfigError as ConfigError
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from stream_audio.errors import FileSinkError as FileSinkError
     from stream_audio.errors import ForkedProcessError as ForkedProcessError
     from stream_audio.errors import HostUnresponsiveError as HostUnresponsiveError
+    from stream_audio.errors import LoopbackUnavailable as LoopbackUnavailable
     from stream_audio.errors import SessionStateError as SessionStateError
     from stream_audio.errors import SinkError as SinkError
     from stream_audio.errors import StreamAudioError as StreamAudioError
@@ -98,6 +103,7 @@ _WHERE = {
     "BackendError": "errors",
     "Backlog": "backlog.policy",
     "CallbackSink": "sinks.callback",
+    "Capabilities": "devices.loopback",
     "ChannelSink": "sinks.channel",
     "Clipping": "reports.events",
     "ConfigError": "errors",
@@ -124,9 +130,11 @@ _WHERE = {
     "Histogram": "reports.histogram",
     "HostUnresponsiveError": "errors",
     "InputDevice": "devices.input_device",
+    "LoopbackUnavailable": "errors",
     "MemoryUse": "reports.stats",
     "Pause": "reports.report",
     "PipeSink": "sinks.pipe",
+    "PlayingProgram": "devices.playing",
     "RawFormat": "files.raw_format",
     "RepairReport": "files.repair",
     "Retry": "backlog.retry",
@@ -165,9 +173,11 @@ _WHERE = {
     "TriggerSink": "sinks.trigger",
     "TriggerStarted": "reports.events",
     "WrongSampleRate": "reports.events",
+    "capabilities": "devices.loopback",
     "default_input_device": "devices.list",
     "formats": "files.formats",
     "list_input_devices": "devices.list",
+    "list_playing": "devices.playing",
     "listen": "shortcuts",
     "open": "shortcuts",
     "record": "shortcuts",

@@ -162,6 +162,12 @@ class FeedFullError(StreamAudioError, BufferError):
     __module__ = "stream_audio"
 
 
+class LoopbackUnavailable(BackendError):  # noqa: N818 - it is a state of the machine
+    """What the computer plays cannot be recorded here; the hint says what to install."""
+
+    __module__ = "stream_audio"
+
+
 class FileError(StreamAudioError):
     """A sound file cannot be read or mended."""
 

@@ -31,6 +31,8 @@ static bool connecting, opening, uncorked;
 static pa_context_notify_cb_t on_context;
 static pa_server_info_cb_t on_server;
 static pa_source_info_cb_t on_sources;
+static pa_sink_info_cb_t on_sinks;
+static pa_sink_input_info_cb_t on_sink_inputs;
 static pa_stream_notify_cb_t on_stream, on_moved;
 static pa_stream_request_cb_t on_read;
 static void *connection, *recording; /* what callbacks are given */
@@ -79,7 +81,11 @@ static void list(void) {
     on_server(NULL, &server, connection);
     on_sources(NULL, &source, 0, connection);
     on_sources(NULL, NULL, 1, connection);
+    on_sinks(NULL, NULL, 1, connection);
+    on_sink_inputs(NULL, NULL, 1, connection);
     on_sources = NULL;
+    on_sinks = NULL;
+    on_sink_inputs = NULL;
 }
 
 static void set_stream(pa_stream_state_t state) {
@@ -94,7 +100,7 @@ static void *run(void *argument) {
             connecting = false;
             context_state = PA_CONTEXT_READY;
             on_context(NULL, connection);
-        } else if (on_sources && !is("frozen")) {
+        } else if (on_sources && on_sinks && on_sink_inputs && !is("frozen")) {
             list();
         } else if (opening && !is("deaf")) {
             opening = false;
@@ -189,6 +195,26 @@ pa_operation *pa_context_get_source_info_list(pa_context *context, pa_source_inf
     on_sources = callback;
     return (void *)&thing;
 }
+pa_operation *pa_context_get_sink_info_list(pa_context *context, pa_sink_info_cb_t callback,
+                                            void *user_data) {
+    on_sinks = callback;
+    return (void *)&thing;
+}
+pa_operation *pa_context_get_sink_input_info_list(pa_context *context,
+                                                  pa_sink_input_info_cb_t callback,
+                                                  void *user_data) {
+    on_sink_inputs = callback;
+    return (void *)&thing;
+}
+pa_usec_t pa_rtclock_now(void) {
+    return 0;
+}
+pa_time_event *pa_context_rttime_new(const pa_context *context, pa_usec_t due,
+                                     pa_time_event_cb_t callback, void *user_data) {
+    return NULL;
+}
+void pa_context_rttime_restart(const pa_context *context, pa_time_event *event, pa_usec_t due) {
+}
 void pa_context_set_subscribe_callback(pa_context *context, pa_context_subscribe_cb_t callback,
                                        void *user_data) {
 }
@@ -217,6 +243,12 @@ void pa_stream_set_moved_callback(pa_stream *stream, pa_stream_notify_cb_t callb
 }
 void pa_stream_set_suspended_callback(pa_stream *stream, pa_stream_notify_cb_t callback,
                                       void *user_data) {
+}
+void pa_stream_set_latency_update_callback(pa_stream *stream, pa_stream_notify_cb_t callback,
+                                           void *user_data) {
+}
+int pa_stream_set_monitor_stream(pa_stream *stream, uint32_t sink_input) {
+    return 0;
 }
 int pa_stream_connect_record(pa_stream *stream, const char *source, const pa_buffer_attr *attr,
                              pa_stream_flags_t flags) {

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
 CORE = (
     *("pulse_connection", "pulse_library", "pulse_stream", "adc", "capture", "clock", "doorbell"),
+    *("idle", "pulse_lists"),
     *("drift", "gaps", "lateness", "levels", "overwritten", "platform_posix", "reader"),
     *("realtime", "ring", "standstill", "timeline"),
 )

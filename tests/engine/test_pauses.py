@@ -25,7 +25,7 @@ class Feed:
     def __post_init__(self):
         self.pauses = Pauses(self.account)
 
-    def chunk(self, frames, lost=0):
+    def chunk(self, frames, lost=0, idle=False):
         gaps = ()
         if lost:
             gaps = (Gap("mic", self.position, lost, GapCause.RING_FULL, self.now),)
@@ -34,9 +34,12 @@ class Feed:
         data = np.arange(self.position, self.position + frames, dtype=np.float32)[:, None] + 1
         made = AudioChunk("mic", data, RATE, self.position, self.now, self.now, gaps)
         self.position += frames
-        self.account.captured += frames
+        if idle:
+            self.account.idle += frames
+        else:
+            self.account.captured += frames
         self.account.position = self.position
-        return list(self.pauses.apply(made))
+        return list(self.pauses.apply(made, idle=idle))
 
     @property
     def now(self):
@@ -55,6 +58,17 @@ def test_without_a_pause_a_chunk_goes_through_as_it_is():
     feed = Feed()
     (chunk,) = feed.chunk(100)
     assert positions([chunk]) == list(range(100))
+
+
+def test_the_silence_of_an_output_that_sleeps_is_paused_like_any_other_frames():
+    feed = Feed()
+    feed.chunk(100, idle=True)
+    feed.pauses.begin(at(150), "discard")
+    feed.chunk(100, idle=True)
+    feed.chunk(100)
+    account = feed.account
+    assert (account.idle, account.captured, account.paused) == (150, 0, 150)
+    assert account.problems("system") == []
 
 
 def test_a_pause_begins_and_ends_inside_chunks():

@@ -72,9 +72,18 @@ def test_silence_must_last_without_a_break():
     assert watched.events == []
 
 
-def test_a_monitor_of_a_silent_desktop_is_no_alarm():
-    watched = Watched(silence_is_normal=True).hear(silence(60)).hear(noise(RATE))
+def test_a_file_that_is_silent_is_no_alarm():
+    watched = Watched(silence_is_normal=True).hear(silence(100)).hear(noise(RATE))
     assert watched.events == []
+
+
+def test_a_monitor_of_a_silent_desktop_is_told_once_after_a_minute():
+    watched = Watched(silence_is_normal=True, is_monitor=True).hear(silence(59)).hear(noise(RATE))
+    assert watched.events == []
+    watched.hear(silence(100)).hear(noise(RATE)).hear(silence(100))
+    (event,) = watched.events
+    assert (type(event), event.seconds) == (DigitalSilence, 60.0)
+    assert "Nothing plays on this output" in event.hint
 
 
 def test_channels_that_are_not_the_source_do_not_count():

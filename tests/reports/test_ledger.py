@@ -23,7 +23,8 @@ RATES = st.sampled_from([8_000, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000]
 
 # A span of a source's timeline: how many frames, and what became of them.
 SOURCE_SPANS = st.lists(
-    st.tuples(st.sampled_from(["captured", "lost", "paused", "synthetic"]), FRAMES), min_size=1
+    st.tuples(st.sampled_from(["captured", "lost", "paused", "synthetic", "idle"]), FRAMES),
+    min_size=1,
 )
 # A chunk's way to a sink: how many frames, and how they ended up; frames left out before it.
 SINK_SPANS = st.lists(
@@ -43,12 +44,12 @@ def source_account(spans, *, ended=True):
             account.lose(gap(account.position, frames))
         else:
             setattr(account, what, getattr(account, what) + frames)
-            if what != "captured":
+            if what in ("paused", "synthetic"):
                 policy = "discard" if what == "paused" else "silence"
                 account.pauses.append(Pause(account.position, frames, policy))
         account.position += frames
     if ended:
-        account.stored = account.captured + account.paused + account.synthetic
+        account.stored = account.position - account.lost
     return account
 
 
@@ -85,7 +86,7 @@ def test_a_sink_whose_frames_are_all_accounted_for(spans, sources):
 @given(SOURCE_SPANS, st.integers(-100, 100).filter(bool), st.data())
 def test_one_wrong_figure_of_a_source_is_found(spans, error, data):
     account = source_account(spans)
-    figures = ["captured", "lost", "paused", "synthetic", "position", "stored", "gap"]
+    figures = ["captured", "lost", "paused", "synthetic", "idle", "position", "stored", "gap"]
     figure = data.draw(st.sampled_from(figures))
     if figure == "gap":
         assume(account.gaps)

@@ -40,6 +40,9 @@ ASLEEP_NS: int = lib.SA_CHUNK_ASLEEP_NS
 NONFINITE: int = lib.SA_MARK_NONFINITE
 """The mark of a chunk with samples that are no finite numbers."""
 
+IDLE: int = lib.SA_MARK_IDLE
+"""The mark of a chunk that no device captured: the output that is recorded slept."""
+
 HOLD_NS = 200_000_000
 """How long a packet may wait for later ones to tell whether frames were lost before it."""
 

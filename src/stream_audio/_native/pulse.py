@@ -52,6 +52,37 @@ class PulseSource(Record):
         return len(self.channel_map)
 
 
+class PulseOutput(Record):
+    """An output of a server, as it was when the connection was made.
+
+    ``name`` and ``description`` as of a source; ``monitor`` is the name of the source that records
+    it, ``index`` the server's number for it.
+    """
+
+    name: str
+    description: str
+    monitor: str
+    index: int
+
+
+class PulseProgram(Record):
+    """A stream that a program plays, as it was when the connection was made.
+
+    ``index`` is the server's number for it, which is not used again; ``output`` that of the output
+    that it plays to. ``process`` is -1 if it is not known.
+    """
+
+    index: int
+    output: int
+    name: str
+    title: str
+    binary: str
+    process: int
+    channel_map: tuple[str, ...]
+    sample_rate: int
+    paused: bool
+
+
 class NoPulseServerError(BackendError):
     """There is no libpulse here, or no server answers: other hosts may have devices."""
 
@@ -113,6 +144,14 @@ class PulseConnection:
             _source(lib.sa_pulse_source_at(self._native, index))
             for index in range(lib.sa_pulse_source_count(self._native))
         ]
+        self.outputs = [
+            _output(lib.sa_pulse_output_at(self._native, index))
+            for index in range(lib.sa_pulse_output_count(self._native))
+        ]
+        self.programs = [
+            _program(lib.sa_pulse_program_at(self._native, index))
+            for index in range(lib.sa_pulse_program_count(self._native))
+        ]
         self.server = _text(self._server().name)
 
     def hold(self) -> PulseConnection:
@@ -135,10 +174,23 @@ class PulseConnection:
         """The name of the server's default source now; empty if it has none."""
         return _text(self._server().default_source)
 
+    @property
+    def default_output(self) -> str:
+        """The name of the server's default output now; empty if it has none."""
+        return _text(self._server().default_output)
+
     def open_stream(
-        self, source: PulseSource, capture: Capture, *, sample_rate: int, fragment: int
+        self,
+        source: PulseSource,
+        capture: Capture,
+        *,
+        sample_rate: int,
+        fragment: int,
+        program: PulseProgram | None = None,
     ) -> PulseStream:
         """Open a stream that feeds ``capture`` with all channels of the source.
+
+        With a ``program``, the source is a monitor, of which nothing but that is recorded.
 
         Raises
         ------
@@ -156,7 +208,9 @@ class PulseConnection:
             "sample_rate": sample_rate,
             "channels": source.channels,
             "fragment": fragment,
-            "source_latency": source.latency,
+            "source_latency": 0.0 if source.is_monitor else source.latency,
+            "is_monitor": source.is_monitor,
+            "program": -1 if program is None else program.index,
         }
         native = lib.sa_pulse_stream_open(
             self._native, capture.native, settings, ANSWER_TIMEOUT, error
@@ -229,6 +283,29 @@ def _source(native: Any) -> PulseSource:
         latency=native.latency,
         is_monitor=native.is_monitor,
         alsa=(native.alsa_card, native.alsa_device) if has_card else None,
+    )
+
+
+def _output(native: Any) -> PulseOutput:
+    return PulseOutput(
+        name=_text(native.name),
+        description=_text(native.description),
+        monitor=_text(native.monitor),
+        index=native.index,
+    )
+
+
+def _program(native: Any) -> PulseProgram:
+    return PulseProgram(
+        index=native.index,
+        output=native.output,
+        name=_text(native.name),
+        title=_text(native.title),
+        binary=_text(native.binary),
+        process=native.process,
+        channel_map=tuple(_text(native.channel_map).split(",")),
+        sample_rate=native.sample_rate,
+        paused=native.paused,
     )
 
 

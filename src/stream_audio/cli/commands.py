@@ -145,7 +145,17 @@ def record(
             "-c", "--channels", help="Channels of the file; default: all of the device's."
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Name or id of the input device.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Name or id of the input device; with --system, of the output."),
+    ] = None,
+    system: Annotated[
+        bool, typer.Option("--system", help="Record what the computer plays, not an input.")
+    ] = False,
+    application: Annotated[
+        str | None,
+        typer.Option(help="Record what this program plays: its name or process id."),
+    ] = None,
     subtype: Annotated[
         str | None, typer.Option(help="PCM_16, PCM_24, FLOAT …; see `stream-audio formats`.")
     ] = None,
@@ -160,7 +170,7 @@ def record(
     meter = LevelMeter()
     files: list[FileClosed] = []
     with _errors_as_messages(), Stopping() as stopping:
-        source = _source(device, fallback_virtual=fallback_virtual)
+        source = _source(device, system, application, fallback_virtual=fallback_virtual)
         builder = (
             stream_audio.StreamAudio.builder()
             .add_source("input", source)
@@ -246,7 +256,17 @@ def _react(told_to_stop: threading.Event, files: list[FileClosed], event: Stream
         )
 
 
-def _source(device: str | None, *, fallback_virtual: bool) -> Source:
+def _source(
+    device: str | None, system: bool, application: str | None, *, fallback_virtual: bool
+) -> Source:
+    if application is not None:
+        if system or device is not None:
+            raise ConfigError("--application goes with neither --system nor --device")
+        return AudioSource.application(
+            int(application) if application.isdecimal() else application
+        )
+    if system:
+        return AudioSource.system(device)
     if device is not None:
         return AudioSource.device(device)
     if fallback_virtual:
@@ -295,6 +315,7 @@ def _print_report(
     rows = {
         "captured": f"{source.captured} frames"
         + (f" at {source.sample_rate} Hz" if other_rate else ""),
+        "idle": f"{source.idle} frames of silence while the output slept" if source.idle else "",
         "lost": f"{source.lost} frames",
         "delivered": f"{sink.delivered} frames" + (f" at {rate} Hz" if other_rate else ""),
         "dropped": f"{sink.dropped} frames" if sink.dropped else "",

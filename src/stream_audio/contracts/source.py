@@ -36,6 +36,8 @@ class OpenSource(Protocol):
     """Those of them that the user means by the source, in order; formats may pick others."""
     silence_is_normal: bool
     """Exact zeros are no sign of trouble: a monitor of what the computer plays, a file."""
+    is_monitor: bool
+    """It records what an output plays: long silence is normal, and yet told, once."""
     freewheel: bool
     """Not paced by the clock: it waits for room in the ring instead of losing frames."""
     description: str
@@ -86,6 +88,7 @@ class UntoldDevice:
     """The answers of a source whose host tells nothing by itself, or that has no host."""
 
     device_id = ""
+    is_monitor = False
 
     def is_suspended(self) -> bool:
         """Return False."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 
-from stream_audio._native.pulse import PulseConnection, PulseSource
+from stream_audio._native.pulse import PulseConnection, PulseProgram, PulseSource
 from stream_audio._record import Record
 from stream_audio.devices.candidate import Candidate, Way
 from stream_audio.devices.input_device import InputDevice
@@ -29,10 +29,11 @@ HIGH_LATENCY = 0.1
 
 
 class PulseInput(Record):
-    """A source, with the connection to its server."""
+    """A source, with the connection to its server; of a monitor perhaps one program alone."""
 
     connection: PulseConnection
     source: PulseSource
+    program: PulseProgram | None = None
 
 
 def pulse_inputs(connection: PulseConnection) -> list[Candidate]:

@@ -28,7 +28,7 @@ class Pauses:
     Parameters
     ----------
     account : SourceAccount
-        Frames are moved there from ``captured`` to ``paused`` or ``synthetic``.
+        Frames are moved there from ``captured`` or ``idle`` to ``paused`` or ``synthetic``.
     """
 
     def __init__(self, account: SourceAccount) -> None:
@@ -54,8 +54,11 @@ class Pauses:
                 begin, _, policy = self._spans[-1]
                 self._spans[-1] = (begin, max(begin, at), policy)
 
-    def apply(self, chunk: AudioChunk) -> Iterator[AudioChunk]:
-        """Yield what is left of a chunk: its parts outside every pause, and made-up silence."""
+    def apply(self, chunk: AudioChunk, *, idle: bool = False) -> Iterator[AudioChunk]:
+        """Yield what is left of a chunk: its parts outside every pause, and made-up silence.
+
+        ``idle``: its frames count as such, and not as captured.
+        """
         if self.idle:
             yield chunk
             return
@@ -71,7 +74,7 @@ class Pauses:
                 continue
             if first > taken:
                 yield self._part(chunk, taken, first)
-            self._enter(chunk.frame + first, last - first, policy)
+            self._enter(chunk.frame + first, last - first, policy, idle=idle)
             if policy == "silence":
                 yield self._part(chunk, first, last, silent=True)
             elif first == 0:
@@ -102,9 +105,12 @@ class Pauses:
             _squares=None,
         )
 
-    def _enter(self, frame: int, frames: int, policy: PausePolicy) -> None:
+    def _enter(self, frame: int, frames: int, policy: PausePolicy, *, idle: bool) -> None:
         account = self._account
-        account.captured -= frames
+        if idle:
+            account.idle -= frames
+        else:
+            account.captured -= frames
         if policy == "silence":
             account.synthetic += frames
         else:

@@ -19,6 +19,11 @@ from stream_audio.reports.ledger import SourceAccount
 SILENCE_AFTER = 3.0
 """Seconds of exact zeros after which a source is reported silent."""
 
+MONITOR_SILENCE_AFTER = 60.0
+"""The same for what an output plays, where silence is usual; it is reported once."""
+
+_MONITOR_HINT = "Nothing plays on this output; look whether programs play to another one"
+
 CLIPPING_INTERVAL = 1.0
 """Seconds between two reports of clipping, at least."""
 
@@ -50,6 +55,8 @@ class SignalWatch:
         The channels that make up the source; silence of the others does not count.
     silence_is_normal : bool
         Whether exact zeros are no sign of trouble.
+    is_monitor : bool
+        Whether it is what an output plays: long silence is told all the same, once.
     zero : bool
         Whether samples that are no finite numbers are replaced.
     """
@@ -63,12 +70,14 @@ class SignalWatch:
         *,
         silence_is_normal: bool,
         zero: bool,
+        is_monitor: bool = False,
     ) -> None:
         self._source = source
         self._account = account
         self._own = tuple(own)
         self._all = self._own == tuple(range(channels))
-        self._silence_is_normal = silence_is_normal
+        self._looks_for_silence = is_monitor or not silence_is_normal
+        self._is_monitor = is_monitor
         self._zero = zero
         self._silent_frames = 0
         self._told_silence = False
@@ -102,7 +111,7 @@ class SignalWatch:
         squares = chunk._squares.tolist()  # for so few, numpy takes longer
         energy = sum(squares) if self._all else sum(squares[i] for i in self._own)
         events: list[StreamEvent] = []
-        if not self._silence_is_normal:
+        if self._looks_for_silence:
             if energy == 0.0:
                 events += self._silent(chunk, now)
             elif self._silent_frames:
@@ -115,7 +124,15 @@ class SignalWatch:
     def _silent(self, chunk: AudioChunk, now: float) -> list[StreamEvent]:
         self._silent_frames += chunk.frames
         seconds = self._silent_frames / chunk.sample_rate
-        if self._told_silence or seconds < SILENCE_AFTER:
+        if self._told_silence:
+            return []
+        if self._is_monitor:
+            if seconds < MONITOR_SILENCE_AFTER:
+                return []
+            self._told_silence = True
+            self._looks_for_silence, self._silent_frames = False, 0
+            return [DigitalSilence(now, self._source, seconds, _MONITOR_HINT)]
+        if seconds < SILENCE_AFTER:
             return []
         self._told_silence = True
         return [DigitalSilence(now, self._source, seconds, _HINTS.get(sys.platform, ""))]

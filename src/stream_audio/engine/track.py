@@ -21,6 +21,7 @@ from stream_audio._native.capture import (
     FRAME,
     FRAMES,
     HOST_LOST,
+    IDLE,
     MARKS,
     NONFINITE,
     OFFSET,
@@ -144,6 +145,7 @@ class Track:
             shape.channels,
             shape.own_channels,
             silence_is_normal=shape.silence_is_normal,
+            is_monitor=shape.is_monitor,
             zero=config.nonfinite == "zero",
         )
         self.newest: AudioChunk | None = None
@@ -318,7 +320,10 @@ class Track:
                 self._leave_out(take, end - self._limit)
                 end = self._limit
                 chunk, frames = cut(chunk, frame, end), end - frame
-            account.captured += frames
+            if row[MARKS] & IDLE:
+                account.idle += frames
+            else:
+                account.captured += frames
             account.position = end
             self.newest = chunk
             self._hand_on(chunk, row[MARKS])
@@ -356,7 +361,7 @@ class Track:
             if self.history is not None:
                 self.history.add(chunk)
         else:
-            for part in self.pauses.apply(chunk):
+            for part in self.pauses.apply(chunk, idle=bool(marks & IDLE)):
                 self.routing.take(part)
                 if self.history is not None:
                     self.history.add(part)

@@ -21,6 +21,8 @@ class TrackShape(Record):
         It is not paced by the clock, and waits for its sinks.
     device : str
         What was found, if it is a device of the machine.
+    is_monitor : bool
+        It records what an output plays.
     """
 
     sample_rate: int
@@ -29,6 +31,7 @@ class TrackShape(Record):
     silence_is_normal: bool = False
     freewheel: bool = False
     device: str = ""
+    is_monitor: bool = False
 
     @classmethod
     def of(cls, source: OpenSource) -> TrackShape:
@@ -40,6 +43,7 @@ class TrackShape(Record):
             source.silence_is_normal,
             source.freewheel,
             source.description if source.device_id else "",
+            source.is_monitor,
         )
 
     def is_delivered_by(self, source: OpenSource) -> bool:

@@ -245,8 +245,9 @@ class SourceLost(StreamEvent):
 class DigitalSilence(StreamEvent):
     """A source has delivered nothing but exact zeros for three seconds.
 
-    No microphone does that: it is muted, not permitted, or the wrong device. A monitor of what the
-    computer plays may well be silent, so a monitor never sends this event.
+    No microphone does that: it is muted, not permitted, or the wrong device. What the computer
+    plays may well be silent, so its monitor sends this event once, after a minute, and no
+    ``SilenceEnded``.
 
     Attributes
     ----------

@@ -6,7 +6,7 @@ out of step with itself, one made after it stopped is exact.
 
 Source, in device frames::
 
-    captured + lost + paused + synthetic == position
+    captured + lost + paused + synthetic + idle == position
 
 Conversion, a change of sample rate, summed over the contiguous spans that went into it::
 
@@ -43,6 +43,8 @@ class SourceAccount:
     lost: int = 0
     paused: int = 0
     synthetic: int = 0
+    idle: int = 0
+    """Silence of an output that slept: in the ring, but captured by nobody."""
     position: int = 0
     """As the timeline has it; found apart from the figures above."""
     stored: int | None = None
@@ -60,14 +62,14 @@ class SourceAccount:
     def problems(self, name: str) -> list[str]:
         """Equations that do not hold."""
         found = []
-        accounted = self.captured + self.lost + self.paused + self.synthetic
+        accounted = self.captured + self.lost + self.paused + self.synthetic + self.idle
         if accounted != self.position:
             found.append(
                 f"source {name}: captured {self.captured} + lost {self.lost} + paused "
-                f"{self.paused} + synthetic {self.synthetic} = {accounted}, but its position is "
-                f"{self.position}"
+                f"{self.paused} + synthetic {self.synthetic} + idle {self.idle} = {accounted}, "
+                f"but its position is {self.position}"
             )
-        came_out = self.captured + self.paused + self.synthetic
+        came_out = self.captured + self.paused + self.synthetic + self.idle
         if self.stored is not None and self.stored != came_out:
             found.append(
                 f"source {name}: {self.stored} frames went into the ring, {came_out} came out"

@@ -61,7 +61,7 @@ def rate_is_wrong(drift_ppm: float | None, drift_error_ppm: float | None) -> boo
 class SourceReport(Record):
     """Where one source's frames went, counted in the device's frames.
 
-    ``captured + lost + paused + synthetic == position``
+    ``captured + lost + paused + synthetic + idle == position``
 
     Attributes
     ----------
@@ -117,6 +117,8 @@ class SourceReport(Record):
     device : str
         The device that was found and recorded, by the name that a desktop shows and its host;
         empty if the source is not a device of the machine.
+    idle : int
+        Frames of silence that no packet brought, because the output that is recorded slept.
     """
 
     captured: int
@@ -141,6 +143,7 @@ class SourceReport(Record):
     unclear: str = ""
     started: float | None = None
     device: str = ""
+    idle: int = 0
 
     @property
     def seconds(self) -> float:
@@ -286,6 +289,7 @@ class SessionReport(Record):
                 f"({source.captured} frames at {source.sample_rate} Hz), {source.lost} lost"
                 + (f", {source.paused} paused" if source.paused else "")
                 + (f", {source.synthetic} silenced" if source.synthetic else "")
+                + (f", {source.idle} idle" if source.idle else "")
                 + (f", {source.nonfinite} samples not finite" if source.nonfinite else "")
                 + (
                     f", {source.unexplained_frames} unexplained"

@@ -17,7 +17,7 @@ class SourceStats(Record):
 
     Attributes
     ----------
-    captured, lost, paused, synthetic, position, sample_rate : int
+    captured, lost, paused, synthetic, idle, position, sample_rate : int
         As in :class:`SourceReport`.
     ring_seconds : float
         Audio that waits in the ring for the router.
@@ -39,6 +39,7 @@ class SourceStats(Record):
     lost: int
     paused: int
     synthetic: int
+    idle: int
     position: int
     sample_rate: int
     ring_seconds: float

@@ -15,6 +15,7 @@ from stream_audio.devices.wanted import device_wanted
 from stream_audio.errors import ConfigTypeError
 
 if TYPE_CHECKING:
+    from stream_audio.devices.playing import PlayingProgram
     from stream_audio.files.raw_format import RawFormat
     from stream_audio.sources.feed import Feed
     from stream_audio.sources.stream import Readable
@@ -96,6 +97,87 @@ class AudioSource:
         from stream_audio.sources.device import DeviceSource
 
         return DeviceSource(device_wanted(name), sample_rate, _channels(channels), period, latency)
+
+    @staticmethod
+    def system(
+        output: str | InputDevice | None = None,
+        *,
+        sample_rate: int | None = None,
+        channels: int | Sequence[int] | None = None,
+        period: int | None = None,
+        latency: Literal["low", "high"] | float = "low",
+        exclude_self: bool = False,
+    ) -> Source:
+        """Record what the computer plays, through PipeWire or PulseAudio.
+
+        While nothing plays, the source delivers silence from the start, also if the server has put
+        the output to sleep. The report counts frames that no packet brought as ``idle``; they are
+        no loss. An output that stays silent for a minute sends ``DigitalSilence`` once.
+
+        Parameters
+        ----------
+        output : str or InputDevice, optional
+            The output to record, by its name, a part of it, or its monitor. ``None``: the output
+            that is the default when the session starts. The source stays with that output, and the
+            session sends ``DefaultChanged`` when another becomes the default.
+        sample_rate, channels, period, latency
+            As for :meth:`device`.
+        exclude_self : bool
+            Whether to leave out what this process plays. PipeWire and PulseAudio cannot do that
+            through the interface that is used here; see :func:`~stream_audio.capabilities`.
+
+        Raises
+        ------
+        LoopbackUnavailable
+            Raised at the start: there is no such server; the hint says what to install. Or the
+            server cannot leave this process out.
+        DeviceNotFoundError, AmbiguousDeviceError
+            Raised at the start: the server has no such output, or several fit.
+        """
+        from stream_audio.sources.loopback import SystemSource
+
+        return SystemSource(
+            output, sample_rate, _channels(channels), period, latency, exclude_self
+        )
+
+    @staticmethod
+    def application(
+        name_or_pid: str | int | PlayingProgram,
+        *,
+        sample_rate: int | None = None,
+        channels: int | Sequence[int] | None = None,
+        period: int | None = None,
+        latency: Literal["low", "high"] | float = "low",
+    ) -> Source:
+        """Record what one program plays, and nothing else, through PipeWire or PulseAudio.
+
+        Nothing is moved or muted: the program plays on as before. The source ends when the
+        program's stream ends.
+
+        Parameters
+        ----------
+        name_or_pid : str, int or PlayingProgram
+            An entry of :func:`~stream_audio.list_playing`, its id, or the program's name, binary
+            or process id. A part of a name or title will do if only one stream has it. A stream
+            that plays goes before one that is paused.
+        sample_rate, channels, period, latency
+            As for :meth:`device`.
+
+        Raises
+        ------
+        LoopbackUnavailable
+            Raised at the start: there is no such server; the hint says what to install.
+        DeviceNotFoundError
+            Raised at the start: no such program plays. The hint lists those that do.
+        AmbiguousDeviceError
+            Raised at the start: several streams fit. The hint lists them.
+        """
+        from stream_audio.devices.playing import program_wanted
+        from stream_audio.sources.loopback import ApplicationSource
+
+        return ApplicationSource(
+            program_wanted(name_or_pid), sample_rate, _channels(channels), period, latency
+        )
 
     @staticmethod
     def jack(

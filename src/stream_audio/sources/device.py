@@ -17,10 +17,24 @@ from stream_audio.devices.wanted import Wanted
 from stream_audio.sources.channels import channels_to_open
 from stream_audio.sources.jack_device import CLIENT_NAME, open_jack
 from stream_audio.sources.portaudio_device import PortAudioSettings, open_portaudio
-from stream_audio.sources.pulse_device import open_pulse
+from stream_audio.sources.pulse_device import Role, open_pulse
 from stream_audio.sources.scripted import ScriptedDevice
 
 MAX_PERIOD = 65_536
+
+
+def check_settings(
+    sample_rate: int | None, period: int | None, latency: Literal["low", "high"] | float
+) -> None:
+    """Raise for a setting of a device that cannot work."""
+    if sample_rate is not None:
+        whole_number("sample_rate", sample_rate, 1000, MAX_SAMPLE_RATE)
+    if period is not None:
+        whole_number("period", period, 1, MAX_PERIOD)
+    if isinstance(latency, str):
+        one_of("latency", latency, ("low", "high"))
+    else:
+        real_number("latency", latency, 0, 10)
 
 
 class DeviceSource(Record):
@@ -33,14 +47,7 @@ class DeviceSource(Record):
     latency: Literal["low", "high"] | float
 
     def __post_init__(self) -> None:
-        if self.sample_rate is not None:
-            whole_number("sample_rate", self.sample_rate, 1000, MAX_SAMPLE_RATE)
-        if self.period is not None:
-            whole_number("period", self.period, 1, MAX_PERIOD)
-        if isinstance(self.latency, str):
-            one_of("latency", self.latency, ("low", "high"))
-        else:
-            real_number("latency", self.latency, 0, 10)
+        check_settings(self.sample_rate, self.period, self.latency)
 
     def open(self, opening: Opening) -> OpenSource:
         """Find the device in a fresh list and open it."""
@@ -55,7 +62,7 @@ class DeviceSource(Record):
                 channels=self.channels,
                 period=self.period,
                 latency=self.latency,
-                is_role=is_role and not role_is_named(),
+                role=Role.DEFAULT_INPUT if is_role and not role_is_named() else Role.NONE,
             )
         if isinstance(found.native, ScriptedDevice):
             is_followed = is_role and not role_is_named()

@@ -84,7 +84,7 @@ class OpenPortAudio(UntoldDevice):
         self.sample_rate = rate
         self.channels = capture.channels
         self.own_channels = own_channels
-        self.silence_is_normal = is_monitor(device)
+        self.silence_is_normal = self.is_monitor = is_monitor(device)
         self.latency = stream.latency
         self.description = f"{device.name}, {device.host_api}"
         self.device_id = device_id

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Literal
 
 from stream_audio._native.capture import Capture
 from stream_audio._native.pulse import PulseState, PulseStream
 from stream_audio.contracts.opening import Opening
+from stream_audio.devices.output import default_output_id
+from stream_audio.devices.playing import program_id
 from stream_audio.devices.pulse import (
     HIGH_LATENCY,
     LOW_LATENCY,
@@ -21,6 +24,17 @@ SMALLEST_FRAGMENT = 16
 """Frames."""
 
 
+class Role(Enum):
+    """Why a source was found, and so what is told of others that might have been."""
+
+    NONE = "none"
+    """It was named: nothing else is meant."""
+    DEFAULT_INPUT = "default input"
+    """It was the default source."""
+    DEFAULT_OUTPUT = "default output"
+    """It is the monitor of what was the default output."""
+
+
 def open_pulse(
     found: PulseInput,
     opening: Opening,
@@ -29,11 +43,11 @@ def open_pulse(
     channels: int | tuple[int, ...] | None,
     period: int | None,
     latency: Literal["low", "high"] | float,
-    is_role: bool,
+    role: Role,
 ) -> OpenPulse:
     """Open a source with all its channels, in their order; ``channels`` are the user's choice.
 
-    ``is_role``: it was found because it is the default, and is to say when it no longer is.
+    Where it was found because it is a default, it is to say when it no longer is.
     """
     source = found.source
     opened, own = channels_to_open(channels, source.description, source.channels, opening.formats)
@@ -41,11 +55,13 @@ def open_pulse(
     fragment = period or max(SMALLEST_FRAGMENT, round(_seconds(latency) * rate))
     capture = opening.capture(rate, opened, fragment)
     try:
-        stream = found.connection.open_stream(source, capture, sample_rate=rate, fragment=fragment)
+        stream = found.connection.open_stream(
+            source, capture, sample_rate=rate, fragment=fragment, program=found.program
+        )
     except BaseException:
         capture.close()
         raise
-    return OpenPulse(found, capture, stream, own, is_role=is_role)
+    return OpenPulse(found, capture, stream, own, role)
 
 
 def _seconds(latency: Literal["low", "high"] | float) -> float:
@@ -65,21 +81,23 @@ class OpenPulse:
         capture: Capture,
         stream: PulseStream,
         own_channels: tuple[int, ...],
-        *,
-        is_role: bool,
+        role: Role,
     ) -> None:
         self.capture = capture
         self.sample_rate = round(capture.sample_rate)
         self.channels = capture.channels
         self.own_channels = own_channels
-        self.silence_is_normal = found.source.is_monitor
+        self.silence_is_normal = self.is_monitor = found.source.is_monitor
         self.description = f"{found.source.description}, {host_api(found.connection)}"
-        self.device_id = pulse_id(found.source.name)
+        self.device_id = (
+            pulse_id(found.source.name) if found.program is None else program_id(found.program)
+        )
         self._found = found
         self._stream = stream
-        self._is_role = is_role
+        self._role = role
         # What the stream and its source hold back, before a packet has told more.
-        self._latency = stream.fragment / self.sample_rate + found.source.latency
+        held_back = 0.0 if found.source.is_monitor else found.source.latency
+        self._latency = stream.fragment / self.sample_rate + held_back
 
     @property
     def latency(self) -> float:
@@ -99,7 +117,9 @@ class OpenPulse:
         return self._stream.status().state is not PulseState.ENDED
 
     def is_suspended(self) -> bool:
-        """Whether the server has put the source to sleep."""
+        """Whether the server has put the source to sleep; a monitor is silent meanwhile."""
+        if self.is_monitor:
+            return False
         return self._stream.status().state is PulseState.SUSPENDED
 
     def end_reason(self) -> str:
@@ -113,8 +133,13 @@ class OpenPulse:
 
     def role_taken_by(self) -> str:
         """Return the id of the device that is the default now, if this one was and is not."""
-        name = default_name(self._found.connection) if self._is_role else ""
-        return pulse_id(name) if name and name != self._found.source.name else ""
+        default = ""
+        if self._role is Role.DEFAULT_INPUT:
+            name = default_name(self._found.connection)
+            default = pulse_id(name) if name else ""
+        elif self._role is Role.DEFAULT_OUTPUT:
+            default = default_output_id(self._found.connection)
+        return default if default != self.device_id else ""
 
     def lost(self) -> None:
         """Do nothing: no call waits for the server."""

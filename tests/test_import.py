@@ -94,6 +94,20 @@ def test_the_first_use_of_a_name_loads_no_more_than_it_needs(statement):
     assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
 
 
+NOT_TO_DESCRIBE = {
+    "pathlib", "urllib", "ipaddress", "json", "logging", "subprocess", "tempfile", "queue",
+    "hashlib", "secrets", "socket",
+}  # fmt: skip
+
+
+def test_no_name_loads_what_only_a_recording_takes():
+    """Each takes a millisecond or more, and all names together may take 20 beside numpy."""
+    before = "import sys, numpy; before = {*sys.modules}"
+    names = "from stream_audio import *; stream_audio.open"
+    loaded = fresh(f"{before}\nimport stream_audio; {names}\nprint(*({{*sys.modules}} - before))")
+    assert NOT_TO_DESCRIBE.intersection(loaded.split()) == set()
+
+
 @pytest.mark.parametrize("statement", IMPORTS)
 def test_the_first_use_of_a_name_touches_no_audio_library(statement):
     maps = fresh(f"{statement}{SHOW_MAPS}")
@@ -104,11 +118,13 @@ def test_the_first_use_of_a_name_touches_no_audio_library(statement):
 @pytest.mark.parametrize(
     ("name", "needless"),
     [
+        ("transcode", ("stream_audio.builder", "stream_audio.sinks", "stream_audio.files")),
+        ("repair", ("stream_audio.files.examine", "stream_audio.files.mending")),
         ("ConfigError", ("numpy", "stream_audio._native", "pathlib")),
         ("AudioSource", ("stream_audio.engine", "stream_audio.files", "pathlib")),
         ("AudioChunk", ("stream_audio.engine", "stream_audio.sinks", "pathlib")),
         ("list_input_devices", ("stream_audio.engine", "stream_audio.sinks")),
-        ("FileSink", ("stream_audio.engine", "stream_audio.sources", "tempfile")),
+        ("FileSink", ("stream_audio.engine", "stream_audio.files.recording", "tempfile")),
         ("StreamAudio", ("stream_audio.files", "stream_audio.sources", "tempfile", "json")),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import threading
 import time
 import warnings
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from stream_audio._checks import one_of, real_number
+from stream_audio._log import log
 from stream_audio._native import check_process, in_own_process
 from stream_audio._public import public
 from stream_audio.adapter.sink_adapter import (
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from stream_audio.engine.engine import Engine
     from stream_audio.engine.history import History
     from stream_audio.engine.pauses import PausePolicy
-
-_log = logging.getLogger("stream_audio")
 
 EXIT_TIMEOUT = 10.0
 EVENT_TIMEOUT = 1.0
@@ -434,7 +432,7 @@ def _dropped(engine: Engine) -> None:
             f"the session {engine} was dropped while it ran, and is being stopped. "
             "Keep it and call stop(), or use a with block"
         )
-        _log.warning("%s", message)  # Python shows no ResourceWarning unless asked to
+        log.warning("%s", message)  # Python shows no ResourceWarning unless asked to
         warnings.warn(message, ResourceWarning, stacklevel=2)
 
 

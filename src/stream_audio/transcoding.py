@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stream_audio._public import public
 from stream_audio.audio.format import AudioFormat, FormatPreset
-from stream_audio.audio.gap import Gap
-from stream_audio.builder import StreamAudio
 from stream_audio.errors import FileError
-from stream_audio.files.sound_reader import SoundReader
-from stream_audio.reports.report import SessionReport
-from stream_audio.sinks.file import FileSink
-from stream_audio.sources.audio_source import AudioSource
-from stream_audio.waiting.interrupts import HeldBackInterrupt
+
+if TYPE_CHECKING:
+    from stream_audio.reports.report import SessionReport
 
 SOURCE_ID = "file"
 
@@ -75,9 +70,13 @@ def transcode(
     >>> import stream_audio
     >>> stream_audio.transcode("meeting.wav", "meeting.opus", quality=0.3)  # doctest: +SKIP
     """
+    from stream_audio.builder import StreamAudio
+    from stream_audio.sinks.whole_file import WholeFile
+    from stream_audio.sources.audio_source import AudioSource
+
     builder = StreamAudio.builder().format(format)
     builder.add_source(SOURCE_ID, AudioSource.file(source, pace="freewheel"))
-    sink = _WholeFile(destination, options)
+    sink = WholeFile(destination, options)
     total = None if progress is None else _frames_of(source)
     try:
         with builder.add_sink(sink).start() as session:
@@ -98,25 +97,9 @@ def transcode(
     return report
 
 
-class _WholeFile(FileSink):
-    """Takes its name only when all of it is there; else nothing of it is left."""
-
-    def __init__(self, path: str | os.PathLike[str], options: dict[str, Any]) -> None:
-        settings: dict[str, Any] = {**options, "atomic": True}
-        super().__init__(path, **settings)
-        self._plan = replace(self._plan, whole=True)
-
-    def stop(self) -> tuple[Gap, ...]:
-        """Leave it to whoever knows how the session ended."""
-        return ()
-
-    def complete(self) -> None:
-        """Complete it; what cannot be completed is deleted."""
-        with HeldBackInterrupt():
-            super().stop()
-
-
 def _frames_of(path: str | os.PathLike[str]) -> int | None:
+    from stream_audio.files.sound_reader import SoundReader
+
     sound = SoundReader(os.fspath(path))
     try:
         return sound.frames

@@ -16,7 +16,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import stream_audio.files.repair
+import stream_audio.files.damaged_file
 from stream_audio import AudioSource, ConfigError, ConfigTypeError, FileError, FileSink
 from stream_audio.files.flac_damage import crc8
 from stream_audio.files.mending import FileBytes
@@ -511,7 +511,7 @@ def test_another_file_that_takes_the_name_meanwhile_is_not_touched(
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious " * 100_000)
     gone = tmp_path / "gone.wav"
-    examine = stream_audio.files.repair.examine
+    examine = stream_audio.files.damaged_file.examine
 
     def examined_while_names_change(file, raw):
         diagnosis = examine(file, raw)
@@ -522,7 +522,7 @@ def test_another_file_that_takes_the_name_meanwhile_is_not_touched(
             path.write_bytes(victim.read_bytes())
         return diagnosis
 
-    monkeypatch.setattr(stream_audio.files.repair, "examine", examined_while_names_change)
+    monkeypatch.setattr(stream_audio.files.damaged_file, "examine", examined_while_names_change)
     if damage == "in place":
         repair(path, in_place=True)
         assert soundfile.info(gone).frames == FRAMES  # the file that was examined

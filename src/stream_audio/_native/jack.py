@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from stream_audio._native import check_process, ffi, lib
 from stream_audio._native.capture import Capture
 from stream_audio._native.portaudio import log_host_messages
 from stream_audio._native.round_trip import RoundTrip
+from stream_audio._record import Record
 from stream_audio.errors import BackendError, DeviceError, HostUnresponsiveError
 
 INPUT: int = lib.SA_JACK_INPUT
@@ -91,8 +91,7 @@ class Call(Generic[T]):
         return self._result
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(Record):
     """An audio port of some client.
 
     Attributes

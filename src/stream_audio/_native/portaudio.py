@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
+from stream_audio._log import host_log
 from stream_audio._native import (
     _core,
     address,
@@ -30,15 +29,13 @@ from stream_audio.errors import (
     StreamAudioError,
 )
 
-_host_log = logging.getLogger("stream_audio.host")
-
 CALL_TIMEOUT = 5_000_000_000
 """Nanoseconds after which a call is given up and its generation is never called again."""
 
 LIBRARY_VARIABLE = "STREAM_AUDIO_PORTAUDIO_LIBRARY"
 """Environment variable with the path of the PortAudio library to use."""
 
-PACKAGED_LIBRARY = Path(_core.__file__).with_name("libstream_audio_portaudio.so")
+PACKAGED_LIBRARY = os.path.join(os.path.dirname(_core.__file__), "libstream_audio_portaudio.so")
 """Where a build with STREAM_AUDIO_PORTAUDIO=bundled, such as a wheel, has its own PortAudio."""
 
 # PaErrorCode in portaudio.h.
@@ -90,7 +87,7 @@ def log_host_messages() -> list[str]:
     messages = []
     while _take_host_message(address(line), lib.SA_HOST_MESSAGE_BYTES):
         messages.append(_text(line))
-        _host_log.debug("%s", messages[-1])
+        host_log.debug("%s", messages[-1])
     return messages
 
 
@@ -98,7 +95,7 @@ def library_path() -> str | None:
     """Return the PortAudio to open: the user's, the package's, or None for the system's."""
     if path := os.environ.get(LIBRARY_VARIABLE):
         return path
-    return str(PACKAGED_LIBRARY) if PACKAGED_LIBRARY.exists() else None
+    return os.fspath(PACKAGED_LIBRARY) if os.path.exists(PACKAGED_LIBRARY) else None
 
 
 def condemned_generations() -> int:
@@ -270,7 +267,7 @@ class Stream:
         log_host_messages()
         condemned = self._generation.condemned
         if condemned:
-            _host_log.warning(
+            host_log.warning(
                 "%s did not answer; a copy of PortAudio was given up (%d so far)",
                 self._device.host_api,
                 condemned_generations(),

@@ -8,11 +8,11 @@ cannot harm a session that runs. The two figures that change are read with care.
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from stream_audio._checks import one_of, real_number, whole_number
+from stream_audio._log import log
 from stream_audio.adapter.loop_sink import LoopSink, blocking_form
 from stream_audio.audio.format import SAMPLE_TYPES, SampleType
 from stream_audio.backlog.policy import Backlog
@@ -29,8 +29,6 @@ from stream_audio.errors import (
 
 if TYPE_CHECKING:
     import asyncio
-
-_log = logging.getLogger("stream_audio")
 
 _OPTIONAL = ("start", "begun", "caught_up", "stop", "discard", "abandon")
 _MOST = 2**63 - 1
@@ -172,7 +170,7 @@ class SinkAdapter:
         except BaseException as error:
             if is_ctrl_c(error):
                 raise
-            _log.warning("%s could not be abandoned: %s", self, in_words(error))
+            log.warning("%s could not be abandoned: %s", self, in_words(error))
 
     def _call(self, name: str, *arguments: object) -> object:
         method = self._methods.get(name)
@@ -199,7 +197,7 @@ class SinkAdapter:
                 raise
             if attribute not in self._complained_of:
                 self._complained_of.add(attribute)
-                _log.warning("%s has no readable %s: %s", self, attribute, in_words(error))
+                log.warning("%s has no readable %s: %s", self, attribute, in_words(error))
             return 0
 
     def loop_sinks(self) -> Iterator[LoopSink]:

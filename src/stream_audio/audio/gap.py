@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from stream_audio._public import public
+from stream_audio._record import Record
 
 
 @public
@@ -53,8 +53,7 @@ class GapCause(StrEnum):
 
 
 @public
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Record):
     """A run of missing frames.
 
     Attributes

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_audio._native.samples import levels
+from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk, Origin
 from stream_audio.audio.cutting import cut
 from stream_audio.audio.format import Quality
@@ -274,8 +275,7 @@ class Resampler:
         return Gap(self._source, position, frames, GapCause.CONVERSION_FAILED, time)
 
 
-@dataclass(frozen=True)
-class Resample:
+class Resample(Record):
     """The settings of a :class:`Resampler`."""
 
     rate_in: int

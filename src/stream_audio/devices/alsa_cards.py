@@ -11,13 +11,12 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from stream_audio._native.portaudio import LIBRARY_VARIABLE
 from stream_audio.devices.candidate import Candidate, Way
 from stream_audio.devices.input_device import InputDevice
 
-CARDS = Path("/proc/asound")
+CARDS = "/proc/asound"
 
 USUAL_RATE = 48_000
 USUAL_CHANNELS = 2
@@ -41,7 +40,7 @@ class LastListing:
         self._candidates = [replace(candidate, native=None) for candidate in candidates]
         self._settings = _settings()
 
-    def now(self, cards: Path = CARDS) -> list[Candidate]:
+    def now(self, cards: str = CARDS) -> list[Candidate]:
         """Return the devices of the cards that are there, and the plug-ins that were."""
         known = self._candidates if self._settings == _settings() else []
         found = [_known(known, card) or card for card in _cards(cards)]
@@ -53,11 +52,16 @@ class LastListing:
 last_listing = LastListing()
 
 
-def hardware_id(card: str, device: str, cards: Path = CARDS) -> str:
+def hardware_id(card: str, device: str, cards: str = CARDS) -> str:
     """Return the id of a card's device: the card's own, where the system tells it."""
     with contextlib.suppress(OSError):  # its number will do
-        card = Path(cards, f"card{card}", "id").read_text("utf-8").strip()
+        card = _read(cards, f"card{card}", "id").strip()
     return f"alsa:hw:CARD={card},DEV={device}"
+
+
+def _read(*path: str) -> str:
+    with open(os.path.join(*path), encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
 def _settings() -> tuple[str | None, ...]:
@@ -68,10 +72,10 @@ def _known(known: Sequence[Candidate], card: Candidate) -> Candidate | None:
     return next((each for each in known if each.id == card.id), None)
 
 
-def _cards(cards: Path) -> list[Candidate]:
+def _cards(cards: str) -> list[Candidate]:
     try:
-        pcms = Path(cards, "pcm").read_text("utf-8", "replace")
-        listed = Path(cards, "cards").read_text("utf-8", "replace")
+        pcms = _read(cards, "pcm")
+        listed = _read(cards, "cards")
     except OSError:
         return []  # there is no sound card
     names = {number: name.strip() for number, _, name in _CARD.findall(listed)}
@@ -81,8 +85,8 @@ def _cards(cards: Path) -> list[Candidate]:
     ]
 
 
-def _candidate(card: str, device: str, card_name: str, name: str, cards: Path) -> Candidate:
-    channels, rate = _says(Path(cards, f"card{card}", f"stream{device}"))
+def _candidate(card: str, device: str, card_name: str, name: str, cards: str) -> Candidate:
+    channels, rate = _says(cards, f"card{card}", f"stream{device}")
     return Candidate(
         device=InputDevice(
             name=f"{card_name}: {name.strip()} (hw:{card},{device})",
@@ -100,10 +104,10 @@ def _candidate(card: str, device: str, card_name: str, name: str, cards: Path) -
     )
 
 
-def _says(stream: Path) -> tuple[int, int]:
+def _says(*stream: str) -> tuple[int, int]:
     """Return channels and rate, which USB devices tell."""
     try:
-        told = _CAPTURE.search(stream.read_text("utf-8", "replace"))
+        told = _CAPTURE.search(_read(*stream))
     except OSError:
         told = None
     if told is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from stream_audio._checks import real_number, whole_number
 from stream_audio._native.jack import CALL_SECONDS, Call, JackClient
 from stream_audio._native.portaudio import NativeDevice, Stream
 from stream_audio._native.round_trip import RoundTrip
+from stream_audio._record import Record
 from stream_audio.devices.candidate import Candidate
 from stream_audio.devices.find import find_input, find_named, full_name
 from stream_audio.devices.input_device import no_output_device
@@ -30,8 +30,7 @@ _given_up: list[RoundTrip] = []
 """Of hosts that died: a callback might still come."""
 
 
-@dataclass(frozen=True)
-class Heard:
+class Heard(Record):
     """What came back while a signal was played.
 
     Attributes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from stream_audio._log import log
 from stream_audio._native.jack import stream_runs
 from stream_audio._native.portaudio import Generation
 from stream_audio._native.pulse import NoPulseServerError, PulseConnection
@@ -20,8 +20,6 @@ from stream_audio.devices.pulse import other_ways, pulse_inputs
 from stream_audio.devices.role import default_candidate
 from stream_audio.devices.wanted import Wanted
 from stream_audio.errors import StreamAudioError
-
-_log = logging.getLogger("stream_audio")
 
 _stand_in: Callable[[], Sequence[Candidate]] | None = None
 
@@ -74,7 +72,7 @@ class Listing:
             self.release()
             raise self.failures[0]
         for failure in self.failures:
-            _log.warning("%s", failure)
+            log.warning("%s", failure)
 
     def _hosts(self) -> list[Sequence[Candidate]]:
         # Of several defaults that of the first of these is the system's.

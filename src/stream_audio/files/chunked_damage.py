@@ -7,8 +7,9 @@ Audio Format Specification 1.0 (2011); Sony Wave64 1.0.3 (2005).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from stream_audio._record import Record
 from stream_audio.errors import FileError
 from stream_audio.files.chunks import W64_NAME_END, Chunk, Chunks, Layout
 from stream_audio.files.extent import Extent, find_extent, outer_claim, stated
@@ -49,8 +50,7 @@ _AIFF_CODECS = {
 _W64_FIXED_FRAMES = {1, 3, 6, 7}
 
 
-@dataclass(frozen=True)
-class _Audio:
+class _Audio(Record):
     """What a file says of its audio."""
 
     chunk: Chunk

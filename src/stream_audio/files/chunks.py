@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from stream_audio._record import Record
 from stream_audio.errors import FileError
 from stream_audio.files.mending import Edit, FileBytes
 
@@ -20,8 +20,7 @@ W64_NAME_END = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 """What all names of W64 chunks end with, but that of the file itself."""
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(Record):
     """A chunk as its header has it.
 
     Attributes
@@ -43,8 +42,7 @@ class Chunk:
     end: int
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Record):
     """How chunks look in one kind of file.
 
     Attributes

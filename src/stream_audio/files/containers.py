@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stream_audio._checks import one_of
 from stream_audio.errors import ConfigError, ConfigTypeError
 from stream_audio.files.wav_codecs import RF64, WAV
 from stream_audio.files.writer import Container, Encoding
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def all_containers() -> tuple[Container, ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stream_audio._record import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOW_MINUTES = 10.0
 """Minutes of recording for which there must be room, or a warning is given."""
@@ -38,8 +42,7 @@ def flush_to_disk(descriptor: int) -> None:
         os.fdatasync(descriptor)
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(Record):
     """What a disk has left for one recording.
 
     Attributes

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from stream_audio._record import Record
 from stream_audio.files.mending import FileBytes
 
 MANY_ZEROS = 4096
@@ -17,8 +17,7 @@ _LOOKED_AT = 1 << 16
 _UNKNOWN = 1 << 62
 
 
-@dataclass(frozen=True)
-class Extent:
+class Extent(Record):
     """Where the audio ends.
 
     Attributes

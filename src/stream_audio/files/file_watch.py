@@ -7,9 +7,9 @@ tells a removed file from a renamed one.
 from __future__ import annotations
 
 import errno
-import logging
 from typing import TYPE_CHECKING
 
+from stream_audio._log import log
 from stream_audio.files.disk import RoomWatch
 from stream_audio.files.encoder import SAMPLE_BYTES
 from stream_audio.files.new_file import Whereabouts
@@ -18,8 +18,6 @@ from stream_audio.reports.events import DiskLow, FileMoved
 
 if TYPE_CHECKING:
     from stream_audio.contracts.sink import SinkInfo
-
-_log = logging.getLogger("stream_audio")
 
 LOOK_INTERVAL = 1.0
 """Seconds of audio between two looks whether the file is still there."""
@@ -72,7 +70,7 @@ class FileWatch:
                 part.file.path = part.file.written_as = new
                 if part.ledger is not None:
                     part.ledger.follow(new)
-            _log.warning("%s was moved to %s while it was written", old, new)
+            log.warning("%s was moved to %s while it was written", old, new)
             self._info.send(FileMoved(self._info.now(), self._info.name, old, new))
 
     def look_for_room(self, part: Part) -> None:
@@ -89,7 +87,7 @@ class FileWatch:
             room = self._room_watch.look(part.file.descriptor, bytes_per_frame * self._rate)
             if room is not None:
                 path, info = part.file.path, self._info
-                _log.warning("%s has room for %.1f minutes", path.parent, room.minutes)
+                log.warning("%s has room for %.1f minutes", path.parent, room.minutes)
                 info.send(DiskLow(info.now(), info.name, path, room.free_bytes, room.minutes))
 
 

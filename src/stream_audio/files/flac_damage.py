@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio._record import Record
 from stream_audio.errors import FileError
 from stream_audio.files.extent import too_short
 from stream_audio.files.flac_frames import (
@@ -50,8 +50,7 @@ _FRAMES_DECODED = 64
 """A frame with the right check sum is decoded, to be sure; so many times before it is hopeless."""
 
 
-@dataclass(frozen=True)
-class StreamInfo:
+class StreamInfo(Record):
     """The one metadata block that every FLAC file has, and where it is."""
 
     offset: int
@@ -65,7 +64,7 @@ class StreamInfo:
     @property
     def total(self) -> int:
         """Frames in all; 0: not known."""
-        return self._fields & TOTAL_MASK
+        return self._packed & TOTAL_MASK
 
     @property
     def has_md5(self) -> bool:
@@ -73,12 +72,12 @@ class StreamInfo:
         return any(self.data[_MD5_OFFSET:])
 
     @property
-    def _fields(self) -> int:
+    def _packed(self) -> int:
         return int.from_bytes(self.data[TOTAL_OFFSET:_MD5_OFFSET], "big")
 
     def with_total(self, total: int) -> bytes:
         """Return the eight bytes at :data:`TOTAL_OFFSET` for another total."""
-        return struct.pack(">Q", self._fields & ~TOTAL_MASK | total & TOTAL_MASK)
+        return struct.pack(">Q", self._packed & ~TOTAL_MASK | total & TOTAL_MASK)
 
 
 def examine_flac(file: FileBytes, start: int) -> Diagnosis:

@@ -9,12 +9,12 @@ behind them stands a run of bytes whose check sum is 0.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio._record import Record
 from stream_audio.files.mending import FileBytes
 
 Bytes = NDArray[np.uint8]
@@ -85,8 +85,7 @@ def sums_behind(terms: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return sums
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(Record):
     """A place where a block of audio may begin, by its header."""
 
     start: int
@@ -162,8 +161,7 @@ def headers_in(data: Bytes) -> NDArray[np.int64]:
     return whole
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Record):
     """Headers in a stretch of a file, in order, each with the sum of all terms behind it."""
 
     starts: NDArray[np.int64]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from stream_audio._public import public
+from stream_audio._record import Record
 from stream_audio.files.containers import all_containers
 
 AfterKill = Literal["opens", "empty", "unreadable", "unknown"]
@@ -15,8 +15,7 @@ _AFTER_KILL: dict[str, AfterKill] = {"MAT4": "empty", "HTK": "unreadable"}
 
 
 @public
-@dataclass(frozen=True)
-class SoundFormat:
+class SoundFormat(Record):
     """A sound file format and what can be done with it.
 
     Attributes

@@ -6,7 +6,10 @@ import errno
 import os
 from collections.abc import Iterator
 from enum import Enum
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_NUMBER = 9999
 """Of a file that found its name taken."""

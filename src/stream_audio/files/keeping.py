@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import os
 import stat
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stream_audio._checks import real_number, whole_number
+from stream_audio._log import log
 from stream_audio._record import Record
 from stream_audio.errors import ConfigError
 from stream_audio.files.names import Names
 from stream_audio.files.rotation import seconds_said
 
-_log = logging.getLogger("stream_audio")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LEDGER_ENDING = ".json"
 """What follows the name of a file in that of its ledger."""
@@ -99,7 +98,7 @@ class Kept:
             try:
                 part.delete()
             except OSError as error:
-                _log.warning("cannot delete %s: %s", error.filename, error)
+                log.warning("cannot delete %s: %s", error.filename, error)
 
 
 def recording_id(path: Path, source: str) -> str:
@@ -126,6 +125,8 @@ class EarlierPart(Record):
 
 
 def _find_earlier(names: Names, recording: str) -> Iterator[EarlierPart]:
+    from pathlib import Path
+
     deepest = len(names.root.parts) + names.depth
     for folder, folders, files in os.walk(names.root):
         if len(Path(folder).parts) >= deepest:
@@ -139,6 +140,8 @@ def _find_earlier(names: Names, recording: str) -> Iterator[EarlierPart]:
 
 def _earlier(ledger: Path, recording: str) -> EarlierPart | None:
     """Return the file that a ledger is of, if there is no doubt."""
+    import json
+
     try:
         if not stat.S_ISREG(ledger.lstat().st_mode):
             return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from stream_audio._record import Record
 from stream_audio.files.disk import write_at
 from stream_audio.files.raw_format import RawFormat
 
@@ -60,8 +60,7 @@ class FileBytes:
         return None
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Record):
     """Bytes of the damaged file, from ``start`` up to ``end``."""
 
     start: int
@@ -75,8 +74,7 @@ Piece = Kept | bytes
 """A part of the mended file: kept from the damaged one, or written anew."""
 
 
-@dataclass(frozen=True, order=True)
-class Edit:
+class Edit(Record):
     """Bytes to stand in place of those from ``start`` up to ``end``; an insertion if that is 0."""
 
     start: int
@@ -87,7 +85,7 @@ class Edit:
 def edited(start: int, end: int, edits: Iterable[Edit]) -> tuple[Piece, ...]:
     """Return a part of the damaged file with edits that lie in it and do not overlap."""
     pieces: list[Piece] = []
-    for edit in sorted(edits):
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
         pieces += [Kept(start, edit.start), edit.data]
         start = edit.end
     pieces.append(Kept(start, end))
@@ -102,8 +100,7 @@ def placed(pieces: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
         offset += len(piece)
 
 
-@dataclass(frozen=True)
-class Stream:
+class Stream(Record):
     """What a decoder is given, as if it were a file.
 
     Attributes
@@ -118,8 +115,7 @@ class Stream:
     raw: RawFormat | None = None
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Record):
     """What was found out about a file.
 
     Attributes

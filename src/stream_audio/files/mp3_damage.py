@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from functools import cache
 
+from stream_audio._record import Record
 from stream_audio.files.mending import Diagnosis, Edit, FileBytes, Kept, Stream, edited
 
 _READ_BYTES = 1 << 20
@@ -36,8 +36,7 @@ _SAME_KIND = 0xFE0C
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
 
 
-@dataclass(frozen=True)
-class _Kind:
+class _Kind(Record):
     """What the second and third byte of a header say."""
 
     layer: int
@@ -67,8 +66,7 @@ def _code(header: bytes) -> int:
     return header[1] << 8 | header[2] if len(header) >= 4 and header[0] == 0xFF else 0
 
 
-@dataclass(frozen=True)
-class _Frames:
+class _Frames(Record):
     """What was counted from a position on."""
 
     count: int
@@ -78,8 +76,7 @@ class _Frames:
     """Whether one follows that is not whole."""
 
 
-@dataclass(frozen=True)
-class _Tag:
+class _Tag(Record):
     """What the first frame says, if it says something."""
 
     frames: int | None

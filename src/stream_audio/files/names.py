@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stream_audio._record import Record
 from stream_audio.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}:]*)(?::([^{}]*))?\}|[{}]")
 _DIRECTIVE = re.compile(r"%[-_0^#]?(.?)", re.DOTALL)
@@ -61,6 +64,8 @@ class Names:
         folder, _, _ = fixed.rpartition(os.sep)
         at_root = fixed.startswith(os.sep) and not folder
         self.template = self._given[len(folder) + len(os.sep) if folder or at_root else 0 :]
+        from pathlib import Path
+
         self.root = Path(_unescaped(folder) or (os.sep if at_root else "."))
         self.name(first, _EXAMPLE_TIME)
 
@@ -71,6 +76,8 @@ class Names:
 
     def name(self, index: int, start: datetime) -> Path:
         """Return the name of a file; a time without a zone is local."""
+        from pathlib import Path
+
         path = Path("".join(self._fill(part, index, start) for part in self._parts))
         if self._is_template or (index == self._first and not self._numbered):
             return path
@@ -130,6 +137,8 @@ def _unescaped(text: str) -> str:
 def in_folder(folder: Path, path: Path) -> Path:
     """Return the template of ``path`` as it is below another folder."""
     escaped = os.fspath(folder).replace("{", "{{").replace("}", "}}")
+    from pathlib import Path
+
     return Path(escaped) / Names(path, numbered=False).template
 
 

@@ -7,8 +7,9 @@ nothing. Format: RFC 3533.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from stream_audio._record import Record
 from stream_audio.files.mending import Diagnosis, FileBytes, Kept, Stream
 
 _CAPTURE = b"OggS\0"
@@ -23,8 +24,7 @@ _BEGINS, _ENDS = 2, 4
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-@dataclass(frozen=True)
-class _Page:
+class _Page(Record):
     start: int
     end: int
     flags: int
@@ -33,8 +33,7 @@ class _Page:
     number: int
 
 
-@dataclass(frozen=True)
-class _Link:
+class _Link(Record):
     """A stream of its own, and what is wrong with it."""
 
     start: int

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 
+from stream_audio._record import Record
 from stream_audio.files.extent import too_short
 from stream_audio.files.mending import Diagnosis, Edit, FileBytes, Kept, edited
 
 _MAX_PARTS = 100_000
 
 
-@dataclass(frozen=True)
-class _Claim:
+class _Claim(Record):
     """Where a header says that the file's audio begins and ends."""
 
     name: str

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stream_audio._record import Record
 from stream_audio.files.free_names import IfExists
 from stream_audio.files.keeping import Keep
 from stream_audio.files.rotation import Rotation
 from stream_audio.files.writer import Container, Encoding
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GapPolicy = Literal["silence", "skip", "split"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stream_audio._checks import real_number, whole_number
+from stream_audio._record import Record
 from stream_audio.errors import ConfigError, ConfigTypeError
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
@@ -19,8 +19,7 @@ SMALLEST = 10_000
 """Bytes; more than any header."""
 
 
-@dataclass(frozen=True)
-class Rotation:
+class Rotation(Record):
     """How long a file gets.
 
     Attributes

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream_audio._log import log
 from stream_audio.files.create import create
 from stream_audio.files.disk import flush_path
 from stream_audio.files.file_watch import FileWatch
@@ -28,8 +28,6 @@ from stream_audio.waiting.interrupts import HeldBackInterrupt
 if TYPE_CHECKING:
     from stream_audio.contracts.sink import SinkInfo
     from stream_audio.files.plan import Plan
-
-_log = logging.getLogger("stream_audio")
 
 AHEAD = 2.0
 """Seconds of audio that the next file is created before it is needed."""
@@ -140,7 +138,7 @@ class Succession:
         try:
             self._ahead = self._create(time + room / self._rate, self.part.index + 1)
         except OSError as error:  # it is tried again when it is due
-            _log.info("cannot create the next file of %s yet: %s", self._plan.path, error)
+            log.info("cannot create the next file of %s yet: %s", self._plan.path, error)
 
     def next(self, start: float) -> None:
         """Go on in another file, whose first frame is captured at ``start``."""
@@ -174,7 +172,7 @@ class Succession:
         try:
             self.part.write_ledger(self._about, complete=False)
         except OSError as error:
-            _log.error("cannot write the ledger of %s: %s", self.part.file.path, error)
+            log.error("cannot write the ledger of %s: %s", self.part.file.path, error)
 
     def close(self) -> None:
         """Complete the last file; what goes wrong stands in ``incomplete``."""
@@ -313,7 +311,7 @@ class Succession:
             finally:
                 part.close(whole=self._plan.whole)
         except OSError as error:
-            _log.error("cannot complete %s: %s", part.file.path, error)
+            log.error("cannot complete %s: %s", part.file.path, error)
             self._fail_at_close(part, error)
             # What an encoder still held goes into the next file.
             self.carried += part.writer.unsaved
@@ -328,7 +326,7 @@ class Succession:
         try:
             part.close_ledger(self._about)
         except OSError as error:
-            _log.error("cannot complete the ledger of %s: %s", part.file.path, error)
+            log.error("cannot complete the ledger of %s: %s", part.file.path, error)
             self._fail_at_close(part, error)
         if self._kept is not None and not part.moved:
             self._kept.add(CompletePart(part, part.start_time + part.frames / self._rate))
@@ -359,7 +357,7 @@ class Succession:
             error.add_note(f"nor could it go on in {fallback}: {second.strerror or second}")
             return False
         self._fell_back = True
-        _log.warning("cannot continue %s (%s); continuing in %s", part.file.path, error, fallback)
+        log.warning("cannot continue %s (%s); continuing in %s", part.file.path, error, fallback)
         info, new = self._info, following.file.path
         saved = part.saved_frames
         info.send(FallbackUsed(info.now(), info.name, part.file.path, saved, new, error))

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 
+from stream_audio._record import Record
 from stream_audio.errors import FileError
 from stream_audio.files.extent import (
     is_guess,
@@ -46,8 +46,7 @@ FIXED_FRAMES = {1, 3, 6, 7}
 EXTENSIBLE = 0xFFFE
 
 
-@dataclass(frozen=True)
-class _Chunk:
+class _Chunk(Record):
     name: bytes
     start: int  # of its header
     size: int  # as its header has it
@@ -65,8 +64,7 @@ class _Chunk:
         return repr(self.name.decode("ascii"))
 
 
-@dataclass(frozen=True)
-class _Extent:
+class _Extent(Record):
     """Where things end: the audio, the padding behind it, and the RIFF structure."""
 
     audio: int

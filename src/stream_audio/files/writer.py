@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stream_audio._record import Record
 
 HEADER_LAG = 0.05
 """Seconds of audio that a header need not speak of after ``settle``: chunks may be short."""
@@ -104,8 +105,7 @@ class Encoding(TypedDict, total=False):
     """Seconds of audio after which they are on the disk, beyond the reach of a power cut."""
 
 
-@dataclass(frozen=True)
-class Container:
+class Container(Record):
     """A kind of sound file that can be written.
 
     Attributes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import queue
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -25,13 +24,14 @@ from stream_audio.errors import (
 from stream_audio.sinks.blocks import Blocks, Reblocker
 from stream_audio.sinks.channel_reading import Reading
 from stream_audio.sinks.loop_waiter import MONOPOLY, LoopWaiter, let_others_run
-from stream_audio.sinks.queue_target import QueueTarget, queue_target
+from stream_audio.sinks.queue_target import QueueTarget, ThreadQueue, queue_target
 from stream_audio.waiting.event_loop import running_loop
 from stream_audio.waiting.hubs import hub_sleep, wait_in_turn
 from stream_audio.waiting.signals import LockSignal
 
 if TYPE_CHECKING:
     import asyncio
+    import queue
 
     from stream_audio.contracts.sink import SinkInfo
     from stream_audio.contracts.turn_runner import TurnRunner
@@ -80,7 +80,7 @@ class ChannelSink:
         self._target: QueueTarget | None = None
         if target is not None:
             self._target = queue_target(target, limit)
-            if backlog is not None and isinstance(target, queue.Queue):
+            if backlog is not None and isinstance(self._target, ThreadQueue):
                 raise ConfigError("a queue.Queue has its own limit and takes no backlog")
         self.backlog: Backlog | None = backlog
         """As it was given; ``None``: that of the session."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
+from stream_audio._record import Record
 from stream_audio.adapter.answers import refuse_coroutine
 from stream_audio.adapter.loop_sink import blocking_form
 from stream_audio.audio.chunk import AudioChunk
@@ -19,8 +19,7 @@ from stream_audio.sinks.trigger_spans import HandedOn, Span, TriggerSpans
 from stream_audio.waiting.event_loop import loop_of_caller
 
 
-@dataclass(frozen=True)
-class Rolls:
+class Rolls(Record):
     """How many frames belong to an event: before and after what triggers, and at most.
 
     ``late``: by so many frames a trigger may come late.

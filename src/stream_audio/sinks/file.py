@@ -6,7 +6,6 @@ import errno
 import math
 import os
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from stream_audio._checks import one_of, real_number, whole_number
@@ -21,12 +20,14 @@ from stream_audio.files.free_names import IfExists
 from stream_audio.files.keeping import parse_keep
 from stream_audio.files.names import Names, name_for_people
 from stream_audio.files.plan import GapPolicy, Plan
-from stream_audio.files.recording import Recording
 from stream_audio.files.rotation import parse_rotation
 from stream_audio.files.writer import Encoding
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stream_audio.files.byte_stream import ByteStream
+    from stream_audio.files.recording import Recording
     from stream_audio.files.stream_recording import StreamRecording
 
 GATHER = 0.8
@@ -265,9 +266,13 @@ class FileSink:
         if self._stream is not None:
             self._recording = _open_stream(self._stream, self._plan, info)
             return
+        from stream_audio.files.recording import Recording
+
         try:
             self._recording = Recording(self._plan, info)
         except OSError as error:
+            from pathlib import Path
+
             path = Path(error.filename or self._plan.path)
             raise _failure("create", path, 0, error) from error
         except ValueError as error:  # a null byte in the name
@@ -281,14 +286,16 @@ class FileSink:
 
     def begun(self) -> None:
         """Replace the file to overwrite; called by the session when everything has started."""
-        recording = self._recording
-        if not isinstance(recording, Recording):
+        recording = _of_files(self._recording)
+        if recording is None:
             return
         try:
             recording.begin()
         except OSError as error:
             self._recording = None
             recording.discard()
+            from pathlib import Path
+
             raise _failure("replace", Path(recording.path), 0, error) from error
         finally:
             self._path = recording.path
@@ -340,15 +347,16 @@ class FileSink:
         self, recording: Recording | StreamRecording, *, at_the_end: bool = False
     ) -> tuple[Path, int]:
         """Return the file that an error is about, and the frames that are saved in it."""
-        if not isinstance(recording, Recording):
+        files = _of_files(recording)
+        if files is None:
             return self._path, recording.frames
-        incomplete = recording.incomplete if at_the_end else None
-        part = incomplete[0] if incomplete else recording.part
+        incomplete = files.incomplete if at_the_end else None
+        part = incomplete[0] if incomplete else files.part
         return part.file.path, part.saved_frames
 
     def _note(self, recording: Recording | StreamRecording) -> None:
-        if isinstance(recording, Recording):
-            self._path = recording.path
+        if files := _of_files(recording):
+            self._path = files.path
         self._frames = recording.frames
 
     def discard(self) -> None:
@@ -371,6 +379,12 @@ def _as_stream(file: object) -> ByteStream | None:
     return ByteStream(file)  # type: ignore[arg-type]  # it looks
 
 
+def _of_files(recording: Recording | StreamRecording | None) -> Recording | None:
+    from stream_audio.files.recording import Recording
+
+    return recording if isinstance(recording, Recording) else None
+
+
 def _open_stream(stream: ByteStream, plan: Plan, info: SinkInfo) -> StreamRecording:
     from stream_audio.files.stream_recording import StreamRecording
 
@@ -389,6 +403,8 @@ def _open_stream(stream: ByteStream, plan: Plan, info: SinkInfo) -> StreamRecord
 def _as_path(path: object) -> Path:
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise ConfigTypeError(f"FileSink takes a path or a binary file, not {path!r}")
+    from pathlib import Path
+
     return Path(path)
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Sequence
-from pathlib import PurePath
-from typing import IO, Literal, Unpack
+from typing import IO, TYPE_CHECKING, Literal, Unpack
 
 from stream_audio._public import public
 from stream_audio.audio.chunk import AudioChunk
@@ -19,6 +17,9 @@ from stream_audio.contracts.sink import SinkInfo
 from stream_audio.errors import ConfigError, ConfigTypeError, FileSinkError, SinkError
 from stream_audio.files.writer import Encoding
 from stream_audio.sinks.file import FileSink
+
+if TYPE_CHECKING:
+    import subprocess
 
 _LAST_LINES = 10
 _LONGEST_LINE = 400
@@ -91,9 +92,9 @@ class PipeSink:
         if not all(isinstance(each, (str, os.PathLike)) for each in command):
             raise ConfigTypeError("command must be a list of strings")
         self._command = [os.fspath(each) for each in command]
-        self._program = PurePath(self._command[0]).name
+        self._program = os.path.basename(self._command[0])
         self._restart = bool(restart)
-        self._stdout = subprocess.DEVNULL if stdout is None else stdout
+        self._stdout = stdout
         self._settings = {"format": format, "subtype": subtype, "gaps": gaps, **encoding}
         with open(os.devnull, "wb") as nowhere:
             self._dtype = self._sink_for(nowhere).preferred_dtype  # and the settings are checked
@@ -129,12 +130,14 @@ class PipeSink:
         self._spawn(info)
 
     def _spawn(self, info: SinkInfo) -> None:
+        import subprocess
+
         try:
             process = subprocess.Popen(
                 self._command,
                 bufsize=0,
                 stdin=subprocess.PIPE,
-                stdout=self._stdout,
+                stdout=subprocess.DEVNULL if self._stdout is None else self._stdout,
                 stderr=subprocess.PIPE,
                 process_group=0,
             )
@@ -198,6 +201,8 @@ class PipeSink:
 
     def _wait_for(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
         """Wait for the program, then end it; False if it had to be."""
+        import subprocess
+
         by_itself = True
         for end in (None, process.terminate, process.kill):
             if end is not None:

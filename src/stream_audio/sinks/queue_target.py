@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
 from collections import deque
@@ -18,6 +17,7 @@ from stream_audio.waiting.loop_waker import waker_of
 
 if TYPE_CHECKING:
     import asyncio
+    import queue
 
 
 class QueueTarget(Protocol):
@@ -47,9 +47,10 @@ class QueueTarget(Protocol):
 def queue_target(target: object, limit_bytes: int) -> QueueTarget:
     """Return the target for a queue, or raise if it is of no kind that can be filled."""
     given: Any = target
-    if isinstance(target, queue.Queue) and isinstance(target.queue, deque):
+    queues = sys.modules.get("queue")  # without it there is no such object
+    if queues is not None and isinstance(target, queues.Queue) and isinstance(given.queue, deque):
         return ThreadQueue(given)
-    queues = sys.modules.get("asyncio.queues")  # without it there is no such object
+    queues = sys.modules.get("asyncio.queues")
     if queues is not None and isinstance(target, queues.Queue):
         first_in_first_out = not isinstance(target, (queues.PriorityQueue, queues.LifoQueue))
         if first_in_first_out:
@@ -90,6 +91,8 @@ class ThreadQueue:
         return self._put(None)
 
     def _put(self, item: AudioChunk | None) -> tuple[Gap, ...]:
+        import queue  # there is one, so it is loaded
+
         dropped: list[Gap] = []
         while True:
             # What is lost is told by the chunk after it: in the queue, or else by this one.

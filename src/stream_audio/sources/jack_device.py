@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-
 from stream_audio._checks import name_text
+from stream_audio._log import log
 from stream_audio._native.capture import Capture
 from stream_audio._native.jack import CALL_SECONDS, Call, JackClient, not_answering
 from stream_audio._record import Record
@@ -16,8 +15,6 @@ from stream_audio.devices.wanted import device_wanted
 from stream_audio.errors import BackendError, ConfigError, DeviceFormatError, HostUnresponsiveError
 from stream_audio.sources.channels import channels_to_open
 from stream_audio.sources.probe import Probe
-
-_log = logging.getLogger("stream_audio")
 
 CLIENT_NAME = "stream-audio"
 
@@ -165,7 +162,7 @@ class OpenJack(UntoldDevice):
         try:
             self.stop()
         except HostUnresponsiveError as error:
-            _log.warning("%s: %s; the memory of its ring is given up", self.description, error)
+            log.warning("%s: %s; the memory of its ring is given up", self.description, error)
         else:
             self.capture.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 import threading
@@ -12,12 +11,11 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from stream_audio._log import log
 from stream_audio.waiting.event_loop import running_loop
 
 if TYPE_CHECKING:
     import asyncio
-
-_log = logging.getLogger("stream_audio")
 
 
 class Wakeable(Protocol):
@@ -108,7 +106,7 @@ class LoopWaker:
             try:
                 one.on_loop()
             except Exception:
-                _log.exception("%r could not be woken", one)
+                log.exception("%r could not be woken", one)
 
 
 _turn = threading.local()

@@ -16,9 +16,10 @@
 (480000, True)
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
-if TYPE_CHECKING:
+if _TYPE_CHECKING:
     from stream_audio.sources.scripted import Incident as Incident
     from stream_audio.sources.virtual import Fault as Fault
     from stream_audio.testing.virtual_clock import VirtualClock as VirtualClock
@@ -34,7 +35,7 @@ _WHERE = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     # As for the package: the plug-in for pytest is in every test run, and should cost nothing.
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -41,6 +41,7 @@ from stream_audio import (
 )
 from stream_audio.engine.engine import Engine
 from stream_audio.testing import Fault, VirtualClock
+from support.effort import examples
 
 GIVE_UP = 60.0
 """Real seconds after which a test that would hang fails."""
@@ -317,7 +318,8 @@ with builder.start() as session:
     print("recording", flush=True)
     session.wait()
 """
-MOMENTS = random.Random(20_260).sample(range(400), 50)  # ms after it said that it records
+# Milliseconds after it said that it records.
+MOMENTS = random.Random(20_260).sample(range(400), examples(50))
 
 
 def interrupt(path, milliseconds):

@@ -22,6 +22,7 @@ from stream_audio import (
     StreamConfig,
 )
 from stream_audio.testing import Fault, VirtualClock
+from support.effort import examples
 
 RATE = 48_000
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "time.md"
@@ -148,7 +149,7 @@ def test_adc_times_that_go_wrong_later_do_not_make_times_jump(error: float | str
 # ---- the order of times ----
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=examples(60))
 @given(
     st.lists(
         st.one_of(

@@ -23,6 +23,7 @@ from stream_audio.backlog.confirming_queue import ConfirmingQueue
 from stream_audio.backlog.queues import ChunkQueue
 from stream_audio.backlog.spilling_queue import SpillingQueue
 from support.chunks import make_chunk
+from support.effort import examples
 
 FRAME_BYTES = 4
 PUT = st.tuples(st.sampled_from("ab"), st.integers(1, 9), st.integers(0, 3))
@@ -224,6 +225,6 @@ def test_the_queue_agrees_with_a_list():
     run_state_machine_as_test(
         ConfirmingQueueModel,
         settings=settings(
-            derandomize=True, deadline=None, max_examples=120, stateful_step_count=60
+            derandomize=True, deadline=None, max_examples=examples(120), stateful_step_count=60
         ),
     )

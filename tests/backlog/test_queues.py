@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from stream_audio import AudioChunk, Gap, GapCause
 from stream_audio.audio.untold_gaps import missing
 from stream_audio.backlog.queues import BlockingQueue, ChunkQueue, DropNewestQueue
+from support.effort import examples
 
 FRAME_BYTES = 4
 GIVE_UP = 30.0
@@ -128,7 +129,7 @@ PUT = st.tuples(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=examples(300))
 @given(st.integers(1, 20), st.lists(st.one_of(PUT, st.none()), max_size=60))
 def test_any_puts_and_takes_agree_with_a_plain_deque(limit_frames, steps):
     queue = ChunkQueue(limit_frames * FRAME_BYTES)
@@ -333,7 +334,7 @@ def test_a_chunk_that_stands_alone_does_not_keep_its_whole_block():
     assert queue.take().data.base is block  # contiguous again
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=examples(200))
 @given(st.integers(1, 20), st.lists(st.one_of(PUT, st.none()), max_size=60))
 def test_whatever_is_turned_away_is_told_to_both_sides(limit_frames, steps):
     queue = DropNewestQueue(limit_frames * FRAME_BYTES)

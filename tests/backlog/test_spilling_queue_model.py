@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from stream_audio import AudioChunk, Gap, GapCause
 from stream_audio.backlog.spilling_queue import SpillingQueue
+from support.effort import examples
 
 FRAME_BYTES = 4
 LARGEST = 9 * FRAME_BYTES
@@ -303,6 +304,6 @@ def test_the_queue_agrees_with_a_list():
     run_state_machine_as_test(
         SpillingQueueModel,
         settings=settings(
-            derandomize=True, deadline=None, max_examples=200, stateful_step_count=60
+            derandomize=True, deadline=None, max_examples=examples(200), stateful_step_count=60
         ),
     )

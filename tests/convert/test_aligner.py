@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stream_audio import GapCause
 from stream_audio.convert.aligner import Align
+from support.effort import examples
 from support.signals import joined
 from support.timeline import RATE
 from support.world import (
@@ -313,7 +314,7 @@ def test_what_cannot_be_converted_is_lost_and_told(monkeypatch):
     st.sampled_from([16_000, 44_100, 48_000]),
     st.integers(0, 2),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_schedule_tiles_the_timeline_and_balances(schedule, rate_out, drift):
     session = session_time()
     stage, made = aligner(session, rate_out), []

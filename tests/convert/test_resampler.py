@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stream_audio import Gap, GapCause
 from stream_audio.convert.resampler import Resampler
+from support.effort import examples
 from support.signals import START, chunk, cut, decibels, joined, noise, rms, through, tone
 
 RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 176_400, 192_000)
@@ -138,7 +139,7 @@ def test_it_is_soxr_in_one_go_bit_for_bit_at_every_pair_of_rates(rate_in, rate_o
     np.testing.assert_array_equal(made, whole[: len(made)])
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=examples(60))
 @given(
     rate_in=st.integers(8_000, 192_000),
     rate_out=st.integers(8_000, 192_000),
@@ -159,7 +160,7 @@ def test_any_cutting_gives_the_same_samples(rate_in, rate_out, lengths, frames, 
         np.testing.assert_array_equal(joined(chunks), whole[: sum(c.frames for c in chunks)])
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=examples(60))
 @given(
     pair=st.sampled_from([*PAIRS, (47_999, 16_001), (22_050, 96_000)]),
     start=st.integers(0, 2**40),

@@ -30,6 +30,7 @@ from stream_audio.engine.make_delivery import Inflow, make_delivery
 from stream_audio.engine.worker_delivery import WorkerDelivery
 from stream_audio.reports.ledger import Ledger, RouteAccount
 from stream_audio.testing import VirtualClock
+from support.effort import examples
 
 RATE = 48_000
 FRAME_BYTES = 4
@@ -789,7 +790,7 @@ def test_whatever_a_direct_sink_returns_nothing_is_raised_into_the_router(return
 ACTS = st.sampled_from(["well", "raises once", "raises always", "final", "slow"])
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=examples(100))
 @given(
     acts=st.lists(st.tuples(ACTS, st.integers(1, 9)), min_size=1, max_size=25),
     on_failure=st.sampled_from(["skip", "detach"]),

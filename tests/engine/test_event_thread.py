@@ -23,6 +23,7 @@ from stream_audio import (
 )
 from stream_audio.engine.event_thread import CAPACITY, EventThread
 from stream_audio.testing import VirtualClock
+from support.effort import examples
 
 GIVE_UP = 60.0
 FULL = GapCause.BACKLOG_FULL
@@ -170,7 +171,7 @@ def test_the_last_event_is_the_last_and_nothing_is_left_behind(events):
     assert sum(event.frames for event in handled[:ended] if getattr(event, "sink", 1) == "") == 30
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=examples(100))
 @given(
     st.lists(
         st.tuples(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from stream_audio.files.encoder import SAMPLE_BYTES, Encoder
+from support.effort import examples
 
 BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
@@ -22,7 +23,7 @@ def decoded(subtype, samples):
 
 
 @pytest.mark.parametrize("subtype", BITS)
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=examples(60))
 @given(samples=npst.arrays(np.float32, st.integers(1, 30), elements=st.floats(width=32)))
 def test_floats_become_the_nearest_integer(subtype, samples):
     scale = 2.0 ** (BITS[subtype] - 1)
@@ -42,7 +43,7 @@ def test_floats_of_any_size_are_taken(subtype, dtype):
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32])
 @pytest.mark.parametrize("subtype", BITS)
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=examples(60))
 @given(data=st.data())
 def test_integers_keep_their_full_scale(subtype, dtype, data):
     """Widened exactly, narrowed to the nearest, never wrapped around."""

@@ -25,7 +25,7 @@ from stream_audio.files.libsndfile import flac_output
 from stream_audio.files.libsndfile.containers import containers
 from stream_audio.files.libsndfile.mp3_output import mp3_frame_bytes
 from stream_audio.files.libsndfile.writer import LibsndfileWriter
-from support import killed_writer
+from support import effort, killed_writer
 from support.readers import seconds_by_ffmpeg
 
 RATE = 48_000
@@ -854,13 +854,13 @@ def killed(folder, name, subtype, *, rounds, seed, sample_rate, channels, longes
 def test_a_flac_whose_writer_is_killed_lacks_the_last_second_at_most(
     tmp_path, subtype, sample_rate, channels, seed
 ):
-    """67 kills at random moments each; it opens unrepaired in soundfile, sox and ffmpeg."""
+    """Killed at random moments; it opens unrepaired in soundfile, sox and ffmpeg."""
     audio = killed_writer.samples(sample_rate, channels, 60)
     rounds = killed(
         tmp_path,
         "FLAC",
         subtype,
-        rounds=67,
+        rounds=effort.examples(67),
         seed=seed,
         sample_rate=sample_rate,
         channels=channels,

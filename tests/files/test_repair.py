@@ -22,6 +22,7 @@ from stream_audio.files.flac_damage import crc8
 from stream_audio.files.mending import FileBytes
 from stream_audio.files.repair import repair
 from stream_audio.files.wav_damage import examine_wav
+from support.effort import examples
 
 RATE = 48_000
 FRAMES = 20_001
@@ -648,7 +649,7 @@ WHOLE = {
 }
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=examples(400))
 @given(
     kind=st.sampled_from(sorted(WHOLE)),
     sizes=st.sampled_from([None, 0, UNKNOWN]),
@@ -682,7 +683,7 @@ def test_any_damage_is_mended_or_refused(tmp_path_factory, kind, sizes, changes,
     checked(path)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=examples(100))
 @given(start=st.sampled_from([b"", WAV[:12], WAV[:36], FLAC[:42], FLAC[:86]]), rest=st.binary())
 def test_any_bytes_are_mended_or_refused(tmp_path_factory, start, rest):
     path = tmp_path_factory.mktemp("any") / "take.wav"

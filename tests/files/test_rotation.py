@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stream_audio import ConfigError, ConfigTypeError
 from stream_audio.files.rotation import Rotation, parse_rotation
+from support.effort import examples
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_an_hour_stays_an_hour_when_the_clocks_change(zone):
             boundary = following
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=examples(200))
 @given(
     seconds=st.sampled_from([0.5, 1, 7, 60, 900, 3600, 7 * 3600, 86_400, 7 * 86_400]),
     now=st.floats(1.5e9, 2.5e9),

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from stream_audio.files import wav
 from stream_audio.files.create import create
 from stream_audio.files.wav import WavWriter
+from support.effort import examples
 from support.readers import by_ffmpeg, by_soundfile, by_sox
 
 RATE = 8000
@@ -125,7 +126,7 @@ def test_the_sample_rate_is_written(tmp_path, sample_rate):
 # ---- by the book ----
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=examples(60))
 @given(
     subtype=st.sampled_from(sorted(BYTES)),
     channels=st.integers(1, 64),
@@ -544,7 +545,7 @@ def test_rf64_never_ends_at_the_last_frame_that_a_riff_holds(tmp_path, subtype, 
 # ---- how much room ----
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=examples(100))
 @given(
     subtype=st.sampled_from(sorted(BYTES)),
     channels=st.integers(1, 64),

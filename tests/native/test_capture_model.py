@@ -30,6 +30,7 @@ from stream_audio._native.capture import (
     RING_LOST,
     Block,
 )
+from support.effort import examples
 
 NEVER = 2**63 - 1
 START_NS = 1_000_000_000_000
@@ -413,7 +414,7 @@ TestCaptureModel = CaptureModel.TestCase
 TestCaptureModel.settings = settings(
     derandomize=True,
     deadline=None,
-    max_examples=300,
+    max_examples=examples(300),
     stateful_step_count=40,
     suppress_health_check=[HealthCheck.too_slow],  # a loaded machine is slow
 )

@@ -19,6 +19,7 @@ from stream_audio._native.capture import (
     Capture,
     Reader,
 )
+from support.effort import examples
 from support.line import RATE, SECOND
 
 CHUNK = 100
@@ -169,7 +170,7 @@ def test_what_comes_later_stands_behind_it():
         assert np.array_equal(block.samples[: row[FRAMES]], seen)
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=examples(200))
 @given(
     levels=st.lists(st.sampled_from([SOUND, 0.125, SILENT, LOUD, BROKEN]), max_size=40),
     join=st.integers(0, 12 * CHUNK),

@@ -69,7 +69,10 @@ def one():
 # ---- what is no loss ----
 
 
-@pytest.mark.parametrize("drift_ppm", [-500, 0, 500])
+FAST, RIGHT = (pytest.param(ppm, marks=pytest.mark.long) for ppm in (-500, 0))
+
+
+@pytest.mark.parametrize("drift_ppm", [FAST, RIGHT, 500])
 def test_an_hour_of_jitter_and_bursts_gives_no_false_alarm(drift_ppm):
     """Jitter of ±10 ms, and a stall of up to 1.5 s each 10 s that a burst makes good."""
     random = np.random.default_rng(drift_ppm + 500)

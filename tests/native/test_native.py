@@ -130,8 +130,17 @@ def plant(directory, file, right, wrong):
     return csrc
 
 
-@pytest.mark.parametrize("sanitizer", SANITIZERS)
-@pytest.mark.parametrize("name", PROGRAMS)
+def each_with_its_sanitizers():
+    """Yield what is looked for in each program: races only where there are threads."""
+    for name in PROGRAMS:
+        has_threads = "pthread_create" in (HERE / f"{name}.c").read_text(encoding="utf-8")
+        yield pytest.param(name, "plain", marks=pytest.mark.long)
+        yield pytest.param(name, "address")
+        if has_threads:
+            yield pytest.param(name, "thread")
+
+
+@pytest.mark.parametrize(("name", "sanitizer"), list(each_with_its_sanitizers()))
 def test_program(name, sanitizer, tmp_path):
     done = run(build(name, sanitizer, tmp_path))
     assert done.returncode == 0, done.stderr
@@ -149,6 +158,7 @@ def test_program(name, sanitizer, tmp_path):
         pytest.param("&ring->read_index, ring->read, memory_order_release", id="release"),
     ],
 )
+@pytest.mark.long
 def test_the_hammer_finds_a_missing_release_or_acquire(ordered, tmp_path):
     relaxed = ordered.rpartition("memory_order_")[0] + "memory_order_relaxed"
     csrc = plant(tmp_path, "ring.h", ordered, relaxed)
@@ -253,6 +263,7 @@ def test_the_hammer_finds_a_missing_release_or_acquire(ordered, tmp_path):
         ),
     ],
 )
+@pytest.mark.long
 def test_a_planted_bug_is_found(name, file, right, wrong, tmp_path):
     done = run(build(name, "plain", tmp_path, plant(tmp_path, file, right, wrong)))
     assert done.returncode == 1

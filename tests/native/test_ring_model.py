@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from stream_audio._native import ffi, lib
+from support.effort import examples
 
 ALL = 2**64 - 1
 ALIGNMENT = 64
@@ -131,7 +132,7 @@ TestRingModel = RingModel.TestCase
 TestRingModel.settings = settings(
     derandomize=True,
     deadline=None,
-    max_examples=120,
+    max_examples=examples(120),
     stateful_step_count=60,
     suppress_health_check=[HealthCheck.too_slow],  # a loaded machine is slow
 )

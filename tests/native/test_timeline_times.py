@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.effort import examples
 from support.timeline import (
     PERIOD,
     RATE,
@@ -120,7 +121,7 @@ packets = st.lists(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=examples(300))
 @given(packets, st.booleans())
 def test_whatever_packets_come_there_is_a_time_and_a_drift_or_none(packets, in_order):
     timeline = Timeline()
@@ -139,7 +140,7 @@ def test_whatever_packets_come_there_is_a_time_and_a_drift_or_none(packets, in_o
         assert not error < 0
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=examples(100))
 @given(
     st.lists(
         st.tuples(st.floats(0, 3), st.sampled_from([1, 100, 256, 4096]), st.integers(0, 10**5)),

@@ -29,6 +29,7 @@ from stream_audio import (
 )
 from stream_audio.files import part_ledger, wav
 from stream_audio.files.encoder import SAMPLE_BYTES
+from support.effort import examples
 
 RATE = 1000
 TOP = 2**15 - 1  # the largest sample
@@ -124,7 +125,7 @@ def test_files_of_a_size_never_exceed_it(tmp_path, subtype):
     assert all_samples(session.files) == expected(*range(20_000))
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=examples(60))
 @given(
     rotate=st.sampled_from([0.1, 0.333, 1, "10kB", None]),
     gaps=st.sampled_from(["silence", "skip", "split"]),
@@ -489,6 +490,7 @@ def test_the_ledger_beside_the_file_tells_what_is_missing(tmp_path):
         {"at": 200, "source": "mic", "frame": 200, "frames": 5, "cause": "ring_full"},
     ]
     assert found == {
+        "schema": 1,
         "file": "a.wav",
         "index": 1,
         "complete": True,

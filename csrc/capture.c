@@ -25,19 +25,27 @@ sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_
 }
 
 void sa_capture_destroy(sa_capture *capture) {
-    sa_doorbell_let_go(capture->doorbell);
+    sa_doorbell_let_go(atomic_load_explicit(&capture->doorbell, memory_order_relaxed));
     sa_ring_destroy(&capture->frames);
     sa_ring_destroy(&capture->packets);
     sa_unmap_for_audio(capture, sizeof *capture);
+}
+
+void sa_capture_hang_bell(sa_capture *capture, const sa_sleeper *sleeper) {
+    sa_doorbell *bell = sa_sleeper_doorbell(sleeper);
+    if (bell && !atomic_load_explicit(&capture->doorbell, memory_order_relaxed)) {
+        /* Release: whoever sees the bell sees what it is made of. */
+        atomic_store_explicit(&capture->doorbell, sa_doorbell_hold(bell), memory_order_release);
+        /* Pairs with the fence in sa_capture_finish. */
+        atomic_thread_fence(memory_order_seq_cst);
+    }
 }
 
 void sa_capture_ask_to_be_rung(sa_capture *capture, const sa_sleeper *sleeper, int64_t position) {
     if (!capture->may_ring) {
         return;
     }
-    if (!capture->doorbell) {
-        capture->doorbell = sa_doorbell_hold(sa_sleeper_doorbell(sleeper));
-    }
+    sa_capture_hang_bell(capture, sleeper);
     /* Release: whoever sees the position sees the bell. */
     atomic_store_explicit(&capture->ring_at, position, memory_order_release);
     /* Pairs with the fence in sa_capture_push: of two threads that first write and then look, at
@@ -53,6 +61,13 @@ void sa_capture_be_rung_no_more(sa_capture *capture) {
 void sa_capture_finish(sa_capture *capture) {
     /* Pairs with the acquire in sa_reader_read: every record was published before. */
     atomic_store_explicit(&capture->finished, true, memory_order_release);
+    /* Pairs with the fences in sa_capture_hang_bell and sa_capture_ask_to_be_rung: the reader sees
+     * the end before it sleeps, or this wakes it. */
+    atomic_thread_fence(memory_order_seq_cst);
+    sa_doorbell *bell = atomic_load_explicit(&capture->doorbell, memory_order_acquire);
+    if (bell) {
+        sa_doorbell_ring(bell, SA_RUNG_TO_WAKE);
+    }
 }
 
 sa_capture_counts sa_capture_count(sa_capture *capture) {

@@ -13,7 +13,8 @@
  *
  * Who may call what
  *   audio thread   sa_capture_push, sa_capture_leave_out (realtime.h), the one producer
- *   reader thread  reader.h, the one consumer; sa_capture_ask_to_be_rung, …_be_rung_no_more
+ *   reader thread  reader.h, the one consumer; sa_capture_hang_bell,
+ *                  sa_capture_ask_to_be_rung, …_be_rung_no_more
  *   any thread     sa_capture_finish, once no callback can run any more; sa_capture_counts
  */
 #ifndef SA_CAPTURE_H
@@ -65,7 +66,7 @@ typedef struct {
     int64_t host_latency_ns; /* of input, as the host reports it, or 0; or SA_ANY_AGE (adc.h); set
                               * before the start */
     bool may_ring;           /* the audio thread may wake the reader; set before the start */
-    sa_doorbell *doorbell;   /* the reader's; set once, before the first ring_at */
+    sa_doorbell *_Atomic doorbell; /* the reader's; set once, before the first ring_at */
 
     /* The producer's own. */
     alignas(SA_CACHE_LINE) int64_t position;
@@ -105,13 +106,17 @@ sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_
                               uint64_t ring_frames, uint64_t packet_slots);
 void sa_capture_destroy(sa_capture *capture);
 
+/* The reader's, before a sleep: from now on the end of the capture wakes its sleeper. On a virtual
+ * clock, where nobody is late, it does nothing. */
+void sa_capture_hang_bell(sa_capture *capture, const sa_sleeper *sleeper);
+
 /* The reader's: from now on has the push that brings the capture to `position` ring its sleeper.
  * Nothing is missed: a packet that this call does not wait for is there to be seen after it. It is
  * to be seen to before the sleep. Does nothing where nobody may ring. */
 void sa_capture_ask_to_be_rung(sa_capture *capture, const sa_sleeper *sleeper, int64_t position);
 void sa_capture_be_rung_no_more(sa_capture *capture);
 
-/* Says that no push will follow; the reader then ends after the last packet. */
+/* Says that no push will follow; the reader then ends after the last packet, and is woken to. */
 void sa_capture_finish(sa_capture *capture);
 
 sa_capture_counts sa_capture_count(sa_capture *capture);

@@ -44,7 +44,8 @@ static inline void ring_the_reader(sa_capture *capture) {
     if (capture->position >= wanted &&
         atomic_compare_exchange_strong_explicit(&capture->ring_at, &wanted, SA_NEVER,
                                                 memory_order_acquire, memory_order_relaxed)) {
-        sa_doorbell_ring(capture->doorbell, SA_RUNG_FOR_A_CHUNK);
+        sa_doorbell_ring(atomic_load_explicit(&capture->doorbell, memory_order_relaxed),
+                         SA_RUNG_FOR_A_CHUNK);
     }
 }
 

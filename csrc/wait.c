@@ -100,11 +100,12 @@ static bool may_be_rung_for(const sa_reader *reader) {
            !reader->freewheel && !reader->racing;
 }
 
-/* Has a record been published that the last read did not see? */
+/* Has a record been published that the last read did not see, or the capture ended? */
 static bool unread(const sa_reader *reader) {
     const sa_ring *packets = &reader->capture->packets;
     return atomic_load_explicit(&packets->write_index, memory_order_relaxed) !=
-           packets->seen_write;
+               packets->seen_write ||
+           atomic_load_explicit(&reader->capture->finished, memory_order_relaxed);
 }
 
 static bool any_unread(sa_reader *const *readers, size_t count) {
@@ -229,6 +230,9 @@ int64_t sa_wait_and_read(sa_reader *const *readers, size_t count, sa_sleeper *sl
                          int64_t deadline_ns, const int *bells, size_t bell_count) {
     for (size_t i = 0; i < bell_count; i++) {
         sa_bell_ring(bells[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        sa_capture_hang_bell(readers[i]->capture, sleeper);
     }
     const sa_clock *clock = sa_sleeper_clock(sleeper);
     int64_t due = SA_NEVER; /* the caller was busy: nobody knows when it was to be back */

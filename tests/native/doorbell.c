@@ -188,11 +188,44 @@ static void a_late_packet_is_rung_for(bool may_ring) {
     sa_sleeper_destroy(l.sleeper);
 }
 
+/* The end of a capture whose reader sleeps for a chunk that is far away: nobody else wakes it. */
+static void the_end_wakes_whoever_sleeps_for_longer(bool may_ring) {
+    enum { ENDS = 20 };
+    for (int end = 0; end < ENDS; end++) {
+        sa_capture *capture = a_capture();
+        capture->may_ring = may_ring;
+        listener l = {.reader = sa_reader_create(capture, PERIOD, false, 0),
+                      .sleeper = sa_sleeper_create(sa_clock_real())};
+        float frames[16 * PERIOD];
+        int64_t rows[16 * SA_CHUNK_COLUMNS];
+        float peaks[16];
+        double squares[16];
+        sa_block block = {frames, rows, peaks, squares, 16 * PERIOD, 16};
+        sa_reader_lend(l.reader, &block);
+        l.reader->chunks_at_once = 1000 * RATE / PERIOD;
+        push(capture); /* from which it is known when the last of the chunks is due */
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, listen_for_chunks, &l) == 0);
+        int64_t give_up = sa_clock_now(sa_clock_real()) + GIVE_UP_NS;
+        while (atomic_load(&l.rows) < 1 && sa_clock_now(sa_clock_real()) < give_up) {
+            sleep_ns(end * 10 * 1000);
+        }
+        sa_capture_finish(capture);
+        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK(sa_clock_now(sa_clock_real()) < give_up);
+        sa_reader_destroy(l.reader);
+        sa_capture_destroy(capture);
+        sa_sleeper_destroy(l.sleeper);
+    }
+}
+
 int main(int argc, char **argv) {
     only_the_push_that_completes_a_chunk_rings();
     a_wake_is_kept_until_it_is_answered();
     a_late_packet_is_rung_for(true);
     a_late_packet_is_rung_for(false);
+    the_end_wakes_whoever_sleeps_for_longer(true);
+    the_end_wakes_whoever_sleeps_for_longer(false);
     nothing_is_lost_between_asking_and_sleeping(seed_from(argc, argv));
     printf("doorbell: %d sleeps ended by the push that they waited for\n", CHUNKS);
     return 0;

@@ -97,7 +97,9 @@ class PipeSink:
         self._stdout = stdout
         self._settings = {"format": format, "subtype": subtype, "gaps": gaps, **encoding}
         with open(os.devnull, "wb") as nowhere:
-            self._dtype = self._sink_for(nowhere).preferred_dtype  # and the settings are checked
+            self._dtype: SampleType = self._sink_for(
+                nowhere
+            ).preferred_dtype  # and the settings are checked
         self._info: SinkInfo | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._sink: FileSink | None = None

@@ -71,7 +71,7 @@ class Delivery(abc.ABC):
     longest_chunk : float
         Seconds of the longest chunk that suits it; 0: it wants them of the usual length.
     losses : LossSpells
-        Losses of what the sink had taken; true while the end of a spell is still to be told.
+        Losses of what the sink had taken, of which the end may still be to be told.
     """
 
     def __init__(
@@ -344,9 +344,10 @@ class DirectDelivery(Delivery):
         pass
 
     def offer(self, chunk: AudioChunk) -> None:  # noqa: D102 - see Delivery
-        account, frames = self.account, chunk.frames
+        account, frames = self.account, len(chunk.data)
         account.offered += frames
-        chunk = self._untold.give_to(chunk)
+        if self._untold.by_source:
+            chunk = self._untold.give_to(chunk)
         try:
             returned = self.sink.write(chunk)
         except BaseException as error:
@@ -355,7 +356,7 @@ class DirectDelivery(Delivery):
             account.delivered += frames
             if returned is not None and (type(returned) is not tuple or returned):
                 self._taken_back(returned)
-            elif self.losses:
+            elif self.losses.untold:
                 for event in self.losses.pass_on(self._clock.now()):
                     self._send(event)
 

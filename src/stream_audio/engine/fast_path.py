@@ -11,6 +11,10 @@ It runs on the consumer's thread, where an exception may come from outside: Ctrl
 another thread sets. Python raises those after calls. So what takes calls is done first and changes
 nothing, and then all is entered without a call.
 
+That is why it is a second way, and not the only one: conversions, backlogs, histories and users'
+sinks are calls, which only the router's thread may make. The usual way has as few of them as could
+be had.
+
 Tried and not kept: an empty turn just before the packet is due, to warm the caches. It wins the
 GIL twice a packet, and where the machine is slow it comes too late itself.
 """
@@ -25,7 +29,12 @@ from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.chunk_maker import engine_chunk
 from stream_audio.engine.delivery import Delivery, SinkState
 from stream_audio.engine.routing import Route
+from stream_audio.engine.take import Take
 from stream_audio.engine.track import Track
+from stream_audio.waiting.clock import Clock, MonotonicClock
+
+LENDING_RING = 1.0
+"""Seconds of audio that a ring must hold for a consumer to run the turns: it may stay away."""
 
 
 class Waiting(Protocol):
@@ -41,20 +50,30 @@ class Waiting(Protocol):
 
 
 def find_fast_path(
-    tracks: Mapping[str, Track], deliveries: Mapping[str, Delivery], sleeper: Any
+    tracks: Mapping[str, Track], deliveries: Mapping[str, Delivery], clock: Clock, sleeper: Any
 ) -> FastPath | None:
     """Return the way from the only source to the only sink, if there is such a way.
 
-    The source keeps no history, its chunks go to the sink as they are, and the sink's consumer may
-    be handed them. What else a chunk needs is asked before each wait, in :meth:`FastPath.prepare`.
+    All that has to be so for as long as neither changes is asked here: the sink's consumer may be
+    handed chunks, and gets them as they are; nothing else is done with them; and the consumer may
+    stay away for a while. What may change with each chunk is asked in :meth:`FastPath.prepare`
+    before a wait, and in :meth:`FastPath.run_turn` after it.
     """
-    if len(tracks) != 1 or len(deliveries) != 1:
+    if len(tracks) != 1 or len(deliveries) != 1 or not isinstance(clock, MonotonicClock):
         return None
     [track], [delivery] = tracks.values(), deliveries.values()
-    route, channel = track.routing.lone_route, delivery.sink.waiting
-    if route is None or channel is None or track.history is not None or not track.is_read:
+    route, channel, take = track.routing.lone_route, delivery.sink.waiting, track.take
+    if (
+        route is None
+        or channel is None
+        or track.history is not None
+        or take is None
+        or not track.is_read
+        or take.source.freewheel
+        or take.ring_seconds < LENDING_RING
+    ):
         return None
-    return FastPath(track, route, channel, sleeper)
+    return FastPath(track, take, route, channel, sleeper)
 
 
 class FastPath:
@@ -73,12 +92,13 @@ class FastPath:
         "_track",
     )
 
-    def __init__(self, track: Track, route: Route, channel: Waiting, sleeper: Any) -> None:
-        assert track.take is not None
+    def __init__(
+        self, track: Track, take: Take, route: Route, channel: Waiting, sleeper: Any
+    ) -> None:
         self._track = track
-        self._take = track.take
-        self._readers = ReaderArray([track.take.reader], sleeper)
-        self._frames = track.take.reader.chunk_frames
+        self._take = take
+        self._readers = ReaderArray([take.reader], sleeper)
+        self._frames = take.reader.chunk_frames
         self._delivery = route.delivery
         self._account = route.delivery.account
         self._route = route.account
@@ -95,7 +115,7 @@ class FastPath:
             or origin is None
             or not track.pauses.idle
             or self._delivery.state is SinkState.DETACHED
-            or self._delivery.losses
+            or self._delivery.losses.untold
             or reader.at_end
             or not self._channel.can_be_handed
         ):

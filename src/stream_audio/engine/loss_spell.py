@@ -21,12 +21,8 @@ class LossSpells:
     def __init__(self, sink: str) -> None:
         self._sink = sink
         self._last_loss = 0.0
-        # What is not told yet of each spell.
-        self._untold: dict[tuple[str, str], GapDetected | None] = {}
-
-    def __bool__(self) -> bool:
-        """Whether one is under way."""
-        return bool(self._untold)
+        self.untold: dict[tuple[str, str], GapDetected | None] = {}
+        """What is not told yet of each spell that is under way."""
 
     def lose(self, gaps: Iterable[Gap], now: float) -> Iterator[GapDetected]:
         """Enter losses; yields what is to be told of them at once."""
@@ -34,12 +30,12 @@ class LossSpells:
             event = GapDetected(now, gap, self._sink)
             kind = (gap.source, gap.cause)
             self._last_loss = now
-            if kind not in self._untold:
-                self._untold[kind] = None
+            if kind not in self.untold:
+                self.untold[kind] = None
                 yield event
             else:
-                before = self._untold[kind]
-                self._untold[kind] = event if before is None else before.merged_with(event)
+                before = self.untold[kind]
+                self.untold[kind] = event if before is None else before.merged_with(event)
 
     def pass_on(self, now: float) -> Iterator[GapDetected]:
         """Say that a chunk was taken without a loss; yields what is to be told if all is over."""
@@ -48,7 +44,7 @@ class LossSpells:
 
     def end(self, now: float) -> Iterator[GapDetected]:
         """Yield what is to be told at the end of all."""
-        untold, self._untold = self._untold, {}
+        untold, self.untold = self.untold, {}
         for event in untold.values():
             if event is not None:
                 yield GapDetected(now, event.gap, event.sink, event.count, event.further_frames)

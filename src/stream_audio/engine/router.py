@@ -32,7 +32,6 @@ from stream_audio.engine.tracks import Tracks
 from stream_audio.reports.events import SessionStarted
 from stream_audio.waiting import switch_interval
 from stream_audio.waiting.clock import (
-    MonotonicClock,
     Sleeper,
     ask_for_precise_timers,
     deadline_ns,
@@ -194,26 +193,16 @@ class Router:
         # A look takes place when the router is awake anyway, rather than wake it.
         least = min((track.gather_seconds for track in self._tracks.read), default=0.0)
         self._look_interval = max(LOOK_INTERVAL, least + LOOK_EARLY / 2)
-        self._lend_baton()
+        deliveries, sleeper = self._roster.deliveries, self._sleeper.native
+        self._fast_path = find_fast_path(self._tracks, deliveries, self._clock, sleeper)
+        for delivery in deliveries.values():
+            if delivery.sink.lend_baton is not None:
+                delivery.sink.lend_baton(self._baton if self._fast_path is not None else None)
 
     def _read(self, tracks: list[Track]) -> None:
         self._reads = tracks
         readers = [track.take.reader for track in tracks if track.take is not None]
         self._readers = ReaderArray(readers, self._sleeper.native)
-
-    def _lend_baton(self) -> None:
-        """Let the consumer of a lone channel run the turns while it waits."""
-        deliveries = self._roster.deliveries
-        suits = (
-            len(deliveries) == 1
-            and isinstance(self._clock, MonotonicClock)
-            and all(track.can_bear_absence for track in self._tracks.values())
-        )
-        if suits:
-            self._fast_path = find_fast_path(self._tracks, deliveries, self._sleeper.native)
-        for delivery in deliveries.values():
-            if delivery.sink.lend_baton is not None:
-                delivery.sink.lend_baton(self._baton if self._fast_path is not None else None)
 
     # ---- the router's thread ----
 
@@ -306,7 +295,7 @@ class Router:
         What takes the usual way is left to the router.
         """
         path = self._fast_path
-        if path is not None and not (self._roster.leaving or self._to_ring) and path.prepare():
+        if path is not None and not self._to_ring and path.prepare():
             if path.run_turn(deadline_ns(until)):
                 return True
             if not path.has_come:

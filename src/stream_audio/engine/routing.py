@@ -30,7 +30,11 @@ class Route:
     def offer(self, chunk: AudioChunk) -> None:
         """Hand a chunk on, unless the sink was given up."""
         if self.delivery.state is not SinkState.DETACHED:
-            self.account.extend(chunk.frame, len(chunk.data))
+            account, frames = self.account, len(chunk.data)
+            if chunk.frame == account.end:  # as nearly always: every sink costs a call less
+                account.end += frames
+            else:
+                account.extend(chunk.frame, frames)
             self.delivery.account.clipped += chunk.clipped
             self.delivery.offer(chunk)
 
@@ -112,7 +116,11 @@ class Routing:
 
     def take(self, chunk: AudioChunk) -> None:
         """Convert the source's next chunk and offer it to every sink. Never raises."""
-        self._offer(self._root, [chunk])
+        root = self._root
+        for route in root.routes:
+            route.offer(chunk)
+        for stage, further in root.stages.values():
+            self._convert(stage, further, chunk)
 
     def finish(self) -> None:
         """Offer what is still in the conversions: nothing will follow. Never raises."""

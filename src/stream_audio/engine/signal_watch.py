@@ -84,16 +84,11 @@ class SignalWatch:
         self._clipped: set[int] = set()
         self._next_clipping = 0  # frame from which on the next report may come
         self.unseen: deque[AudioChunk] = deque()
-        """Chunks that :meth:`look` is to be given, once nobody waits."""
+        """Chunks that would be news, for :meth:`look` once nobody waits."""
 
     def would_be_news(self, marks: int) -> bool:
         """Whether a chunk with these marks is to be looked at; most are not."""
         return bool(marks or self._silent_frames or self._clipped or self.unseen)
-
-    def note(self, chunk: AudioChunk, marks: int) -> None:
-        """Keep a chunk for a later look, if it could be news."""
-        if self.would_be_news(marks):
-            self.unseen.append(chunk)
 
     def clean(self, chunk: AudioChunk) -> AudioChunk:
         """Count the samples of a chunk that are no finite numbers; without them, if wanted."""

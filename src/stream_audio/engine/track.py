@@ -50,9 +50,6 @@ from stream_audio.reports.events import GapDetected, SourceEnded, StreamEvent
 from stream_audio.reports.ledger import Ledger
 from stream_audio.waiting.clock import WallClock, asleep_ns
 
-LENDING_RING = 1.0
-"""Seconds of audio that a ring must hold for a consumer to run the turns: it may stay away."""
-
 
 class TrackState(Enum):
     """Where its frames come from."""
@@ -365,7 +362,8 @@ class Track:
                 self.routing.take(part)
                 if self.history is not None:
                     self.history.add(part)
-        self.signal.note(chunk, marks)
+        if self.signal.would_be_news(marks):
+            self.signal.unseen.append(chunk)
 
     # ---- what nobody waits for ----
 
@@ -405,13 +403,6 @@ class Track:
     def take_is_over(self) -> bool:
         """Whether all that the take will ever bring was read."""
         return self.is_read and self.take is not None and self.take.reader.progress.finished
-
-    @property
-    def can_bear_absence(self) -> bool:
-        """Whether whoever reads it may stay away for a while, and nothing waits meanwhile."""
-        if not self.is_read or self.take is None:
-            return self.state is not TrackState.LOST
-        return not self.shape.freewheel and self.take.ring_seconds >= LENDING_RING
 
     @property
     def gather_seconds(self) -> float:

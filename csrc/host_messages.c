@@ -90,7 +90,11 @@ static void with_library(const char *name, void (*act)(void *)) {
     }
 }
 
+void sa_host_messages_capture_alsa(void) {
+    with_library("libasound.so.2", listen_to_alsa);
+}
+
 void sa_host_messages_capture(void) {
     with_library("libjack.so.0", listen_to_jack);
-    with_library("libasound.so.2", listen_to_alsa);
+    sa_host_messages_capture_alsa();
 }

@@ -12,6 +12,9 @@ enum { SA_HOST_MESSAGE_BYTES = 256 };
  * for the process (it knows no other way), ALSA's for the calling thread alone. */
 void sa_host_messages_capture(void);
 
+/* Of these ALSA's alone, for the calling thread. */
+void sa_host_messages_capture_alsa(void);
+
 /* Keeps a line as the words of a host. */
 void sa_host_messages_keep(const char *host, const char *text);
 

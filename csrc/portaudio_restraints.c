@@ -1,7 +1,10 @@
 #include "portaudio_restraints.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "host_messages.h"
 #include "library_imports.h"
@@ -41,7 +44,36 @@ static void escape(const char *assertion, const char *file, unsigned line, const
     }
 }
 
+/* A thread of PortAudio's own, which calls ALSA: its messages are each thread's. */
+typedef struct {
+    void *(*run)(void *);
+    void *argument;
+} beginning;
+
+static void *begin_quietly(void *argument) {
+    beginning found = *(beginning *)argument;
+    free(argument);
+    sa_host_messages_capture_alsa();
+    return found.run(found.argument);
+}
+
+/* In the place of pthread_create. */
+static int create_quiet_thread(pthread_t *thread, const pthread_attr_t *attributes,
+                               void *(*run)(void *), void *argument) {
+    beginning *wanted = malloc(sizeof *wanted);
+    if (!wanted) {
+        return EAGAIN;
+    }
+    *wanted = (beginning){run, argument};
+    int error = pthread_create(thread, attributes, begin_quietly, wanted);
+    if (error) {
+        free(wanted);
+    }
+    return error;
+}
+
 void sa_portaudio_restrain(void *handle) {
+    sa_library_replace(handle, "pthread_create", (void (*)(void))create_quiet_thread);
     sa_library_replace(handle, "jack_client_open", (void (*)(void))open_no_client);
     sa_library_replace(handle, "vfprintf", (void (*)(void))keep_message);
     sa_library_replace(handle, "__assert_fail", (void (*)(void))escape);

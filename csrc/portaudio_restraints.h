@@ -1,4 +1,5 @@
-/* What a private copy of PortAudio may not do: be a client of JACK, print, end the process.
+/* What a private copy of PortAudio may not do: be a client of JACK, print, let ALSA print on its
+ * threads, end the process.
  *
  * Done by replacing what the copy imports (library_imports.h); a PortAudio that does none of
  * these, or does not import them, stays as it is.

@@ -78,3 +78,32 @@ def test_a_failed_assertion_is_an_error_and_no_abort(library):
     assert (done.returncode, done.stderr) == (0, "")
     assert "PortAudio failed an internal assertion" in done.stdout
     assert 'refuses("assert")' in done.stdout
+
+
+SPOKEN = """
+import logging, os, sys
+callbacks, told = os.pipe()
+os.environ["CALLBACKS"] = str(told)
+from stream_audio import AudioSource, ChannelSink, StreamAudio
+
+logging.basicConfig(stream=sys.stdout, level=logging.DEBUG, format="%(name)s: %(message)s")
+channel = ChannelSink()
+builder = StreamAudio.builder().add_source("mule", AudioSource.default_device())
+with builder.add_sink(channel).start():
+    for _ in range(10):  # a second: what hosts say is looked for now and then
+        channel.get(timeout=30)
+"""
+
+
+def test_what_alsa_says_on_a_thread_of_portaudio_goes_to_the_log(library):
+    settings = {"STREAM_AUDIO_PORTAUDIO_LIBRARY": str(library), "STUBBORN": "speak"}
+    nowhere = {"JACK_DEFAULT_SERVER": "stream-audio-none", "JACK_NO_START_SERVER": "1"}
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", SPOKEN],
+        env=os.environ | settings | nowhere,
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "stream_audio.host: ALSA: Unknown PCM stubborn_and_unknown" in done.stdout

@@ -10,12 +10,14 @@
  *
  * - takes out PCMs of type "jack": ours is the way to JACK, and opening one waits for a server
  *   that is frozen, and costs other clients xruns;
+ * - `without_pulse`: takes out those that lead to one of type "pulse", whose server is known to
+ *   hang: each would be opened, and wait for it. They are back the next time;
  * - adds a PCM that cannot be opened: where all can, and none is called "default" or "dmix",
  *   PortAudio fails an assertion (devIdx < numDeviceNames).
  *
  * Returns false if there is a library but no configuration that defines a PCM: ALSA has none then,
  * and says why. On the thread that is about to call PortAudio. */
-bool sa_alsa_configuration_prepare(void);
+bool sa_alsa_configuration_prepare(bool without_pulse);
 
 /* What a PCM of type "pulse" asks its server for; empty: for the default, or it is of another
  * type. On the same thread. */

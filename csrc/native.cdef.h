@@ -331,7 +331,7 @@ typedef struct {
     double default_high_output_latency;
 } sa_device_info;
 typedef struct sa_generation sa_generation;
-sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
+sa_generation *sa_generation_open(const char *library_path, bool without_pulse, int64_t timeout_ns,
                                   sa_call_error *error);
 void sa_generation_close(sa_generation *generation);
 void sa_generation_condemn(sa_generation *generation);

@@ -171,6 +171,7 @@ bool sa_generation_is_condemned(sa_generation *generation) {
 typedef struct {
     sa_device_info *devices;
     size_t count;
+    bool without_pulse;
 } list_request;
 
 /* A card's device, whose name ends in "(hw:…)", has what it says; anything else is a plug-in. */
@@ -190,7 +191,7 @@ static void look_behind_plugin(sa_device_info *info) {
 static void initialize_and_list(const sa_portaudio *library, void *argument,
                                 sa_call_error *error) {
     list_request *list = argument;
-    bool configured = sa_alsa_configuration_prepare();
+    bool configured = sa_alsa_configuration_prepare(list->without_pulse);
     PaError code = library->initialize();
     if (code != paNoError) {
         sa_call_failed(library, code, error);
@@ -262,7 +263,7 @@ static void dismantle(sa_generation *generation) {
     free(generation);
 }
 
-sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
+sa_generation *sa_generation_open(const char *library_path, bool without_pulse, int64_t timeout_ns,
                                   sa_call_error *error) {
     memset(error, 0, sizeof *error);
     sa_generation *generation = calloc(1, sizeof *generation);
@@ -284,7 +285,7 @@ sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
         free(generation);
         return NULL;
     }
-    list_request list = {0};
+    list_request list = {.without_pulse = without_pulse};
     if (!sa_generation_call(generation, initialize_and_list, &list, sizeof list, timeout_ns,
                             error)) {
         if (!generation->condemned) {

@@ -56,8 +56,9 @@ typedef struct {
 
 typedef struct sa_generation sa_generation;
 
-/* Opens the library, initializes it and reads its device list. NULL: see `error`. */
-sa_generation *sa_generation_open(const char *library_path, int64_t timeout_ns,
+/* Opens the library, initializes it and reads its device list, without ALSA's ways to PulseAudio
+ * if that is known to hang. NULL: see `error`. */
+sa_generation *sa_generation_open(const char *library_path, bool without_pulse, int64_t timeout_ns,
                                   sa_call_error *error);
 
 /* Terminates and unloads; without effect on a condemned generation, which leaks. No stream of it

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -365,3 +366,31 @@ def test_without_a_server_none_is_started(tmp_path, monkeypatch):
     monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
     monkeypatch.setenv("PULSE_COOKIE", os.fspath(tmp_path / "cookie"))
     assert not [each for each in list_input_devices() if each.id.startswith("pulse:")]
+
+
+ANY_WAY_TO_PULSE = (
+    SYSTEM_CONFIG
+    + """
+pcm.direct { type pulse hint { show on description "itself" } }
+pcm.behind { type plug slave.pcm "direct" hint { show on description "behind another" } }
+pcm.within { type plug slave.pcm { type pulse } hint { show on description "within" } }
+pcm.quiet { type null hint { show on description "a device that nobody may hide" } }
+"""
+)
+
+
+@pytest.mark.parametrize("server", ["PulseAudio"], indirect=True)
+def test_a_frozen_server_hides_nothing_and_is_named(server, caplog):
+    with alsa_config(ANY_WAY_TO_PULSE):
+        before = {each.name for each in list_input_devices()}
+        server.freeze()
+        try:
+            for seconds in (3.0, 2.0):
+                asked = time.monotonic()
+                names = {each.name for each in list_input_devices()}
+                assert time.monotonic() - asked < seconds
+                assert names & {"quiet", "direct", "behind", "within"} == {"quiet"}
+                assert "PulseAudio (or PipeWire) does not answer" in caplog.text
+        finally:
+            server.thaw()
+        assert {each.name for each in list_input_devices()} == before >= {"quiet"}

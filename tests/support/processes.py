@@ -126,6 +126,14 @@ class Server:
         """End the server with SIGKILL: its clients are told nothing, its leftovers stay."""
         self._end(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Have the server stand still, which tells its clients nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the server go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def restart(self) -> None:
         """Start a server of the same name and address again, after `kill` or instead of it."""
         if self._folder is None:

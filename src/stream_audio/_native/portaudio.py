@@ -108,18 +108,23 @@ class Generation:
 
     Shared by counting: it is closed when the last of those who :meth:`hold` it lets go.
 
+    Parameters
+    ----------
+    without_pulse : bool
+        Leave out ALSA's ways to a PulseAudio server, which is known to hang.
+
     Raises
     ------
     BackendError
         PortAudio is not installed, or it finds no audio backend.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, without_pulse: bool = False) -> None:
         note_use(self)
         path = library_path()
         error = ffi.new("sa_call_error *")
         self._native = lib.sa_generation_open(
-            os.fsencode(path) if path else ffi.NULL, CALL_TIMEOUT, error
+            os.fsencode(path) if path else ffi.NULL, without_pulse, CALL_TIMEOUT, error
         )
         messages = log_host_messages()
         if self._native == ffi.NULL:

@@ -21,6 +21,9 @@ from stream_audio.errors import (
 ANSWER_TIMEOUT = 3_000_000_000
 """Nanoseconds within which a server has to answer."""
 
+CONNECT_TIMEOUT = 1_500_000_000
+"""The same for a connection, which every listing waits for."""
+
 SUSPECT_TIMEOUT = 500_000_000
 """The same for one that did not answer the last time."""
 
@@ -131,7 +134,7 @@ class PulseConnection:
         self._native = lib.sa_pulse_connect(
             os.fsencode(path) if path else ffi.NULL,
             _APPLICATION,
-            SUSPECT_TIMEOUT if PulseConnection._hangs else ANSWER_TIMEOUT,
+            SUSPECT_TIMEOUT if PulseConnection._hangs else CONNECT_TIMEOUT,
             error,
         )
         PulseConnection._hangs = error.status == lib.SA_PULSE_NO_ANSWER

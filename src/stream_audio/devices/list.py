@@ -19,7 +19,7 @@ from stream_audio.devices.portaudio import portaudio_inputs
 from stream_audio.devices.pulse import other_ways, pulse_inputs
 from stream_audio.devices.role import default_candidate
 from stream_audio.devices.wanted import Wanted
-from stream_audio.errors import StreamAudioError
+from stream_audio.errors import HostUnresponsiveError, StreamAudioError
 
 _stand_in: Callable[[], Sequence[Candidate]] | None = None
 
@@ -97,7 +97,9 @@ class Listing:
     def _portaudio(self) -> Sequence[Candidate]:
         if not self._to_open and stream_runs():
             return last_listing.now()
-        self.generation = Generation()
+        # Only PulseAudio has been asked by now.
+        pulse_hangs = any(isinstance(each, HostUnresponsiveError) for each in self.failures)
+        self.generation = Generation(without_pulse=pulse_hangs)
         return portaudio_inputs(self.generation)
 
     @property

@@ -1,6 +1,5 @@
 """What holds for every test: each session that it ran has accounted for every frame."""
 
-import signal
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +7,6 @@ from typing import Any
 import pytest
 
 from stream_audio.engine.engine import Engine
-
-# A runner may have it ignored (nohup), which the programs under test would inherit and honour.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from stream_audio.files.raw_format import RawFormat as RawFormat
     from stream_audio.files.repair import RepairReport as RepairReport
     from stream_audio.files.repair import repair as repair
+    from stream_audio.network.websocket_sink import WebSocketSink as WebSocketSink
     from stream_audio.reports.events import Clipping as Clipping
     from stream_audio.reports.events import DefaultChanged as DefaultChanged
     from stream_audio.reports.events import DigitalSilence as DigitalSilence
@@ -59,7 +60,9 @@ if TYPE_CHECKING:
     from stream_audio.reports.events import SessionStarted as SessionStarted
     from stream_audio.reports.events import SessionStopped as SessionStopped
     from stream_audio.reports.events import SilenceEnded as SilenceEnded
+    from stream_audio.reports.events import SinkDisconnected as SinkDisconnected
     from stream_audio.reports.events import SinkFailed as SinkFailed
+    from stream_audio.reports.events import SinkReconnected as SinkReconnected
     from stream_audio.reports.events import SinkStalled as SinkStalled
     from stream_audio.reports.events import SourceEnded as SourceEnded
     from stream_audio.reports.events import SourceLost as SourceLost
@@ -147,9 +150,11 @@ _WHERE = {
     "SilenceEnded": "reports.events",
     "Sink": "contracts.sink",
     "SinkError": "errors",
+    "SinkDisconnected": "reports.events",
     "SinkFailed": "reports.events",
     "SinkHandle": "sink_handle",
     "SinkInfo": "contracts.sink",
+    "SinkReconnected": "reports.events",
     "SinkReport": "reports.report",
     "SinkStalled": "reports.events",
     "SinkStats": "reports.stats",
@@ -172,6 +177,7 @@ _WHERE = {
     "TriggerEnded": "reports.events",
     "TriggerSink": "sinks.trigger",
     "TriggerStarted": "reports.events",
+    "WebSocketSink": "network.websocket_sink",
     "WrongSampleRate": "reports.events",
     "capabilities": "devices.loopback",
     "default_input_device": "devices.list",

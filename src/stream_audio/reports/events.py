@@ -324,6 +324,41 @@ class SinkFailed(StreamEvent):
 
 
 @public
+class SinkDisconnected(StreamEvent):
+    """A sink has lost its connection, or could make none; it goes on trying, and audio waits.
+
+    Attributes
+    ----------
+    sink : str
+        The sink's name.
+    error : BaseException
+        What happened.
+    """
+
+    sink: str
+    error: BaseException
+
+
+@public
+class SinkReconnected(StreamEvent):
+    """A sink that had no connection has one again.
+
+    Attributes
+    ----------
+    sink : str
+        The sink's name.
+    replayed : int
+        Frames that are sent again, because they may have been lost on the way.
+    seconds : float
+        How long there was no connection.
+    """
+
+    sink: str
+    replayed: int
+    seconds: float
+
+
+@public
 class SinkStalled(StreamEvent):
     """A full sink has taken nothing for a while, and its sources wait for it (``"block"``).
 

@@ -21,6 +21,9 @@ from stream_audio.sinks.file import FileSink
 if TYPE_CHECKING:
     import subprocess
 
+if TYPE_CHECKING:
+    import subprocess
+
 _LAST_LINES = 10
 _LONGEST_LINE = 400
 _URL = re.compile(r"(\w+://)[^\s'\"<>]+")
@@ -97,9 +100,7 @@ class PipeSink:
         self._stdout = stdout
         self._settings = {"format": format, "subtype": subtype, "gaps": gaps, **encoding}
         with open(os.devnull, "wb") as nowhere:
-            self._dtype: SampleType = self._sink_for(
-                nowhere
-            ).preferred_dtype  # and the settings are checked
+            self._dtype = self._sink_for(nowhere).preferred_dtype  # and the settings are checked
         self._info: SinkInfo | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._sink: FileSink | None = None
@@ -203,7 +204,7 @@ class PipeSink:
 
     def _wait_for(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
         """Wait for the program, then end it; False if it had to be."""
-        import subprocess
+        from subprocess import TimeoutExpired
 
         by_itself = True
         for end in (None, process.terminate, process.kill):
@@ -212,7 +213,7 @@ class PipeSink:
                 end()
             try:
                 process.wait(None if end == process.kill else seconds)
-            except subprocess.TimeoutExpired:
+            except TimeoutExpired:
                 seconds = _KILL_AFTER
             else:
                 break

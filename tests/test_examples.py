@@ -1,6 +1,7 @@
 """Each example runs without hardware, and does what it says."""
 
 import io
+import json
 import os
 import signal
 import socket
@@ -306,6 +307,76 @@ def test_web_microphone_streams_to_listeners_who_come_and_go(tmp_path):
             for _ in pieces:  # the end of the session ends the stream
                 pass
         output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert errors == ""
+    assert BALANCED in output
+    assert output.count("sink ChannelSink") == 3
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_speech_service_and_its_client_transcribe_what_is_said(tmp_path, spoken):
+    path, _ = spoken
+    port = free_port()
+    with subprocess.Popen(
+        command("speech_service.py", "--serve", "--port", port), stdout=subprocess.PIPE, text=True
+    ) as service:
+        try:
+            assert service.stdout.readline().startswith("listening")
+            output = run_on_file("speech_service.py", path, "--port", port, cwd=tmp_path)
+            lines = output.splitlines()
+            finals = [line.removeprefix("final: ") for line in lines if line.startswith("final")]
+            assert finals == list(SENTENCES)
+            assert sum(line.startswith("partial: ") for line in lines) >= 2
+            assert BALANCED in output
+            refused = subprocess.run(
+                command("speech_service.py", "--port", port, "--token", "wrong", "--virtual"),
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert refused.returncode == 1
+            assert "closed the connection (the host says: 1008 unknown token)" in refused.stderr
+        finally:
+            service.terminate()
+
+
+def test_web_listeners_get_all_and_a_slow_one_costs_the_others_nothing(tmp_path):
+    from websockets.sync.client import connect
+
+    port = free_port()
+    url = f"ws://127.0.0.1:{port}/live"
+    with subprocess.Popen(
+        command("web_listeners.py", "--virtual", "--port", port),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            wait_for_server(client)
+            assert "new WebSocket" in client.get("/").text
+        # One that never reads, and lets the system keep little for it.
+        sleeper = socket.socket()
+        sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sleeper.connect(("127.0.0.1", port))
+        with (
+            connect(url, sock=sleeper, max_queue=1, ping_interval=None, close_timeout=1),
+            connect(url) as browser,
+        ):
+            about = json.loads(browser.recv())
+            assert about == {"sample_rate": 48_000, "channels": 2}
+            heard = b"".join(browser.recv() for _ in range(15))
+        samples = np.frombuffer(heard, "<i2").reshape(-1, 2)
+        assert len(samples) == 15 * 4800
+        assert 20 * np.log10(np.abs(samples / 2**15).max()) == pytest.approx(-12, abs=0.1)
+        with connect(url) as browser:  # one that is there at the end
+            browser.recv()
+            os.kill(process.pid, signal.SIGINT)
+            output, errors = process.communicate(timeout=30)
     assert process.returncode == 0
     assert errors == ""
     assert BALANCED in output

@@ -1,7 +1,9 @@
 """What holds for every test: each session that it ran has accounted for every frame."""
 
+import logging
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,12 +11,34 @@ import pytest
 from stream_audio.engine.engine import Engine
 
 
+class _Ear(logging.Handler):
+    """Hears the engine say that the report of a session, which may be gone, does not balance."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._found = found
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "does not balance" in record.getMessage():
+            self._found.append(record.getMessage())
+
+
+@contextmanager
+def _hearing_of_unbalanced_reports(found: list[str]) -> Iterator[None]:
+    log, ear = logging.getLogger("stream_audio"), _Ear(found)
+    log.addHandler(ear)
+    try:
+        yield
+    finally:
+        log.removeHandler(ear)
+
+
 @pytest.fixture(autouse=True)
 def _every_report_balances(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Fail a test whose report does not balance, unless it is marked ``unbalanced``."""
-    init, tell_the_end = Engine.__init__, Engine._tell_the_end
+    init = Engine.__init__
     # Not kept alive: some tests look whether a session is gone.
     engines: weakref.WeakSet[Engine] = weakref.WeakSet()
     found: list[str] = []
@@ -27,13 +51,9 @@ def _every_report_balances(
         init(engine, *args, **kwargs)
         engines.add(engine)
 
-    def tell_and_look(engine: Engine) -> None:
-        tell_the_end(engine)
-        look(engine)
-
     monkeypatch.setattr(Engine, "__init__", remember)
-    monkeypatch.setattr(Engine, "_tell_the_end", tell_and_look)
-    yield
+    with _hearing_of_unbalanced_reports(found):
+        yield
     if request.node.get_closest_marker("unbalanced") is None:
         for engine in engines:  # its thread may still be on its way out
             look(engine)

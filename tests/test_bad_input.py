@@ -33,6 +33,7 @@ from stream_audio import (
     StreamAudioError,
     StreamConfig,
 )
+from stream_audio._native.pulse import NoPulseServerError
 from stream_audio.devices import list as devices_list
 from stream_audio.testing import Fault, VirtualClock
 from support.processes import wait_until
@@ -679,11 +680,15 @@ class NoDevices:
         pass
 
 
+def no_server():
+    raise NoPulseServerError("there is none")
+
+
 @pytest.fixture
 def no_devices(monkeypatch):
     monkeypatch.setattr(devices_list, "Generation", NoDevices)
     monkeypatch.setattr(devices_list, "jack_inputs", list)
-    monkeypatch.setattr(devices_list.Listing, "_pulse", lambda self: ())
+    monkeypatch.setattr(devices_list, "PulseConnection", no_server)
 
 
 def test_no_device_at_all(no_devices):

@@ -64,6 +64,7 @@ class Setup:
         backlog=None,
         cannot_wait=("mic",),
         retry=None,
+        when_done=None,
         **settings,
     ):
         retry = retry or Retry(first=0.125)  # exact in binary
@@ -86,7 +87,7 @@ class Setup:
             config,
             on_failure,
             self.events.append,
-            self.seat.set,
+            when_done or self.seat.set,
             backlog=backlog,
             retry=retry,
             inflow=Inflow(("mic",), cannot_wait, RATE * FRAME_BYTES),
@@ -836,9 +837,8 @@ def test_every_frame_is_delivered_once_or_in_one_gap(acts, on_failure, limit_fra
 
 def test_a_worker_tells_its_end_while_it_still_holds_virtual_time_up():
     """Else time jumps to the end of the patience with which it is waited for."""
-    setup = Setup(Recorder())
     order = []
-    setup.delivery._when_done = lambda: order.append("told")
+    setup = Setup(Recorder(), when_done=lambda: order.append("told"))
     close = setup.delivery._arrived.close
     setup.delivery._arrived.close = lambda: (order.append("left"), close())
     setup.start().delivery.close()

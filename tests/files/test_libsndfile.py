@@ -594,13 +594,13 @@ HOURS = 0.05
 def encoded(monkeypatch):
     """Frames that encoders were given."""
     given = []
-    encode = LibsndfileWriter._encode
+    write = soundfile.SoundFile.write
 
-    def count(writer, samples):
+    def count(sound, samples):
         given.append(len(samples))
-        encode(writer, samples)
+        write(sound, samples)
 
-    monkeypatch.setattr(LibsndfileWriter, "_encode", count)
+    monkeypatch.setattr(soundfile.SoundFile, "write", count)
     return given
 
 

@@ -1,13 +1,13 @@
 """The seam of time: signals that keep a wake, on the real clock as on a virtual one."""
 
 import gc
+import subprocess
 import sys
 import threading
 import time
 
 import pytest
 
-from stream_audio import ForkedProcessError, _native
 from stream_audio.testing import VirtualClock
 from stream_audio.waiting.clock import Clock, MonotonicClock, Sleeper, deadline_ns
 
@@ -131,12 +131,33 @@ def test_a_real_wait_takes_its_time():
         assert time.monotonic() - before >= 0.02
 
 
-def test_a_forked_child_takes_no_seat(monkeypatch):
-    monkeypatch.setattr(_native, "_process", -1)
-    with pytest.raises(ForkedProcessError, match="forked"):
-        Sleeper(MonotonicClock())
-    with pytest.raises(ForkedProcessError):
-        VirtualClock()
+FORKED = """
+import os
+import stream_audio as s
+from stream_audio import ForkedProcessError
+from stream_audio.testing import VirtualClock
+from stream_audio.waiting.clock import MonotonicClock, Sleeper
+
+session = s.open(s.AudioSource.virtual(), sinks=[s.CallbackSink(lambda chunk: None)])
+child = os.fork()
+if child == 0:
+    refused = 0
+    for take in (lambda: Sleeper(MonotonicClock()), VirtualClock):
+        try:
+            take()
+        except ForkedProcessError as error:
+            refused += "forked" in str(error)
+    os._exit(refused)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+session.stop()
+"""
+
+
+def test_a_forked_child_takes_no_seat():
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=GIVE_UP
+    )
+    assert done.stdout.split() == ["2"], done.stderr
 
 
 def test_a_clock_and_its_sleepers_may_be_collected_in_any_order():

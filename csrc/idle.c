@@ -52,8 +52,7 @@ static void fill(sa_idle *idle, int64_t now_ns, int64_t until_ns) {
         missing = most;
     }
     while (missing > 0) {
-        uint32_t count =
-            missing < idle->silence_frames ? (uint32_t)missing : idle->silence_frames;
+        uint32_t count = missing < idle->silence_frames ? (uint32_t)missing : idle->silence_frames;
         sa_host_info host = {
             .host_now_ns = now_ns,
             .host_adc_ns = idle->base_ns + span_of(idle, idle->filled),

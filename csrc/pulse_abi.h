@@ -108,8 +108,8 @@ void pa_context_rttime_restart(const pa_context *context, pa_time_event *event, 
 void pa_operation_cancel(pa_operation *operation);
 void pa_operation_unref(pa_operation *operation);
 
-/* What a server tells of itself, its sources and sinks, and what plays into these (docs: introspect.h). `eol` ends a list: above
- * 0 at its end, below it after an error. */
+/* What a server tells of itself, its sources and sinks, and what plays into these (docs:
+ * introspect.h). `eol` ends a list: above 0 at its end, below it after an error. */
 typedef struct pa_server_info {
     const char *user_name;
     const char *host_name;

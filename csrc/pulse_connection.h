@@ -1,7 +1,7 @@
 /* A connection to a PulseAudio server, or to PipeWire in its place: what sources and outputs it
- * has, which are the defaults, what plays, and streams (pulse_stream.h). libpulse makes its callbacks on a thread of the
- * connection's own, which no server can hold up: every question has a deadline, and a server that
- * does not answer hangs nothing.
+ * has, which are the defaults, what plays, and streams (pulse_stream.h). libpulse makes its
+ * callbacks on a thread of the connection's own, which no server can hold up: every question has a
+ * deadline, and a server that does not answer hangs nothing.
  *
  * Any thread but an audio thread may call these, also at the same time.
  */

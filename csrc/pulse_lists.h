@@ -1,5 +1,5 @@
-/* What a server lists, kept as records of our own: its sources, its outputs (libpulse's sinks), and
- * what programs play into these (its sink inputs).
+/* What a server lists, kept as records of our own: its sources, its outputs (libpulse's sinks),
+ * and what programs play into these (its sink inputs).
  */
 #ifndef SA_PULSE_LISTS_H
 #define SA_PULSE_LISTS_H

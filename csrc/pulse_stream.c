@@ -118,7 +118,8 @@ static void on_program_ended(sa_pulse_listener *listener, uint32_t index) {
 static int64_t age_ns(sa_pulse_stream *stream, pa_stream *pa) {
     pa_usec_t latency = 0;
     int negative = 0;
-    if (stream->is_monitor || stream->pulse->library.stream_get_latency(pa, &latency, &negative) < 0 || negative ||
+    if (stream->is_monitor ||
+        stream->pulse->library.stream_get_latency(pa, &latency, &negative) < 0 || negative ||
         latency > 60 * 1000000) {
         return 0;
     }
@@ -217,8 +218,8 @@ static bool begin(sa_pulse_stream *stream, const sa_pulse_settings *settings) {
     library->stream_set_moved_callback(stream->stream, on_moved, stream);
     library->stream_set_suspended_callback(stream->stream, on_suspended, stream);
     library->stream_set_latency_update_callback(stream->stream, on_time, stream);
-    if (settings->program >= 0 && library->stream_set_monitor_stream(
-                                      stream->stream, (uint32_t)settings->program) < 0) {
+    if (settings->program >= 0 &&
+        library->stream_set_monitor_stream(stream->stream, (uint32_t)settings->program) < 0) {
         return false;
     }
     pa_buffer_attr attributes = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX,

@@ -89,7 +89,7 @@ typedef struct {
     int64_t last_time_ns;  /* of the last chunk that was opened */
     int64_t used_frames;   /* of the block */
     bool chunk_open;       /* row progress.rows is being filled */
-    bool chunk_idle;        /* and no device captured it */
+    bool chunk_idle;       /* and no device captured it */
     bool packet_judged;    /* the first packet in the ring has been judged; its frames follow */
     uint32_t packet_taken; /* frames of it already taken */
     int64_t packet_position;

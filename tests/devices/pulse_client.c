@@ -36,7 +36,8 @@ static int64_t record(sa_pulse *pulse, bool to_the_end) {
     sa_pulse_error error;
     sa_capture *capture = sa_capture_create(sa_clock_real(), RATE, CHANNELS, 2 * RATE, 1000);
     const sa_pulse_source *source = sa_pulse_source_at(pulse, 0);
-    sa_pulse_settings settings = {source->name, source->channel_map, RATE, CHANNELS, 480, 0, false, -1};
+    sa_pulse_settings settings = {
+        source->name, source->channel_map, RATE, CHANNELS, 480, 0, false, -1};
     stream = sa_pulse_stream_open(pulse, capture, settings, (int64_t)5 * SECOND, &error);
     if (!stream || !sa_pulse_stream_start(stream, &error)) {
         exit(fail("stream", &error));

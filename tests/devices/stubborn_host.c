@@ -1,6 +1,7 @@
 /* As much of PortAudio as a session needs, with one device whose callbacks come on a thread. What
  * the variable STUBBORN names ("initialize", "stop", "close"; "assert": an assertion) fails, and
- * the callbacks go on. With "speak", ALSA complains on their thread. After each one a byte is written to the descriptor that CALLBACKS tells. */
+ * the callbacks go on. With "speak", ALSA complains on their thread. After each one a byte is
+ * written to the descriptor that CALLBACKS tells. */
 #include <assert.h>
 #include <dlfcn.h>
 #include <pthread.h>

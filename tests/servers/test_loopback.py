@@ -15,15 +15,18 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import soundfile
 
 import stream_audio
 from stream_audio import (
     AmbiguousDeviceError,
+    AudioFormat,
     AudioSource,
     ChannelSink,
     DefaultChanged,
     DeviceNotFoundError,
     DigitalSilence,
+    FileSink,
     FormatPreset,
     LoopbackUnavailable,
     SourceLost,
@@ -351,3 +354,36 @@ def test_the_command_line_records_the_output_and_one_program(server, tmp_path):
         [program] = list_playing()
         assert "speakers" in record("--system")["device"] or server.program == "pulseaudio"
         assert "pacat" in record("--application", str(program.process))["device"]
+
+
+def words_of(samples, rate):
+    """What a recogniser understands of speech, as 16-bit samples at 16 kHz."""
+    from pocketsphinx import Decoder
+
+    assert (samples.dtype, rate) == (np.int16, 16_000)
+    decoder = Decoder(loglevel="FATAL")
+    decoder.start_utt()
+    decoder.process_raw(samples.tobytes(), full_utt=True)
+    decoder.end_utt()
+    found = decoder.hyp()
+    return "" if found is None else found.hypstr
+
+
+@pytest.mark.long
+@both
+def test_speech_is_recognised_from_the_recording_as_from_the_file(server, tmp_path):
+    spoken, recorded = tmp_path / "spoken.wav", tmp_path / "recorded.wav"
+    sentence = "go forward ten meters"
+    flite = require_program("flite", "flite")
+    subprocess.run([flite, "-voice", "rms", "-t", sentence, "-o", spoken], check=True)
+    original, rate = soundfile.read(spoken, dtype="int16")
+    assert words_of(original, rate) == sentence
+
+    builder = StreamAudio.builder().add_source("system", AudioSource.system())
+    builder.format(AudioFormat(16_000, 1)).add_sink(FileSink(recorded, subtype="PCM_16"))
+    with builder.start():
+        time.sleep(0.5)  # of silence before it
+        player = [require_program("paplay", "pulseaudio-utils"), "--device=speakers", spoken]
+        subprocess.run(player, check=True, timeout=60)
+        time.sleep(0.5)
+    assert words_of(*soundfile.read(recorded, dtype="int16")) == sentence

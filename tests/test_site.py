@@ -1,8 +1,10 @@
 """The site has every page and every public name, and the programs of its own pages run."""
 
+import asyncio
 import re
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from scipy.signal import sosfreqz
@@ -20,7 +22,12 @@ OWN_TESTS = {
 }
 """Guides whose programs have tests of their own, as they take something for granted."""
 
-LONGEST = {"tutorials/dictation": 20, "tutorials/recorder": 15, "tutorials/multichannel": 9}
+LONGEST = {
+    "tutorials/web-page": 35,
+    "tutorials/dictation": 20,
+    "tutorials/recorder": 15,
+    "tutorials/multichannel": 9,
+}
 """Lines that a program may have, imports and blank lines aside."""
 
 
@@ -54,6 +61,32 @@ def test_a_tutorials_program_is_as_short_as_it_is_said_to_be(page):
     (program,) = programs(page)
     lines = [line for line in program.splitlines() if line.strip()]
     assert sum(not re.match(r"(from|import) ", line) for line in lines) <= LONGEST[page]
+
+
+def test_the_page_of_the_tutorial_streams_wav(tone, monkeypatch):
+    def device(**settings):
+        return AudioSource.virtual("sine", frames=16_000, sample_rate=16_000)
+
+    monkeypatch.setattr(AudioSource, "default_device", device)
+    (program,) = programs("tutorials/web-page")
+    names = {}
+    exec(program, names)
+    app = names["app"]
+
+    async def visit():
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://page") as browser,
+        ):
+            page, live = await browser.get("/"), await browser.get("/live.wav")
+        return page.text, live.content
+
+    page, heard = asyncio.run(visit())
+    assert "/live.wav" in page
+    assert heard[:4] == b"RIFF"
+    assert heard[40:44] == b"\xff" * 4
+    assert len(heard) > 44 + 16_000  # half a second at the least: it came in mid-session
 
 
 def test_each_page_is_in_the_table_of_contents_once():

@@ -21,9 +21,6 @@ from stream_audio.sinks.file import FileSink
 if TYPE_CHECKING:
     import subprocess
 
-if TYPE_CHECKING:
-    import subprocess
-
 _LAST_LINES = 10
 _LONGEST_LINE = 400
 _URL = re.compile(r"(\w+://)[^\s'\"<>]+")

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from stream_audio.reports.events import SinkStalled as SinkStalled
     from stream_audio.reports.events import SourceEnded as SourceEnded
     from stream_audio.reports.events import SourceLost as SourceLost
+    from stream_audio.reports.events import SourceRecovered as SourceRecovered
     from stream_audio.reports.events import SourceResumed as SourceResumed
     from stream_audio.reports.events import SourceStalled as SourceStalled
     from stream_audio.reports.events import SourceSuspended as SourceSuspended
@@ -162,6 +163,7 @@ _WHERE = {
     "SourceEnded": "reports.events",
     "SourceInfo": "contracts.sink",
     "SourceLost": "reports.events",
+    "SourceRecovered": "reports.events",
     "SourceReport": "reports.report",
     "SourceStalled": "reports.events",
     "DefaultChanged": "reports.events",

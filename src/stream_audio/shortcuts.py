@@ -16,9 +16,10 @@ from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.config import StreamConfig
-from stream_audio.contracts.source import Source
+from stream_audio.contracts.source import OnLost, Source
 from stream_audio.errors import ConfigError, ConfigTypeError
 from stream_audio.sources.audio_source import AudioSource
+from stream_audio.sources.losing import when_lost
 
 if TYPE_CHECKING:
     from stream_audio.audio.chunk import AudioChunk
@@ -38,9 +39,12 @@ def _builder(
     channels: int | Sequence[int] | None,
     duration: float | None,
     config: StreamConfig | None,
+    on_lost: OnLost | None,
+    default_on_lost: OnLost | None = None,
 ) -> StreamAudioBuilder:
     builder = StreamAudio.builder()
-    builder.add_source(SOURCE_ID, AudioSource.default_device() if source is None else source)
+    source = AudioSource.default_device() if source is None else source
+    builder.add_source(SOURCE_ID, when_lost(source, on_lost, default=default_on_lost))
     wanted = audio_format(format)
     if sample_rate is not None:
         wanted = replace(wanted, sample_rate=sample_rate)
@@ -65,6 +69,7 @@ def open(
     duration: float | None = None,
     history: float | None = None,
     on_event: Callable[[StreamEvent], object] | None = None,
+    on_lost: OnLost | None = None,
     config: StreamConfig | None = None,
 ) -> Session:
     """Start a session with one source.
@@ -88,6 +93,9 @@ def open(
         Seconds of audio to keep for :meth:`Session.last` and ``add_sink(replay=…)``.
     on_event : callable, optional
         A function that is called with each event.
+    on_lost : "wait", "default" or "stop", optional
+        What to do when the device is lost, in place of what the source says; see
+        :meth:`AudioSource.device`. ``None``: what the source says.
     config : StreamConfig, optional
         Settings of the session.
 
@@ -98,7 +106,7 @@ def open(
     """
     if not isinstance(sinks, Iterable) or callable(getattr(sinks, "write", None)):
         raise ConfigTypeError(f"sinks takes a list of sinks, not {sinks!r}")
-    builder = _builder(source, format, sample_rate, channels, duration, config)
+    builder = _builder(source, format, sample_rate, channels, duration, config, on_lost)
     for each in sinks:
         if isinstance(each, tuple):
             sink, own_format = _pair(each)
@@ -134,6 +142,7 @@ def record(
     quality: float | None = ...,
     rotate: str | float | timedelta | None = ...,
     overwrite: bool = ...,
+    on_lost: OnLost | None = ...,
     config: StreamConfig | None = ...,
 ) -> SessionReport: ...
 
@@ -147,6 +156,7 @@ def record(
     format: AudioFormat | FormatPreset = ...,
     sample_rate: int | None = ...,
     channels: int | Sequence[int] | None = ...,
+    on_lost: OnLost | None = ...,
     config: StreamConfig | None = ...,
 ) -> NDArray[Any]: ...
 
@@ -164,6 +174,7 @@ def record(
     quality: float | None = None,
     rotate: str | float | timedelta | None = None,
     overwrite: bool = False,
+    on_lost: OnLost | None = None,
     config: StreamConfig | None = None,
 ) -> SessionReport | NDArray[Any]:
     """Record for some seconds, exact to the frame, and return when done.
@@ -186,6 +197,9 @@ def record(
     subtype, quality, rotate, overwrite
         Settings of :class:`FileSink`, only with a path: the file's type of sample, the quality of
         a lossy format, when to continue in another file, and whether to replace an existing one.
+    on_lost : "wait", "default" or "stop", optional
+        What to do when the device is lost, in place of what the source says; see
+        :meth:`AudioSource.device`. ``None``: what the source says.
     config : StreamConfig, optional
         Settings of the session.
 
@@ -193,8 +207,8 @@ def record(
     -------
     SessionReport or ndarray, shape (frames, channels)
         The report if there is a path, otherwise the samples. Lost frames are silence, except those
-        at the end. A device that dies ends the recording early. The log reports that, and so does
-        ``report.complete``.
+        at the end. A device that is lost leaves a gap until it is back, and ``report.complete`` is
+        False then.
 
     Raises
     ------
@@ -214,7 +228,7 @@ def record(
         raise ConfigError(
             "record needs a duration", hint="For example record('a.wav', duration=5)"
         )
-    builder = _builder(source, format, sample_rate, channels, duration, config)
+    builder = _builder(source, format, sample_rate, channels, duration, config, on_lost)
     settings: dict[str, Any] = {"subtype": subtype, "quality": quality, "rotate": rotate}
     settings = {name: value for name, value in settings.items() if value is not None}
     if path is not None:
@@ -255,6 +269,7 @@ def listen(
     sample_rate: int | None = None,
     channels: int | Sequence[int] | None = None,
     duration: float | None = None,
+    on_lost: OnLost | None = None,
     config: StreamConfig | None = None,
 ) -> Iterator[AudioChunk]:
     """Yield chunks until you leave the loop or the source ends; if it dies, the log says so.
@@ -271,6 +286,9 @@ def listen(
         How many, or which of the device's, in place of the format's.
     duration : float, optional
         Seconds after which the source ends, exact to the frame; ``None``: not by itself.
+    on_lost : "wait", "default" or "stop", optional
+        What to do when the device is lost, in place of what the source says; see
+        :meth:`AudioSource.device`. ``None``: what the source says, or else "stop".
     config : StreamConfig, optional
         Settings of the session.
 
@@ -284,6 +302,6 @@ def listen(
     from stream_audio.sinks.channel import ChannelSink
 
     channel = ChannelSink()
-    builder = _builder(source, format, sample_rate, channels, duration, config)
+    builder = _builder(source, format, sample_rate, channels, duration, config, on_lost, "stop")
     with builder.add_sink(channel).start():
         yield from channel

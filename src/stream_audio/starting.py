@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from stream_audio.audio.format import AudioFormat
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import Source
+from stream_audio.contracts.source import ReopenedSource, Source
 from stream_audio.engine.engine import Engine
+from stream_audio.engine.recovery import Recovery
 from stream_audio.engine.track_shape import TrackShape
 from stream_audio.reports.events import StreamEvent
 from stream_audio.session import Session
@@ -55,6 +56,9 @@ class Start:
                     name, TrackShape.of(opened), duration=duration, history=history
                 )
                 track.begin(opened)
+                if isinstance(source, ReopenedSource) and source.on_lost != "stop":
+                    go_on, end = self._engine.go_on, self._engine.end_track
+                    track.successor = Recovery(track, source, opening, go_on, end)
                 self._engine.add_track(track)
         finally:
             opening.close()

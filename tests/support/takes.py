@@ -71,6 +71,11 @@ class Replacements:
         self._signal.set()
         return True
 
+    given_up = 0
+
+    def track_ended(self) -> None:
+        """Called by the router."""
+
     def _run(self) -> None:
         sit_on(self._signal)
         while self._devices:

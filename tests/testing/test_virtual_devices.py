@@ -109,7 +109,7 @@ def test_a_silent_departure_looks_like_a_stall(virtual_devices):
 @pytest.mark.parametrize("incident", [Incident.moved(1.0), Incident.changed(1.0, channels=1)])
 def test_a_stream_ends_that_is_moved_or_changed_and_the_device_stays(virtual_devices, incident):
     virtual_devices.add("headset", channels=2, script=[incident], period=480)
-    report, chunks = recorded(AudioSource.device("headset"))
+    report, chunks = recorded(AudioSource.device("headset", on_lost="stop"))
     assert sum(chunk.frames for chunk in chunks) == 48_000
     assert report.sources["mic"].error
     report, chunks = recorded(AudioSource.device("headset"))

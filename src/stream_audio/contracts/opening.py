@@ -46,6 +46,17 @@ class Opening:
         self._doorbell = doorbell
         self._listing: Listing | None = None
 
+    def anew(self) -> Opening:
+        """Return another one for the same source, with a list of its own."""
+        again = Opening(
+            self.clock,
+            self.ring_duration,
+            chunk_duration=self._chunk_duration,
+            doorbell=self._doorbell,
+        )
+        again.formats = self.formats
+        return again
+
     def listing(self) -> Listing:
         """Return the devices as they are at this start."""
         if self._listing is None:

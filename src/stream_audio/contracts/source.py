@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from stream_audio._native.capture import Capture
@@ -108,4 +109,22 @@ class Source(Protocol):
 
     def open(self, opening: Opening) -> OpenSource:
         """Open the device, so that only :meth:`OpenSource.start` is missing."""
+        ...
+
+
+OnLost = Literal["wait", "default", "stop"]
+"""What becomes of a source whose device is lost: see ``AudioSource.device``."""
+
+
+@runtime_checkable
+class ReopenedSource(Source, Protocol):
+    """A source that may go on after its device was lost."""
+
+    on_lost: OnLost | None
+    """``None``: "wait"."""
+    lost_timeout: float | None
+    """Seconds after which a lost source ends; ``None``: it waits as long as the session runs."""
+
+    def again(self, lost: OpenSource) -> Sequence[Source]:
+        """Return what to try to open in the place of a device that was lost, the best first."""
         ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from stream_audio.devices.candidate import Candidate
 from stream_audio.devices.input_device import InputDevice, no_input_device
 from stream_audio.devices.pulse import pulse_id
-from stream_audio.devices.wanted import Wanted
+from stream_audio.devices.wanted import DeviceId, Wanted
 from stream_audio.errors import AmbiguousDeviceError, DeviceNotFoundError
 
 if TYPE_CHECKING:
@@ -67,8 +67,12 @@ def find_input(wanted: Wanted, listing: Listing) -> Candidate:
 
 
 def _find_other(
-    wanted: InputDevice | re.Pattern[str] | Callable[[InputDevice], object], listing: Listing
+    wanted: DeviceId | InputDevice | re.Pattern[str] | Callable[[InputDevice], object],
+    listing: Listing,
 ) -> Candidate:
+    if isinstance(wanted, DeviceId):
+        same = [each for each in listing.every if each.id == wanted.id]
+        return _only(same[:1], wanted.id, listing.candidates, "input")
     if isinstance(wanted, InputDevice):
         if wanted.id:
             found = [each for each in listing.every if each.id == wanted.id]

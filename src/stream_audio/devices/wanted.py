@@ -6,10 +6,18 @@ import re
 from collections.abc import Callable
 
 from stream_audio._checks import name_text
+from stream_audio._record import Record
 from stream_audio.devices.input_device import InputDevice
 from stream_audio.errors import ConfigTypeError
 
-Wanted = str | InputDevice | re.Pattern[str] | Callable[[InputDevice], object]
+
+class DeviceId(Record):
+    """The device with this id and no other, whatever may have it for a name."""
+
+    id: str
+
+
+Wanted = str | DeviceId | InputDevice | re.Pattern[str] | Callable[[InputDevice], object]
 """What a user may say to mean one device."""
 
 

@@ -10,6 +10,7 @@ from stream_audio.engine.take import Take
 from stream_audio.reports.events import (
     DefaultChanged,
     SourceLost,
+    SourceRecovered,
     SourceResumed,
     SourceStalled,
     SourceSuspended,
@@ -57,6 +58,9 @@ class DeviceWatch:
         self._packets = 0  # at the last look
         self._default: str | None = None  # the id that was told last
         self._told_rate = False
+        self._loss = ""  # why it was lost, until another device delivers
+        self.waits = False
+        """Whether another device may follow one that is lost; see ``Recovery``."""
 
     def begin_take(self) -> None:
         """Look at another device from now on."""
@@ -99,8 +103,20 @@ class DeviceWatch:
             return
         take.error = reason
         _log.warning("source %s: %s", self._source, reason)
-        self._send(SourceLost(now, self._source, reason))
+        if not self._loss:  # else the loss before it is not over yet
+            self._tell_loss(reason, now)
         take.source.lost()
+
+    def _tell_loss(self, reason: str, now: float) -> None:
+        self._loss = reason
+        self._send(SourceLost(now, self._source, reason, self.waits))
+
+    def recovered(self, take: Take, outage: float, now: float) -> None:
+        """Report that another device delivers; it may be lost by now, too."""
+        self._loss = ""
+        self._send(SourceRecovered(now, self._source, outage, take.source.description))
+        if take.error:
+            self._tell_loss(take.error, now)
 
     def _look_at_role(self, take: Take, now: float) -> None:
         """Report another default than the device that was found as it."""

@@ -69,6 +69,7 @@ def find_fast_path(
         or track.history is not None
         or take is None
         or not track.is_read
+        or take.conversion is not None
         or take.source.freewheel
         or take.ring_seconds < LENDING_RING
     ):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Literal
 
 from stream_audio.engine.delivery import Delivery
-from stream_audio.engine.track import Track
+from stream_audio.engine.track import Track, TrackState
 from stream_audio.reports.report import SourceReport
 from stream_audio.reports.stats import MemoryUse, SessionStats, SourceStats
+
+_STATES: dict[TrackState, Literal["lost", "ended"]] = {
+    TrackState.LOST: "lost",
+    TrackState.ENDED: "ended",
+}
 
 
 def session_stats(
@@ -73,6 +79,8 @@ def source_stats(track: Track) -> SourceStats:
         callback_durations=figures.callbacks,
         peak=() if newest is None else tuple(newest.peak.tolist()),
         rms=() if newest is None else tuple(newest.rms.tolist()),
+        state=_STATES.get(track.state, "running"),
+        openings_given_up=0 if track.successor is None else track.successor.given_up,
     )
 
 

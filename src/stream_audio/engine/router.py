@@ -185,6 +185,7 @@ class Router:
     def note_change(self) -> None:
         """Go on with tracks and sinks as they are: one has come, gone, or got another device."""
         self._tracks.note()
+        self._plan_look(self._clock.now())
         self._fast_path = None  # it knows a reader
         self._read(self._tracks.read)
         if not self.is_capturing:
@@ -242,14 +243,15 @@ class Router:
         ``to_the_end``: until then whatever anybody says, and no source waits for its sinks.
         """
         self.note_change()
-        self._next_look = self._clock.now() + self._look_interval
         if not to_the_end:
             self._baton.open()
         while self._tracks.live and (to_the_end or not self._stop_requested):
             self._baton.take()
             try:
                 self._look_back()
-                in_hurry = self._commands.waiting or self._take_is_over
+                # The look may have found that the time of the last track is up.
+                ended = self._take_is_over or not self._tracks.live
+                in_hurry = self._commands.waiting or ended
                 if self._stop_requested and not to_the_end:
                     in_hurry = True
                 if self._fast_path is not None and self._fast_path.has_come:
@@ -333,9 +335,14 @@ class Router:
         if self._fast_path is not None:  # then nothing can be found that takes a turn
             self._look_back()
 
+    def _plan_look(self, now: float) -> None:
+        """Look again in a while, or when the time of a track is up that waits for a device."""
+        ends = (track.time_is_up_at for track in self._tracks.live)
+        self._next_look = min([now + self._look_interval, *ends])
+
     def _look_around(self, now: float) -> None:
         """Look at what delivers or takes nothing."""
-        self._next_look = now + self._look_interval
+        self._plan_look(now)
         if not threading.main_thread().is_alive():
             # The interpreter waits for the threads that are no daemons before it calls `atexit`;
             # one of them may be waiting for us.

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from stream_audio._native.capture import Reader
 from stream_audio._record import Record
 from stream_audio.contracts.source import OpenSource
+from stream_audio.engine.take_conversion import TakeConversion
 from stream_audio.errors import StreamAudioError
 from stream_audio.reports.durations import Durations, snapshot
 from stream_audio.reports.histogram import Histogram
@@ -96,6 +97,8 @@ class Take:
         Why it is unclear whether all of its audio came.
     gather_seconds : float
         Seconds for which its first chunk waits for later ones, as a rule.
+    conversion : TakeConversion or None
+        What makes its chunks into those of the track, if they are others.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Take:
         self.error = ""
         self.unclear = ""
         self.gather_seconds = 0.0
+        self.conversion: TakeConversion | None = None
         self.state = TakeState.RUNNING
         chunk_frames = max(1, round(chunk_duration * source.sample_rate))
         self.reader = Reader(source.capture, chunk_frames, freewheel=source.freewheel)

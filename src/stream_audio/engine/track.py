@@ -10,6 +10,7 @@ A track without a take is fed by others, through :meth:`Track.feed`.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
@@ -43,12 +44,16 @@ from stream_audio.engine.pauses import Pauses
 from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.take import Take, TakeFigures
+from stream_audio.engine.take_conversion import TakeConversion, placed
 from stream_audio.engine.track_losses import LOST, TrackLosses
 from stream_audio.engine.track_shape import TrackShape
 from stream_audio.engine.track_times import TrackTimes
 from stream_audio.reports.events import GapDetected, SourceEnded, StreamEvent
 from stream_audio.reports.ledger import Ledger
 from stream_audio.waiting.clock import WallClock, asleep_ns
+
+TIME_IS_UP_EARLY = 1e-6
+"""Seconds: a time in seconds falls between two nanoseconds of the clock."""
 
 
 class TrackState(Enum):
@@ -76,6 +81,15 @@ class Successor(Protocol):
         of its own. Called on the router's thread; must not block. ``take.error`` says what became
         of the device.
         """
+        ...
+
+    @property
+    def given_up(self) -> int:
+        """How many attempts to open a device hung and were given up; any thread."""
+        ...
+
+    def track_ended(self) -> None:
+        """Take note that no take is wanted any more. Called likewise, and more than once."""
         ...
 
 
@@ -130,6 +144,7 @@ class Track:
         self.state = TrackState.FED
         self.take: Take | None = None
         self.successor: Successor | None = None
+        self._left: Take | None = None  # to the successor, which closes it
         self.account = ledger.open_source(name)
         self.times = TrackTimes(wall, paced=not shape.freewheel)
         self.pauses = Pauses(self.account)
@@ -147,6 +162,7 @@ class Track:
         )
         self.newest: AudioChunk | None = None
         self._config = config
+        self._ledger = ledger
         self._send = send
         rate = shape.sample_rate
         self._limit = sys.maxsize if duration is None else max(1, round(duration * rate))
@@ -168,16 +184,17 @@ class Track:
         after the last frame as its first frame was captured after that one, by a clock that runs
         on while the machine sleeps. Between two turns of the router.
 
+        Chunks of another rate or number of channels are made into what the track consists of.
+
         Raises
         ------
         ValueError
-            Its chunks are not of the track's rate and channels. What adapts them belongs in
-            between: a source that converts as it is opened.
+            One is paced by a clock and the other is not.
         """
         if self.state is not TrackState.LOST:
             return False
-        if not self.shape.is_delivered_by(source):
-            raise ValueError(f"{source.description} does not deliver what {self.name} consists of")
+        if source.freewheel != self.shape.freewheel:
+            raise ValueError(f"{source.description} is not paced as {self.name} is")
         assert self.take is not None
         self._use(source, self.account.position, self.take.figures())
         return True
@@ -185,7 +202,15 @@ class Track:
     def _use(self, source: OpenSource, position: int, before: TakeFigures | None = None) -> None:
         # It begins where the last one ended, or later: its first chunk tells.
         limit = None if self._limit == sys.maxsize else self._limit - position
-        self.take = Take(source, self._config.chunk_duration, limit, before)
+        chunk_duration = self._config.chunk_duration
+        conversion = None
+        if before is not None and not self.shape.is_delivered_by(source):
+            conversion = TakeConversion(
+                self.name, source, self.shape, chunk_duration, self._ledger
+            )
+            limit = None if limit is None else conversion.frames_in(limit)
+        self.take = Take(source, chunk_duration, limit, before)
+        self.take.conversion = conversion
         self.state = TrackState.RUNNING
         self.device.begin_take()
         self.gather(*self._gathers)
@@ -216,11 +241,13 @@ class Track:
         if reason := take.source.end_reason():
             self.device.tell_lost(take, reason, now)
         take.stop()
+        if take.conversion is not None:
+            self._feed_converted(take, take.conversion.flush(), 0)
         self._settle(take)
         take.let_go()
         may_go_on = self.state is TrackState.RUNNING and self.account.position < self._limit
         if may_go_on and self.successor is not None and self.successor.take_ended(self, take):
-            self.state = TrackState.LOST
+            self.state, self._left = TrackState.LOST, take
         else:
             self.end()
 
@@ -228,17 +255,23 @@ class Track:
         """Enter what no chunk of a take follows, and the audio thread's own count."""
         progress = take.reader.progress
         begins = self.account.position if take.begins is None else take.begins
-        lost = (
+        lost: tuple[int, ...] = (
             progress.trailing_ring_lost,
             progress.trailing_host_lost,
             progress.trailing_suspended,
         )
-        end = min(begins + progress.position, self._limit)
+        position, stored = progress.position, take.stored
+        if take.conversion is not None:
+            position = take.conversion.frames_out(position)
+            lost = take.conversion.losses_out(progress.position, lost)
+            # What the device's own count says of its frames holds for what was made of them.
+            stored += take.conversion.made - take.conversion.fed
+        end = min(begins + position, self._limit)
         if any(lost):
             time = progress.last_entry_ns * 1e-9
             self._losses.untold += self._losses.before(end, time, lost, self.newest)
         self.account.position = end
-        self._stored += take.stored
+        self._stored += stored
 
     def end(self) -> None:
         """Say that nothing follows. Does nothing twice."""
@@ -247,6 +280,8 @@ class Track:
         if self.take is not None:
             self.account.stored = self._stored
         self.state = TrackState.ENDED
+        if self.successor is not None:
+            self.successor.track_ended()
         self.routing.finish()
         for gap in self._losses.untold:
             self._send(GapDetected(self._now(), gap))
@@ -254,7 +289,7 @@ class Track:
 
     def close(self) -> None:
         """Free the device. Does nothing twice."""
-        if self.take is not None:
+        if self.take is not None and self.take is not self._left:
             self.take.close()
 
     def connect(
@@ -273,6 +308,8 @@ class Track:
         """Take all that the last read finished to the sinks; True if the take is over."""
         take = self.take
         assert take is not None
+        if take.conversion is not None:
+            return self._move_converted(take, take.conversion)
         reader = take.reader
         # Pauses are measured from the beginning of a chunk: theirs are of the usual length.
         block, first, rows = reader.take(self._join if self.pauses.idle else 0)
@@ -281,11 +318,9 @@ class Track:
         for index, row in enumerate(rows, first):
             time = row[TIME_NS] * 1e-9
             if take.begins is None:
-                if self.newest is not None:
-                    began = time - row[FRAME] / rate
-                    losses.lose_outage(began, row[ASLEEP_NS], self.newest)
-                take.begins = account.position
-                take.limit_to(self._limit - take.begins)
+                self._place(take, time - row[FRAME] / rate, row[ASLEEP_NS])
+                take.limit_to(self._limit - account.position)
+                assert take.begins is not None
             frame, frames, offset = row[FRAME] + take.begins, row[FRAMES], row[OFFSET]
             end = frame + frames
             if end > self._limit and frame >= self._limit:
@@ -326,6 +361,39 @@ class Track:
             self._hand_on(chunk, row[MARKS])
         return bool(reader.progress.finished)
 
+    def _place(self, take: Take, began: float, asleep: int) -> None:
+        """Note where a take begins whose frame 0 was captured then."""
+        lost = 0
+        if self.newest is not None:
+            lost = self._losses.lose_outage(began, asleep, self.newest)
+        take.begins = self.account.position
+        if self._left is not None:
+            self.device.recovered(take, lost / self.shape.sample_rate, self._now())
+
+    def _move_converted(self, take: Take, conversion: TakeConversion) -> bool:
+        """Do as :meth:`move` with a take of another rate or number of channels."""
+        for row in conversion.rows(take.reader):
+            if take.begins is None:
+                self._place(take, row.time - row.frame / take.source.sample_rate, row.asleep_ns)
+                take.limit_to(conversion.frames_in(self._limit - self.account.position))
+            origin = self.times.origin
+            if row.asleep_ns != self.times.asleep_ns or origin is None:
+                began = row.time - row.frame / take.source.sample_rate
+                origin = self.times.moved(began, row.time, row.asleep_ns)
+            self._feed_converted(take, conversion.convert(row, origin, self.newest), row.marks)
+        return bool(take.reader.progress.finished)
+
+    def _feed_converted(self, take: Take, chunks: Iterable[AudioChunk], marks: int) -> None:
+        assert take.begins is not None or not chunks
+        for chunk in placed(chunks, take.begins or 0):
+            if chunk.end > self._limit:
+                self._leave_out(take, chunk.end - max(chunk.frame, self._limit))
+                if chunk.frame >= self._limit:
+                    continue
+                chunk = cut(chunk, chunk.frame, self._limit)
+            self._enter(chunk, idle=bool(marks & IDLE))
+            self._hand_on(self._losses.told_with(chunk), marks)
+
     def _leave_out(self, take: Take, frames: int) -> None:
         """End a take that has brought so many frames too many.
 
@@ -339,12 +407,18 @@ class Track:
 
         ``marks`` are those of a row (csrc/reader.h), for the look at its signal.
         """
+        self._enter(chunk)
+        self._hand_on(chunk, marks)
+
+    def _enter(self, chunk: AudioChunk, *, idle: bool = False) -> None:
         for gap in chunk.gaps:
             self.account.lose(gap)
-        self.account.captured += chunk.frames
+        if idle:
+            self.account.idle += chunk.frames
+        else:
+            self.account.captured += chunk.frames
         self.account.position = chunk.end
         self.newest = chunk
-        self._hand_on(chunk, marks)
 
     def _hand_on(self, chunk: AudioChunk, marks: int) -> None:
         """Clean a chunk that was entered, cut it where it was paused, route and remember it."""
@@ -380,14 +454,18 @@ class Track:
         if self.state is TrackState.RUNNING:
             assert self.take is not None
             self.device.look(self.take, now)
-        elif self.state is TrackState.LOST and self.newest is not None:
-            asleep = asleep_ns(self._config.clock)
-            if (
-                self._losses.outage(now, asleep, self.newest)
-                >= self._limit - self.account.position
-            ):
-                self._losses.lose_outage(now, asleep, self.newest)
-                self.end()
+        elif self.state is TrackState.LOST and now >= self.time_is_up_at - TIME_IS_UP_EARLY:
+            if self.newest is not None:
+                asleep = asleep_ns(self._config.clock)
+                self._losses.lose_outage(self.time_is_up_at, asleep, self.newest)
+            self.end()
+
+    @property
+    def time_is_up_at(self) -> float:
+        """When its timeline is over if no device comes back; seconds on the session's clock."""
+        if self.state is not TrackState.LOST or self._limit == sys.maxsize:
+            return math.inf
+        return self._losses.time_is_up_at(asleep_ns(self._config.clock), self.newest)
 
     @property
     def is_read(self) -> bool:

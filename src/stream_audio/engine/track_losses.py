@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stream_audio._native.capture import HOST_LOST, RING_LOST, SUSPENDED
 from stream_audio.audio.chunk import AudioChunk
@@ -63,17 +64,10 @@ class TrackLosses:
 
         ``lost`` has a number of frames for each of ``CAUSES``; ``newest`` is the last chunk.
         """
-        start = end - sum(lost)
-        last_end = -math.inf if newest is None else newest.time + newest.duration
-        gaps = []
-        for frames, cause in zip(lost, CAUSES, strict=True):
-            if frames:
-                # While a machine sleeps, frames pass and its clock stands.
-                began = max(time - (end - start) / self._rate, last_end)
-                gaps.append(Gap(self._source, start, frames, cause, began))
-                self._account.lose(gaps[-1])
-                start += frames
-        return tuple(gaps)
+        gaps = tuple(missing(self._source, end, time, lost, newest, self._rate))
+        for gap in gaps:
+            self._account.lose(gap)
+        return gaps
 
     def outage(self, until: float, asleep_ns: int, newest: AudioChunk) -> int:
         """Return for how many frames nothing was captured, by a clock that no sleep stops.
@@ -83,8 +77,8 @@ class TrackLosses:
         passed = until - newest.time + (asleep_ns - self._times.asleep_ns) * 1e-9
         return round(passed * self._rate) - (self._account.position - newest.frame)
 
-    def lose_outage(self, until: float, asleep_ns: int, newest: AudioChunk) -> None:
-        """Enter what was not captured between the last take and that moment."""
+    def lose_outage(self, until: float, asleep_ns: int, newest: AudioChunk) -> int:
+        """Enter what was not captured between the last take and that moment; how many frames."""
         position = self._account.position
         frames = min(self.outage(until, asleep_ns, newest), self._limit - position)
         if frames > 0:
@@ -93,3 +87,38 @@ class TrackLosses:
             self._account.lose(gap)
             self._account.position = gap.end
             self.untold += (gap,)
+        return max(frames, 0)
+
+    def told_with(self, chunk: AudioChunk) -> AudioChunk:
+        """Return a chunk that tells what was untold; it is entered."""
+        told, self.untold = self.untold, ()
+        return replace(chunk, gaps=(*told, *chunk.gaps)) if told else chunk
+
+    def time_is_up_at(self, asleep_ns: int, newest: AudioChunk | None) -> float:
+        """Return when the track ends if nothing comes any more, by the session's clock.
+
+        The machine has slept for so long by now.
+        """
+        if newest is None:
+            return self._times.session_start + self._limit / self._rate
+        left = (self._limit - newest.frame) / self._rate
+        return newest.time + left - (asleep_ns - self._times.asleep_ns) * 1e-9
+
+
+def missing(
+    source: str,
+    end: int,
+    time: float,
+    lost: Sequence[int],
+    newest: AudioChunk | None,
+    rate: int,
+) -> Iterator[Gap]:
+    """Yield the gaps before the frame ``end``, as for :meth:`TrackLosses.before`."""
+    start = end - sum(lost)
+    last_end = -math.inf if newest is None else newest.time + newest.duration
+    for frames, cause in zip(lost, CAUSES, strict=True):
+        if frames:
+            # While a machine sleeps, frames pass and its clock stands.
+            began = max(time - (end - start) / rate, last_end)
+            yield Gap(source, start, frames, cause, began)
+            start += frames

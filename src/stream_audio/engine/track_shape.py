@@ -49,5 +49,4 @@ class TrackShape(Record):
     def is_delivered_by(self, source: OpenSource) -> bool:
         """Whether a source's chunks need no adapting to be those of the track."""
         delivered = source.sample_rate, source.channels, tuple(source.own_channels)
-        same = delivered == (self.sample_rate, self.channels, self.own_channels)
-        return same and source.freewheel == self.freewheel
+        return delivered == (self.sample_rate, self.channels, self.own_channels)

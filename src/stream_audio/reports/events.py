@@ -227,7 +227,9 @@ class DefaultChanged(StreamEvent):
 
 @public
 class SourceLost(StreamEvent):
-    """A device or its server is gone; the source has ended.
+    """A device or its server is gone.
+
+    If the source waits, :class:`SourceRecovered` or :class:`SourceEnded` follows; else it ends.
 
     Attributes
     ----------
@@ -235,10 +237,32 @@ class SourceLost(StreamEvent):
         The source's id.
     reason : str
         The reason, as far as the host reports it.
+    waiting : bool
+        Whether the source waits for the device to come back, or for another one.
     """
 
     source: str
     reason: str
+    waiting: bool = False
+
+
+@public
+class SourceRecovered(StreamEvent):
+    """A source that was lost delivers again, on the same timeline.
+
+    Attributes
+    ----------
+    source : str
+        The source's id.
+    outage : float
+        Seconds of audio that are missing: the length of the gap with the cause ``device_lost``.
+    device : str
+        The device that delivers now.
+    """
+
+    source: str
+    outage: float
+    device: str
 
 
 @public

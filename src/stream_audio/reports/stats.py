@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from stream_audio._public import public
 from stream_audio._record import Record
@@ -33,6 +33,10 @@ class SourceStats(Record):
         How long each callback took in this library.
     peak, rms : tuple of float
         Levels of the newest chunk, dBFS, by channel; ``-inf`` for silence, empty before the first.
+    state : "running", "lost" or "ended"
+        Whether its device delivers, is waited for, or nothing will follow.
+    openings_given_up : int
+        Attempts to open a lost device that hung, as with a wedged driver.
     """
 
     captured: int
@@ -50,6 +54,8 @@ class SourceStats(Record):
     callback_durations: Histogram
     peak: tuple[float, ...]
     rms: tuple[float, ...]
+    state: Literal["running", "lost", "ended"] = "running"
+    openings_given_up: int = 0
 
 
 @public

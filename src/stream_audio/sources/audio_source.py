@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from stream_audio._public import public
 from stream_audio.audio.format import channels_wanted
-from stream_audio.contracts.source import Source
+from stream_audio.contracts.source import OnLost, Source
 from stream_audio.devices.input_device import InputDevice
 from stream_audio.devices.wanted import device_wanted
 from stream_audio.errors import ConfigTypeError
@@ -46,6 +46,8 @@ class AudioSource:
         channels: int | Sequence[int] | None = None,
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
+        on_lost: OnLost | None = None,
+        lost_timeout: float | None = None,
     ) -> Source:
         """Record from the device that is the default input when the session starts.
 
@@ -55,12 +57,14 @@ class AudioSource:
 
         Parameters
         ----------
-        sample_rate, channels, period, latency
-            As for :meth:`device`.
+        sample_rate, channels, period, latency, on_lost, lost_timeout
+            As for :meth:`device`. After a loss the source takes whatever is the default then.
         """
         from stream_audio.sources.device import DeviceSource
 
-        return DeviceSource(None, sample_rate, _channels(channels), period, latency)
+        return DeviceSource(
+            None, sample_rate, _channels(channels), period, latency, on_lost, lost_timeout
+        )
 
     @staticmethod
     def device(
@@ -70,6 +74,8 @@ class AudioSource:
         channels: int | Sequence[int] | None = None,
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
+        on_lost: OnLost | None = None,
+        lost_timeout: float | None = None,
     ) -> Source:
         """Record from the device that you name, and never from another.
 
@@ -93,10 +99,28 @@ class AudioSource:
             Frames for each callback; ``None``: what suits the host. JACK always uses its own.
         latency : "low", "high" or float
             The latency to ask the host for; a number is in seconds.
+        on_lost : "wait", "default" or "stop", optional
+            What to do when the device is lost: unplugged, or its server has gone. "wait": go on
+            when the device is back; it is looked for again and again, and at once when devices
+            change. "default": go on with the default device if this one is not there. "stop": end
+            the source. ``None``: "wait", but "stop" with :func:`stream_audio.listen`. The outage
+            is one gap with the cause ``device_lost``, of exact length. A device that comes back
+            with another rate or number of channels is converted.
+        lost_timeout : float, optional
+            Seconds after a loss until the source ends; ``None``: it waits as long as the session
+            runs.
         """
         from stream_audio.sources.device import DeviceSource
 
-        return DeviceSource(device_wanted(name), sample_rate, _channels(channels), period, latency)
+        return DeviceSource(
+            device_wanted(name),
+            sample_rate,
+            _channels(channels),
+            period,
+            latency,
+            on_lost,
+            lost_timeout,
+        )
 
     @staticmethod
     def system(
@@ -107,6 +131,8 @@ class AudioSource:
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
         exclude_self: bool = False,
+        on_lost: OnLost | None = None,
+        lost_timeout: float | None = None,
     ) -> Source:
         """Record what the computer plays, through PipeWire or PulseAudio.
 
@@ -120,7 +146,7 @@ class AudioSource:
             The output to record, by its name, a part of it, or its monitor. ``None``: the output
             that is the default when the session starts. The source stays with that output, and the
             session sends ``DefaultChanged`` when another becomes the default.
-        sample_rate, channels, period, latency
+        sample_rate, channels, period, latency, on_lost, lost_timeout
             As for :meth:`device`.
         exclude_self : bool
             Whether to leave out what this process plays. PipeWire and PulseAudio cannot do that
@@ -137,7 +163,14 @@ class AudioSource:
         from stream_audio.sources.loopback import SystemSource
 
         return SystemSource(
-            output, sample_rate, _channels(channels), period, latency, exclude_self
+            output,
+            sample_rate,
+            _channels(channels),
+            period,
+            latency,
+            exclude_self,
+            on_lost,
+            lost_timeout,
         )
 
     @staticmethod
@@ -148,11 +181,13 @@ class AudioSource:
         channels: int | Sequence[int] | None = None,
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
+        on_lost: OnLost = "stop",
+        lost_timeout: float | None = None,
     ) -> Source:
         """Record what one program plays, and nothing else, through PipeWire or PulseAudio.
 
         Nothing is moved or muted: the program plays on as before. The source ends when the
-        program's stream ends.
+        program's stream ends; with ``on_lost="wait"`` it goes on with the next one.
 
         Parameters
         ----------
@@ -160,7 +195,7 @@ class AudioSource:
             An entry of :func:`~stream_audio.list_playing`, its id, or the program's name, binary
             or process id. A part of a name or title will do if only one stream has it. A stream
             that plays goes before one that is paused.
-        sample_rate, channels, period, latency
+        sample_rate, channels, period, latency, on_lost, lost_timeout
             As for :meth:`device`.
 
         Raises
@@ -176,7 +211,13 @@ class AudioSource:
         from stream_audio.sources.loopback import ApplicationSource
 
         return ApplicationSource(
-            program_wanted(name_or_pid), sample_rate, _channels(channels), period, latency
+            program_wanted(name_or_pid),
+            sample_rate,
+            _channels(channels),
+            period,
+            latency,
+            on_lost,
+            lost_timeout,
         )
 
     @staticmethod
@@ -185,6 +226,8 @@ class AudioSource:
         *,
         channels: int | Sequence[int] | None = None,
         client_name: str = "stream-audio",
+        on_lost: OnLost | None = None,
+        lost_timeout: float | None = None,
     ) -> Source:
         """Record from a client of the JACK server, or from whatever the user connects.
 
@@ -198,6 +241,8 @@ class AudioSource:
             Channels as for :meth:`device`. Without a name, the number of ports; ``None``: two.
         client_name : str
             Name of our client; the server appends a number if that name is taken.
+        on_lost, lost_timeout
+            As for :meth:`device`.
 
         Raises
         ------
@@ -206,7 +251,7 @@ class AudioSource:
         """
         from stream_audio.sources.jack_device import JackSource
 
-        return JackSource(name, _channels(channels), client_name)
+        return JackSource(name, _channels(channels), client_name, on_lost, lost_timeout)
 
     @staticmethod
     def file(
@@ -326,6 +371,8 @@ class AudioSource:
         pace: Literal["real_time", "freewheel"] = "real_time",
         faults: Iterable[Fault] = (),
         seed: int = 0,
+        on_lost: OnLost = "stop",
+        lost_timeout: float | None = None,
     ) -> Source:
         """Record from a scripted device that needs no hardware; for tests and demonstrations.
 
@@ -364,6 +411,8 @@ class AudioSource:
             What goes wrong, and when; see :class:`stream_audio.testing.Fault`.
         seed : int
             Seed of noise and jitter.
+        on_lost, lost_timeout
+            As for :meth:`device`: after a fault that kills it, another such device follows.
         """
         from stream_audio.sources.virtual import VirtualSource
 
@@ -381,4 +430,6 @@ class AudioSource:
             pace=pace,
             faults=_listed(faults),
             seed=seed,
+            on_lost=on_lost,
+            lost_timeout=lost_timeout,
         )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._record import Record
 from stream_audio.audio.format import MAX_SAMPLE_RATE
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import OpenSource
+from stream_audio.contracts.source import OnLost, OpenSource, Source
 from stream_audio.devices.find import find_input
 from stream_audio.devices.jack import JackDevice
 from stream_audio.devices.pulse import PulseInput, check_not_mixed
 from stream_audio.devices.role import default_candidate, role_is_named
-from stream_audio.devices.wanted import Wanted
+from stream_audio.devices.wanted import DeviceId, Wanted
 from stream_audio.sources.channels import channels_to_open
 from stream_audio.sources.jack_device import CLIENT_NAME, open_jack
+from stream_audio.sources.losing import check_losing
 from stream_audio.sources.portaudio_device import PortAudioSettings, open_portaudio
 from stream_audio.sources.pulse_device import Role, open_pulse
 from stream_audio.sources.scripted import ScriptedDevice
@@ -45,9 +47,32 @@ class DeviceSource(Record):
     channels: int | tuple[int, ...] | None
     period: int | None
     latency: Literal["low", "high"] | float
+    on_lost: OnLost | None = None
+    lost_timeout: float | None = None
 
     def __post_init__(self) -> None:
+        check_losing(self.on_lost, self.lost_timeout)
         check_settings(self.sample_rate, self.period, self.latency)
+
+    def again(self, lost: OpenSource) -> tuple[Source, ...]:
+        """Return the same device, at the rate that it had if it can, and what may replace it.
+
+        What was found by a role is looked for by it again; a name stays the device that it found.
+        Channels that were chosen one by one are not replaced by others.
+        """
+        name = None if self.name is None else DeviceId(lost.device_id)
+        same = replace(self, name=name)
+        tries = [
+            replace(same, sample_rate=lost.sample_rate),
+            same,
+            replace(same, sample_rate=None),
+        ]
+        if isinstance(self.channels, int):
+            tries.append(replace(same, sample_rate=None, channels=None))
+        if self.on_lost == "default":
+            default = replace(self, name=None, sample_rate=None, period=None)
+            tries += [default, replace(default, channels=None)]
+        return tuple(tries)
 
     def open(self, opening: Opening) -> OpenSource:
         """Find the device in a fresh list and open it."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stream_audio._checks import name_text
 from stream_audio._log import log
 from stream_audio._native.capture import Capture
 from stream_audio._native.jack import CALL_SECONDS, Call, JackClient, not_answering
 from stream_audio._record import Record
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import OpenSource, UntoldDevice
+from stream_audio.contracts.source import OnLost, OpenSource, Source, UntoldDevice
 from stream_audio.devices.find import find_named
 from stream_audio.devices.jack import HOST_API, JackDevice, jack_sources
 from stream_audio.devices.wanted import device_wanted
 from stream_audio.errors import BackendError, ConfigError, DeviceFormatError, HostUnresponsiveError
 from stream_audio.sources.channels import channels_to_open
+from stream_audio.sources.losing import again, check_losing
 from stream_audio.sources.probe import Probe
 
 CLIENT_NAME = "stream-audio"
@@ -25,8 +28,11 @@ class JackSource(Record):
     name: str | None
     channels: int | tuple[int, ...] | None
     client_name: str
+    on_lost: OnLost | None = None
+    lost_timeout: float | None = None
 
     def __post_init__(self) -> None:
+        check_losing(self.on_lost, self.lost_timeout)
         if self.name is not None:
             device_wanted(self.name)
         elif isinstance(self.channels, tuple):
@@ -37,6 +43,11 @@ class JackSource(Record):
         name_text("client_name", self.client_name)
         if ":" in self.client_name:
             raise ConfigError("client_name must not contain a colon, which JACK adds itself")
+
+    def again(self, lost: OpenSource) -> tuple[Source, ...]:
+        """Return the same client of the server, or the same ports; and the default device."""
+        name = None if self.name is None else lost.device_id
+        return again(replace(self, name=name), lost)
 
     def open(self, opening: Opening) -> OpenSource:
         """Find the device among JACK's, or make ports that are not connected."""

@@ -11,8 +11,9 @@ from stream_audio._native.capture import Capture
 from stream_audio._record import Record
 from stream_audio.audio.format import MAX_CHANNELS, MAX_SAMPLE_RATE
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import OpenSource, UntoldDevice
+from stream_audio.contracts.source import OnLost, OpenSource, Source, UntoldDevice
 from stream_audio.errors import ConfigError, ConfigTypeError, DeviceError
+from stream_audio.sources.losing import check_losing
 from stream_audio.waiting.clock import Clock, deadline_ns
 
 SIGNALS = ("sine", "noise", "silence", "counter", "chirp", "room")  # in the order of sa_signal
@@ -85,8 +86,11 @@ class VirtualSource(Record, kw_only=True):
     pace: Literal["real_time", "freewheel"]
     faults: tuple[Fault, ...]
     seed: int
+    on_lost: OnLost | None = "stop"
+    lost_timeout: float | None = None
 
     def __post_init__(self) -> None:
+        check_losing(self.on_lost, self.lost_timeout)
         one_of("signal", self.signal, SIGNALS)
         whole_number("sample_rate", self.sample_rate, 1000, MAX_SAMPLE_RATE)
         whole_number("channels", self.channels, 1, MAX_CHANNELS)
@@ -104,6 +108,10 @@ class VirtualSource(Record, kw_only=True):
         for fault in self.faults:
             if not isinstance(fault, Fault):
                 raise ConfigTypeError(f"faults must be Fault objects, not {fault!r}")
+
+    def again(self, lost: OpenSource) -> tuple[Source, ...]:
+        """Return the like, whose faults begin anew."""
+        return (self,)
 
     def open(self, opening: Opening) -> OpenSource:
         """Make the device; nothing of the system is touched."""

@@ -147,7 +147,8 @@ class VirtualDevices:
 
     def hang(self, until_ns: int) -> None:
         """Return at that time, or at the end of the ``with`` block."""
-        signal = self.clock.signal()
+        own = clocks.own_signal()  # a thread has one seat
+        signal = self.clock.signal() if own is None else own
         with self._lock:
             self._hanging.append(signal)
         try:
@@ -156,7 +157,8 @@ class VirtualDevices:
         finally:
             with self._lock:
                 self._hanging.remove(signal)
-            signal.close()
+            if own is None:
+                signal.close()
         if self._is_over:
             raise SessionStateError("the VirtualDevices are gone")
 

@@ -25,6 +25,8 @@ MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
 def room_of(module):
     """Return the folder of a module, or the module itself where it lies flat."""
     inner = module.removeprefix("stream_audio").lstrip(".")
+    if inner == "__main__":
+        return "cli"  # `python -m stream_audio` is another name for it
     return inner.split(".")[0] or "__init__"
 
 

@@ -33,7 +33,7 @@ COMMANDS = [
 
 def run_cli(*arguments, cwd=None):
     return subprocess.run(
-        [sys.executable, "-m", "stream_audio.cli", *arguments],
+        [sys.executable, "-m", "stream_audio", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 import stream_audio
-from stream_audio.cli.commands import IN_OPTIONS
+from stream_audio.cli.outcome import IN_OPTIONS
 from stream_audio.devices.list import no_input_device
 from support.mounts import tmpfs
 
@@ -23,7 +23,7 @@ PROMPT = 8.0
 """Seconds within which a recording must have ended after a signal."""
 
 RATE = 48_000
-COMMAND = [sys.executable, "-m", "stream_audio.cli"]
+COMMAND = [sys.executable, "-m", "stream_audio"]
 WITHOUT_PORTAUDIO = {"STREAM_AUDIO_PORTAUDIO_LIBRARY": "/nonexistent/libportaudio.so.2"}
 """So that these tests are the same on a machine with a microphone."""
 

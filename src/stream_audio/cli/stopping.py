@@ -1,9 +1,11 @@
-"""How a recording on the command line ends when it is told to."""
+"""What Ctrl-C, SIGTERM and SIGHUP do: they end what runs as it should end."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +14,30 @@ if TYPE_CHECKING:
 
 STOP_TIMEOUT = 10.0
 """Seconds in all that a recording has left when the system, or an impatient user, ends it."""
+
+
+def _of_system() -> list[signal.Signals]:
+    """Return the signals by which a system ends a program; an ignored SIGHUP stays ignored."""
+    numbers = [signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        numbers.append(hang_up)
+    return numbers
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP raise, as Ctrl-C does, so that nothing half done is left."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in _of_system()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stopping:
@@ -40,11 +66,9 @@ class Stopping:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
-        if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
-            numbers.append(hang_up)
-        self._before = {number: signal.signal(number, self._tell) for number in numbers}
+        self._before = {
+            number: signal.signal(number, self._tell) for number in (signal.SIGINT, *_of_system())
+        }
         return self
 
     def __exit__(self, *raised: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +25,24 @@ _RATES = (
     *(88_200, 96_000, 176_400, 192_000),
 )
 """Those that are suggested."""
+
+
+class NotHeldError(ConfigError):
+    """A format cannot hold audio of this rate.
+
+    Attributes
+    ----------
+    format : str
+        The container's name.
+    sample_rate : int
+        The rate in Hz.
+    rates : list of int
+        Usual rates that it holds; empty if the rate is not what is wrong.
+    """
+
+    format = ""
+    sample_rate = 0
+    rates: Sequence[int] = ()
 
 
 def check_holds(format: str, subtype: str, sample_rate: int, channels: int) -> None:
@@ -47,11 +66,14 @@ def check_holds(format: str, subtype: str, sample_rate: int, channels: int) -> N
             if any(not _problem(format, subtype, rate, count) for rate in (sample_rate, *_RATES))
         ]
         hint = f"It holds {', '.join(map(str, counts))} channels" if counts else ""
-    raise ConfigError(
+    error = NotHeldError(
         f"{kind} cannot hold {channels} channels at {sample_rate} Hz",
         host_text=problem,
         hint=hint and f"{hint}; choose that with the sink's format, or another file format",
     )
+    error.format, error.sample_rate = format, sample_rate
+    error.rates = () if sample_rate in rates else rates
+    raise error
 
 
 @lru_cache(maxsize=1024)

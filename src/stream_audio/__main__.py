@@ -1,4 +1,4 @@
-"""``python -m stream_audio.cli``."""
+"""``python -m stream_audio``."""
 
 from stream_audio.cli import main
 

@@ -1,0 +1,139 @@
+"""Where a recording goes: files, and the standard output."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from stream_audio import AudioFormat, ConfigError, FileSink, StreamAudioBuilder
+from stream_audio.cli.choice import ONLY_ID
+from stream_audio.cli.options import seconds
+from stream_audio.cli.outcome import out, say
+from stream_audio.contracts.source import Source
+from stream_audio.files.containers import find_container
+from stream_audio.files.libsndfile.limits import NotHeldError
+
+STDOUT = "-"
+
+
+class Output:
+    """One file, and the source that goes into it."""
+
+    def __init__(
+        self,
+        file: str,
+        source: str,
+        rate: int | None,
+        channels: int | None,
+        settings: dict[str, Any],
+    ) -> None:
+        self.file = file
+        self.source = source
+        self.rate = rate
+        self.channels = channels
+        self.sink = ""
+        """The sink's name in the report, once it was added."""
+        self._settings = settings
+        self._rate_was_asked_for = rate is not None
+
+    @property
+    def is_stdout(self) -> bool:
+        """Whether it is the standard output."""
+        return self.file == STDOUT
+
+    @property
+    def described_path(self) -> str:
+        """The path for a report."""
+        return STDOUT if self.is_stdout else str(Path(self.file).resolve())
+
+    def add_to(self, builder: StreamAudioBuilder) -> None:
+        """Add a sink for it."""
+        target = sys.stdout.buffer if self.is_stdout else self.file
+        self.sink = STDOUT if self.is_stdout else Path(self.file).name
+        builder.add_sink(
+            FileSink(target, **self._settings),
+            name=self.sink,
+            sources=self.source,
+            format=AudioFormat(self.rate, self.channels),
+        )
+
+    def convert_for(self, error: NotHeldError) -> bool:
+        """Take a rate that the format has, if that was the error; the user set none."""
+        if self._rate_was_asked_for or self.rate is not None or not error.rates:
+            return False
+        if self._container() != error.format:
+            return False
+        above = [rate for rate in error.rates if rate >= error.sample_rate]
+        self.rate = min(above) if above else max(error.rates)
+        say(
+            f"{Path(self.file).name} cannot hold {error.sample_rate} Hz: "
+            f"converting to {self.rate} Hz",
+            "yellow",
+        )
+        return True
+
+    def _container(self) -> str:
+        return find_container(
+            Path(self.file), self._settings.get("format") or ("WAV" if self.is_stdout else None)
+        ).name
+
+
+def outputs_of(
+    file: str | None,
+    more: list[str] | None,
+    sources: dict[str, Source],
+    *,
+    rate: int | None,
+    channels: int | None,
+    settings: dict[str, Any],
+) -> list[Output]:
+    """Return what was asked for, or raise ConfigError."""
+    files = [*([file] if file is not None else []), *(more or [])]
+    if not files:
+        raise typer.BadParameter("name a FILE to write, or - for the standard output")
+    found = []
+    for text in files:
+        name, source = _split(text, sources)
+        if name == STDOUT and out.is_terminal:
+            raise ConfigError(
+                "audio is not written to a terminal",
+                hint="Send it on: stream-audio record - | program",
+            )
+        found.append(Output(name, source, rate, channels, settings))
+    names = [Path(output.file).name for output in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two files are called {name}", hint="Give them different names")
+    return found
+
+
+def _split(text: str, sources: dict[str, Source]) -> tuple[str, str]:
+    name, colon, id = text.rpartition(":")
+    if colon and name and id in sources:
+        return name, id
+    if len(sources) > 1:
+        raise ConfigError(
+            f"{text} does not say which source goes into it",
+            hint=f"Write {text}:ID with one of the ids {', '.join(sources)}",
+        )
+    return text, next(iter(sources), ONLY_ID)
+
+
+def settings_of(*, rotate: str | None, keep: str | None, **others: Any) -> dict[str, Any]:
+    """Return the settings of a FileSink, of which those that were not given are left out."""
+    given = {
+        **others,
+        "rotate": None if rotate is None else _time_or_text(rotate),
+        "keep": int(keep) if keep is not None and keep.isdecimal() else keep,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _time_or_text(text: str) -> float | str:
+    try:
+        return seconds(text)
+    except typer.BadParameter:
+        return text  # a size, or what FileSink refuses in its own words

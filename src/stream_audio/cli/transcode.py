@@ -1,0 +1,62 @@
+"""``stream-audio transcode``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+import stream_audio
+from stream_audio import AudioFormat
+from stream_audio.cli.options import AsJson, Channels, Rate
+from stream_audio.cli.outcome import err, errors_as_messages, print_json, show
+from stream_audio.cli.stopping import unwinding
+
+
+def transcode(
+    source: Annotated[Path, typer.Argument(help="The sound file to read.")],
+    destination: Annotated[
+        Path, typer.Argument(help="The file to write; its ending decides the format.")
+    ],
+    rate: Rate = None,
+    channels: Channels = None,
+    subtype: Annotated[
+        str | None, typer.Option(help="PCM_16, PCM_24, FLOAT …; see `stream-audio formats`.")
+    ] = None,
+    quality: Annotated[
+        float | None, typer.Option(help="Ogg and MP3: 0 (smallest) to 1 (best).")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Convert a sound file to another format, rate or number of channels.
+
+    The destination is there whole or not at all, also after Ctrl-C.
+    """
+    given: dict[str, Any] = {"subtype": subtype, "quality": quality, "overwrite": overwrite}
+    options = {name: value for name, value in given.items() if value is not None}
+    with (
+        errors_as_messages(),
+        unwinding(),
+        Progress(console=err, transient=True, disable=quiet or not err.is_terminal) as progress,
+    ):
+        task = progress.add_task("converting", total=None)
+        report = stream_audio.transcode(
+            source,
+            destination,
+            format=AudioFormat(rate, channels),
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            **options,
+        )
+    [read] = report.sources.values()
+    if as_json:
+        print_json({"path": str(destination.resolve()), **report.to_dict()})
+    elif not quiet:
+        show(f"{read.position / read.sample_rate:.3f} s in {destination.resolve()}")
+        if read.unclear:
+            show(f"unclear: {read.unclear}")

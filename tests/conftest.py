@@ -1,6 +1,7 @@
 """What holds for every test: each session that it ran has accounted for every frame."""
 
 import logging
+import signal
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from stream_audio.engine.engine import Engine
+
+# A runner may have it ignored (nohup), which the programs under test would inherit and honour.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class _Ear(logging.Handler):

@@ -122,6 +122,34 @@ def test_the_size_of_a_class_is_counted():
     assert size(ast.parse(source).body[0]) == {"attributes": 3, "methods": 1, "lines": 4}
 
 
+def booleans(node):
+    """Return the attributes of a class that are said to be true or false."""
+    found = set()
+    for each in ast.walk(node):
+        if not isinstance(each, (ast.Assign, ast.AnnAssign)):
+            continue
+        is_said = isinstance(each.value, ast.Constant) and isinstance(each.value.value, bool)
+        if is_said or (isinstance(each, ast.AnnAssign) and ast.unparse(each.annotation) == "bool"):
+            targets = each.targets if isinstance(each, ast.Assign) else [each.target]
+            found |= {
+                target.attr
+                for target in targets
+                if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self"
+            }
+    return found
+
+
+def test_no_class_keeps_three_booleans_about_its_own_life():
+    """Eight combinations of them can be written, and few of those can be; so it is an enum."""
+    for module, node in classes():
+        assert len(booleans(node)) < 3, (module, node.name, booleans(node))
+
+
+def test_booleans_are_counted():
+    source = "class A:\n def f(self):\n  self.a = True\n  self.b: bool = g()\n  self.c = 1\n"
+    assert booleans(ast.parse(source).body[0]) == {"a", "b"}
+
+
 def reached_into(tree, whole):
     """Return where something reaches into a part of ``whole``: ``whole.part.of_the_part``."""
     inner = [each.value for each in ast.walk(tree) if isinstance(each, ast.Attribute)]

@@ -22,7 +22,7 @@ from stream_audio import (
     StreamAudio,
     StreamConfig,
 )
-from stream_audio.engine.baton import AWAY, Baton
+from stream_audio.engine.baton import AWAY, Baton, Consumer
 from stream_audio.sources.virtual import Fault, OpenVirtual
 from stream_audio.waiting.interrupts import HeldBackInterrupt, none_but_ctrl_c
 from support.processes import wait_until
@@ -172,7 +172,7 @@ def waiting_consumer(channel):
     thread = threading.Thread(target=lambda: got.append(channel.get()), daemon=True)
     wait_until(lambda: channel._baton._may_be_lent, "the router has begun")
     thread.start()
-    while not channel._baton._consumer_runs:
+    while channel._baton._consumer is not Consumer.AT_IT:
         assert thread.is_alive()
     return thread, got
 

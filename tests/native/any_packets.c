@@ -23,7 +23,7 @@ static int64_t anything(uint64_t *random) {
 
 /* As a good host delivers it. */
 static sa_packet next_packet(uint64_t *random, const sa_packet *last, double rate) {
-    int64_t period_ns = (int64_t)(PERIOD / rate * 1e9);
+    int64_t period_ns = (int64_t)((double)PERIOD / rate * 1e9);
     int64_t entry_ns = last->entry_ns + period_ns + below(random, 1000) - 500;
     return (sa_packet){
         .frames = PERIOD,

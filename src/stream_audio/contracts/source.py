@@ -16,14 +16,17 @@ class SourceShape(Protocol):
     @property
     def sample_rate(self) -> int:
         """Frames a second."""
+        ...
 
     @property
     def channels(self) -> int:
         """Channels of each frame."""
+        ...
 
     @property
     def own_channels(self) -> tuple[int, ...]:
         """Those of them that the user means by the source, in order."""
+        ...
 
 
 class OpenSource(Protocol):

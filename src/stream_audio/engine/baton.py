@@ -19,6 +19,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from enum import Enum, auto
 
 from stream_audio.waiting.interrupts import none_but_ctrl_c
 from stream_audio.waiting.signals import LockSignal
@@ -28,6 +29,15 @@ AWAY = 0.1
 
 INTERRUPTIBLE = 0.1
 """Seconds for which a consumer waits in one go, as Ctrl-C gets through in between only."""
+
+
+class Consumer(Enum):
+    """Where the consumer is; only its own thread says so."""
+
+    ELSEWHERE = auto()
+    """It does something with what it got, or waits in another way."""
+    AT_IT = auto()
+    """It runs the turns, or is about to."""
 
 
 class Baton:
@@ -57,7 +67,7 @@ class Baton:
         # between getting it and noting so gives it back all the same.
         self._turns = threading.RLock()
         self._back = LockSignal()  # what the router sleeps on while a consumer runs them
-        self._consumer_runs = False  # or is about to
+        self._consumer = Consumer.ELSEWHERE
         self._consumer_left = -math.inf
         self._recalled = False
         self._may_be_lent = False
@@ -91,7 +101,11 @@ class Baton:
 
     def _consumer_stays(self) -> float:
         """Return for how many seconds there is no need to look whether the consumer is here."""
-        return AWAY if self._consumer_runs else self._consumer_left + AWAY - time.monotonic()
+        return (
+            AWAY
+            if self._consumer is Consumer.AT_IT
+            else self._consumer_left + AWAY - time.monotonic()
+        )
 
     # ---- any thread ----
 
@@ -113,13 +127,13 @@ class Baton:
 
         False, too, at the time ``until``.
         """
-        if not self._may_be_lent or self._recalled or self._consumer_runs:
+        if not self._may_be_lent or self._recalled or self._consumer is Consumer.AT_IT:
             return False
         if not none_but_ctrl_c():
             return False
         # One function, without others around what takes long: see fast_path.py.
         try:
-            self._consumer_runs = True
+            self._consumer = Consumer.AT_IT
             if not self._get(until):
                 return False
             while not ready():
@@ -129,7 +143,7 @@ class Baton:
                 if self._run_turn(min(until, now + INTERRUPTIBLE)):
                     break
         finally:
-            self._consumer_runs = False
+            self._consumer = Consumer.ELSEWHERE
             try:  # noqa: SIM105 - a context manager takes longer, and may be interrupted itself
                 self._turns.release()
             except RuntimeError:
@@ -139,7 +153,7 @@ class Baton:
 
     def stay_away(self) -> None:
         """Say that the consumer, which has run turns, will wait in another way."""
-        if self._consumer_left != -math.inf and not self._consumer_runs:
+        if self._consumer_left != -math.inf and self._consumer is Consumer.ELSEWHERE:
             self._consumer_left = -math.inf
             self._back.set()
 

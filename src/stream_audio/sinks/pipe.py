@@ -97,7 +97,8 @@ class PipeSink:
         self._stdout = stdout
         self._settings = {"format": format, "subtype": subtype, "gaps": gaps, **encoding}
         with open(os.devnull, "wb") as nowhere:
-            self._dtype = self._sink_for(nowhere).preferred_dtype  # and the settings are checked
+            sink = self._sink_for(nowhere)  # which checks the settings, too
+        self._dtype: SampleType = sink.preferred_dtype
         self._info: SinkInfo | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._sink: FileSink | None = None

@@ -57,7 +57,7 @@ class StreamSource:
         if raw is not None and not isinstance(raw, RawFormat):
             raise ConfigTypeError(f"raw must be a RawFormat, not {raw!r}")
         one_of("when_full", when_full, ("block", "gap"))
-        self._when_full = when_full
+        self._when_full: Literal["block", "gap"] = when_full
         self._raw = raw
         self._input = Input(file)
         self._in_use = threading.Lock()

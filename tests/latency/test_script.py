@@ -12,7 +12,7 @@ import pytest
 
 GIVE_UP = 60.0
 MODULE = [sys.executable, "-m", "stream_audio.latency"]
-COMMAND = [sys.executable, "-m", "stream_audio.cli", "latency"]
+COMMAND = [sys.executable, "-m", "stream_audio", "latency"]
 QUICK = ("--duration", 0.2)
 
 WITHOUT_PORTAUDIO = {"STREAM_AUDIO_PORTAUDIO_LIBRARY": "/nonexistent/libportaudio.so.2"}

@@ -136,7 +136,7 @@ def _plain(value: object) -> str:
 def _commands() -> Iterator[str]:
     import typer
 
-    from stream_audio.cli.commands import app
+    from stream_audio.cli.app import app
     from stream_audio.latency.options import parser
 
     group: Any = typer.main.get_command(app)

@@ -13,6 +13,7 @@ from stream_audio import (
     ChannelSink,
     FormatPreset,
     GapCause,
+    SessionStateError,
     StreamAudio,
     StreamConfig,
 )
@@ -230,6 +231,8 @@ def test_a_stop_ends_a_source_that_waits_for_a_device_at_once():
     run.advance(5.0)
     assert run.session._engine.sources["mic"].state is TrackState.LOST
     report = run.session.stop()
+    run.advance(1000.0)
+    run.takes.close()
     assert report.sources["mic"].error == "virtual counter is gone"
     assert len(run.of(SourceEnded)) == 1
 
@@ -359,3 +362,46 @@ def test_a_source_that_comes_while_a_session_runs_is_part_of_its_timeline():
     report = session.report()
     assert report.sources["late"].captured == 100 * PERIOD
     assert heard[0].timestamp == pytest.approx(started - session.started_at, abs=1e-6)
+
+
+def test_a_source_that_is_ended_by_itself_delivers_its_tail_and_the_others_go_on():
+    run = Run(device())
+    engine = run.session._engine
+    opened = device().open(Opening(run.config.clock, None))
+    track = engine.track("late", TrackShape.of(opened))
+    track.begin(opened)
+    opened.start()
+    engine.add_track(track)
+    heard = []
+    run.session.add_sink(CallbackSink(heard.append), sources="late", format=FormatPreset.NATIVE)
+    run.advance(1.0)
+    engine.end_track("late")
+    stored = opened.capture.stored
+    run.advance(1.0)
+    assert track.state is TrackState.ENDED
+    assert sum(map(len, heard)) == track.account.captured == stored > 0
+    assert run.session.running
+    assert run.session.stop().balanced
+    assert [event.source for event in run.of(SourceEnded)] == ["late", "mic"]
+
+
+def test_nothing_comes_to_a_session_that_has_ended():
+    run = Run(device(100 * PERIOD))
+    run.end(3.0)
+    engine = run.session._engine
+    track = engine.track("late", TrackShape(RATE, 1, (0,)))
+    with pytest.raises(SessionStateError):
+        engine.add_track(track)
+    assert list(run.session.report().sources) == ["mic"]
+    assert not engine.go_on(engine.sources["mic"], None)
+
+
+def test_a_device_that_is_gone_takes_no_memory():
+    run = Run(device(dies_at=100 * PERIOD), device(), after=50.0)
+    assert run.session.memory().rings > 0
+    run.advance(5.0)
+    assert run.session._engine.sources["mic"].state is TrackState.LOST
+    assert run.session.memory().rings == 0
+    run.session.stop()
+    run.advance(50.0)
+    run.takes.close()

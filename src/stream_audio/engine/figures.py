@@ -89,8 +89,8 @@ def memory_use(tracks: Collection[Track], deliveries: Collection[Delivery]) -> M
     takes = [track.take for track in tracks if track.take is not None]
     sinks = [delivery.stats() for delivery in deliveries]
     return MemoryUse(
-        rings=sum(take.source.capture.bytes for take in takes),
-        blocks=sum(take.reader.block_bytes for take in takes),
+        rings=sum(take.ring_bytes for take in takes),
+        blocks=sum(take.block_bytes for take in takes),
         backlogs=sum(sink.backlog_bytes for sink in sinks),
         backlogs_at_most=sum(
             each.backlog.most_memory_bytes for each in deliveries if each.backlog is not None

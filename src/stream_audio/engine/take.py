@@ -193,6 +193,11 @@ class Take:
         return self.source.capture.frames / self.source.sample_rate
 
     @property
+    def ring_bytes(self) -> int:
+        """Memory of the rings."""
+        return 0 if self.state is TakeState.CLOSED else self.source.capture.bytes
+
+    @property
     def block_bytes(self) -> int:
         """Memory of the blocks that chunks are written to."""
         return self.reader.block_bytes

@@ -20,7 +20,7 @@ def microphone(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["events", "changes"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["events", "changes", "sources"])
 def test_each_block_runs(microphone, block):
     names = {}
     exec(compile(block, "events.md", "exec"), names)

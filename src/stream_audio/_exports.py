@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from stream_audio.files.raw_format import RawFormat as RawFormat
     from stream_audio.files.repair import RepairReport as RepairReport
     from stream_audio.files.repair import repair as repair
+    from stream_audio.live.sink_handle import SinkHandle as SinkHandle
     from stream_audio.network.websocket_sink import WebSocketSink as WebSocketSink
     from stream_audio.reports.events import Clipping as Clipping
     from stream_audio.reports.events import DefaultChanged as DefaultChanged
@@ -88,7 +89,6 @@ if TYPE_CHECKING:
     from stream_audio.shortcuts import listen as listen
     from stream_audio.shortcuts import open as open
     from stream_audio.shortcuts import record as record
-    from stream_audio.sink_handle import SinkHandle as SinkHandle
     from stream_audio.sinks.callback import CallbackSink as CallbackSink
     from stream_audio.sinks.channel import ChannelSink as ChannelSink
     from stream_audio.sinks.energy_gate import EnergyGate as EnergyGate
@@ -153,7 +153,7 @@ _WHERE = {
     "SinkError": "errors",
     "SinkDisconnected": "reports.events",
     "SinkFailed": "reports.events",
-    "SinkHandle": "sink_handle",
+    "SinkHandle": "live.sink_handle",
     "SinkInfo": "contracts.sink",
     "SinkReconnected": "reports.events",
     "SinkReport": "reports.report",

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from stream_audio._checks import name_text, real_number
+from stream_audio._checks import real_number
 from stream_audio._native import check_process
 from stream_audio._public import public
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
@@ -15,7 +15,7 @@ from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import OnFailure, Sink
-from stream_audio.contracts.source import Source
+from stream_audio.contracts.source import Source, check_source
 from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, shown
 from stream_audio.reports.events import StreamEvent
 from stream_audio.sink_spec import SinkSpec, sink_spec
@@ -52,17 +52,7 @@ class StreamAudioBuilder:
         ConfigError, ConfigTypeError
             The id is empty or taken, or the object is not a source.
         """
-        name_text("the source's id", id)
-        if isinstance(source, type):
-            raise ConfigTypeError(
-                f"{source.__name__} is a class, not a source",
-                hint="Make one with AudioSource, for example AudioSource.default_device()",
-            )
-        if not callable(getattr(source, "open", None)):
-            raise ConfigTypeError(
-                f"{source!r} is not a source",
-                hint="Make one with AudioSource, for example AudioSource.default_device()",
-            )
+        check_source(id, source)
         if id in self._sources:
             raise ConfigError(f"there is already a source {id!r}", hint="Give it another id")
         self._sources[id] = source

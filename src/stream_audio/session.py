@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import threading
 import time
 import warnings
 import weakref
@@ -12,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from stream_audio._checks import one_of, real_number
+from stream_audio._checks import real_number
 from stream_audio._log import log
 from stream_audio._native import check_process, in_own_process
 from stream_audio._public import public
@@ -21,30 +20,27 @@ from stream_audio.adapter.sink_adapter import (
     called_by_one_of,
     refuse_to_wait_for,
 )
-from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.contracts.sink import OnFailure, Sink
 from stream_audio.errors import (
-    ConfigError,
     SinkError,
     StreamAudioError,
     in_words,
     say_whose,
     session_ended,
 )
+from stream_audio.live.sink_handle import SinkHandle
+from stream_audio.live.sources import LiveSources
 from stream_audio.reports.report import SessionReport
 from stream_audio.reports.stats import MemoryUse, SessionStats
-from stream_audio.sink_handle import SinkHandle
-from stream_audio.sink_spec import sink_spec, source_ids
+from stream_audio.sink_spec import sink_spec
 from stream_audio.waiting.hubs import check_threads, wait_in_turn
 from stream_audio.waiting.in_thread import in_thread
 
 if TYPE_CHECKING:
     from stream_audio.engine.engine import Engine
-    from stream_audio.engine.history import History
-    from stream_audio.engine.pauses import PausePolicy
 
 EXIT_TIMEOUT = 10.0
 EVENT_TIMEOUT = 1.0
@@ -53,7 +49,7 @@ _running: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 @public
-class Session:
+class Session(LiveSources):
     """A running capture; ``StreamAudio.builder()…start()`` makes it.
 
     Use it in a ``with`` block (``async with`` in ``async`` code), which stops it at the end, also
@@ -66,9 +62,7 @@ class Session:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        # One at a time, so that no two sinks get the same name; a sink's start may add another.
-        self._adding = threading.RLock()
+        super().__init__(engine)
         _running.add(engine)
         self._finalizer = weakref.finalize(self, _dropped, engine)
         self._finalizer.atexit = False  # stop_all sees to the exit of the interpreter
@@ -296,94 +290,6 @@ class Session:
         )
         return await in_thread(add, undo=SinkHandle.remove)
 
-    def last(self, seconds: float, source: str | None = None) -> AudioChunk | None:
-        """Return the last seconds of a source, as one chunk in the source's own format.
-
-        The result ends with the newest chunk that was handed on, without the captured part of the
-        next one. Missing frames are silence, and its ``gaps`` say where.
-
-        Parameters
-        ----------
-        seconds : float
-            How much to return, at most the seconds of :meth:`StreamAudioBuilder.history`.
-        source : str, optional
-            The source's id; not needed if there is only one.
-
-        Returns
-        -------
-        AudioChunk or None
-            The audio, shorter than ``seconds`` if there is no more yet; ``None`` if there is none.
-            It is also available after the session has stopped.
-
-        Raises
-        ------
-        ConfigError
-            The session does not keep that much history, there is no such source, or there are
-            several and you named none.
-        """
-        check_process()
-        real_number("seconds", seconds, 0, 3600)
-        if source is None:
-            source, *others = self._engine.sources
-            if others:
-                raise ConfigError(
-                    "the session has several sources",
-                    hint=f"Choose one of {', '.join([source, *others])}",
-                )
-        return self._history(source, seconds).last(seconds)
-
-    def _history(self, source: str, seconds: float) -> History:
-        if source not in self._engine.sources:
-            raise _no_such_source(source, self._engine.sources)
-        history = self._engine.history(source)
-        if history is None or history.seconds < seconds:
-            kept = 0.0 if history is None else history.seconds
-            raise ConfigError(
-                f"the session keeps {kept:g} s of history, but {seconds:g} s were asked for",
-                hint="Ask for it before the start: StreamAudio.builder().history(seconds)",
-            )
-        return history
-
-    def pause(
-        self, sources: str | Iterable[str] | None = None, *, policy: PausePolicy = "discard"
-    ) -> None:
-        """Leave out what is captured from now on, until :meth:`resume`; the devices keep running.
-
-        The cut is exact to the frame: audio from before is delivered, and audio from the pause
-        reaches no sink. The timeline runs on, so ``chunk.frame`` jumps over a pause. A source that
-        is paused already stays as it is. The report lists the pauses.
-
-        Parameters
-        ----------
-        sources : str or iterable of str, optional
-            Their ids; ``None``: all.
-        policy : "discard" or "silence"
-            "discard" hands nothing on; "silence" hands on silence of the same length.
-        """
-        check_process()
-        one_of("policy", policy, ("discard", "silence"))
-        self._engine.pause(self._chosen(sources), policy)
-
-    def resume(self, sources: str | Iterable[str] | None = None) -> None:
-        """Hand on what is captured from now on; does nothing to a source that is not paused.
-
-        Parameters
-        ----------
-        sources : str or iterable of str, optional
-            Their ids; ``None``: all.
-        """
-        check_process()
-        self._engine.resume(self._chosen(sources))
-
-    def _chosen(self, sources: str | Iterable[str] | None) -> tuple[str, ...]:
-        if not self.running:
-            raise session_ended()
-        chosen = tuple(self._engine.sources) if sources is None else source_ids(sources)
-        for source in chosen:
-            if source not in self._engine.sources:
-                raise _no_such_source(source, self._engine.sources)
-        return chosen
-
     def __enter__(self) -> Session:
         return self
 
@@ -418,10 +324,6 @@ class Session:
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"
         return f"<Session {state}: {self._engine}>"
-
-
-def _no_such_source(source: str, ids: Iterable[str]) -> ConfigError:
-    return ConfigError(f"there is no source {source!r}", hint=f"There are: {', '.join(ids)}")
 
 
 def _dropped(engine: Engine) -> None:

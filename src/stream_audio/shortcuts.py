@@ -17,13 +17,13 @@ from stream_audio.backlog.policy import Backlog
 from stream_audio.builder import StreamAudio, StreamAudioBuilder
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.source import OnLost, Source
-from stream_audio.errors import ConfigError, ConfigTypeError
+from stream_audio.errors import ConfigError
+from stream_audio.sink_spec import SinkGiven, sinks_given
 from stream_audio.sources.audio_source import AudioSource
 from stream_audio.sources.losing import when_lost
 
 if TYPE_CHECKING:
     from stream_audio.audio.chunk import AudioChunk
-    from stream_audio.contracts.sink import Sink
     from stream_audio.reports.events import StreamEvent
     from stream_audio.reports.report import SessionReport
     from stream_audio.session import Session
@@ -62,7 +62,7 @@ def _builder(
 def open(
     source: Source | None = None,
     *,
-    sinks: Iterable[Sink | tuple[Sink, AudioFormat | FormatPreset]] = (),
+    sinks: Iterable[SinkGiven] = (),
     format: AudioFormat | FormatPreset = FormatPreset.TRANSCRIPTION,
     sample_rate: int | None = None,
     channels: int | Sequence[int] | None = None,
@@ -104,29 +104,15 @@ def open(
     Session
         The running session. Use it in a ``with`` block.
     """
-    if not isinstance(sinks, Iterable) or callable(getattr(sinks, "write", None)):
-        raise ConfigTypeError(f"sinks takes a list of sinks, not {sinks!r}")
+    given = sinks_given(sinks)
     builder = _builder(source, format, sample_rate, channels, duration, config, on_lost)
-    for each in sinks:
-        if isinstance(each, tuple):
-            sink, own_format = _pair(each)
-            builder.add_sink(sink, format=own_format)
-        else:
-            builder.add_sink(each)
+    for sink, own_format in given:
+        builder.add_sink(sink, format=own_format)
     if history is not None:
         builder.history(history)
     if on_event is not None:
         builder.on_event(on_event)
     return builder.start()
-
-
-def _pair(given: tuple[Any, ...]) -> tuple[Sink, AudioFormat | FormatPreset]:
-    if len(given) != 2:
-        raise ConfigTypeError(
-            f"sinks takes sinks and pairs of a sink and a format, not {given!r}",
-            hint="For example (FileSink('a.wav'), FormatPreset.NATIVE)",
-        )
-    return given
 
 
 @overload

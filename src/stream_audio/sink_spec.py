@@ -11,8 +11,8 @@ from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog, as_backlog
 from stream_audio.backlog.retry import Retry
-from stream_audio.contracts.sink import OnFailure
-from stream_audio.errors import ConfigError, ConfigTypeError
+from stream_audio.contracts.sink import OnFailure, Sink
+from stream_audio.errors import ConfigError, ConfigTypeError, shown
 
 
 class SinkSpec(Record):
@@ -75,6 +75,49 @@ def sink_spec(
         retry,
         None if format is None else audio_format(format),
     )
+
+
+SinkGiven = Sink | tuple[Sink, AudioFormat | FormatPreset]
+"""A sink, or one with a format of its own."""
+
+
+def sinks_given(sinks: object) -> list[tuple[Any, AudioFormat | FormatPreset | None]]:
+    """Return the sinks that a user gave in a list, each with its own format if it has one."""
+    if not isinstance(sinks, Iterable) or callable(getattr(sinks, "write", None)):
+        raise ConfigTypeError(f"sinks takes a list of sinks, not {sinks!r}")
+    given: list[tuple[Any, AudioFormat | FormatPreset | None]] = []
+    for each in sinks:
+        if not isinstance(each, tuple):
+            given.append((each, None))
+            continue
+        if len(each) != 2:
+            raise ConfigTypeError(
+                f"sinks takes sinks and pairs of a sink and a format, not {each!r}",
+                hint="For example (FileSink('a.wav'), FormatPreset.NATIVE)",
+            )
+        given.append(each)
+    return given
+
+
+def specs_of(sinks: object, source: str, *, taken: Collection[str]) -> list[SinkSpec]:
+    """Check sinks that are all for one source; ``taken``: the names of the other sinks."""
+    specs: list[SinkSpec] = []
+    for sink, own_format in sinks_given(sinks):
+        if any(spec.sink is sink for spec in specs):
+            raise ConfigError(f"{shown(sink)} was given twice", hint="Give one sink object once")
+        specs.append(
+            sink_spec(
+                sink,
+                sources=source,
+                name=None,
+                on_failure="detach",
+                format=own_format,
+                backlog=None,
+                retry=None,
+                taken={*taken, *(spec.name for spec in specs)},
+            )
+        )
+    return specs
 
 
 def source_ids(sources: object) -> tuple[str, ...]:

@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from stream_audio.audio.format import AudioFormat
 from stream_audio.config import StreamConfig
-from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import ReopenedSource, Source
+from stream_audio.contracts.source import Source
 from stream_audio.engine.engine import Engine
-from stream_audio.engine.recovery import Recovery
-from stream_audio.engine.track_shape import TrackShape
 from stream_audio.reports.events import StreamEvent
 from stream_audio.session import Session
 from stream_audio.sink_spec import SinkSpec
@@ -25,7 +22,6 @@ class Start:
         audio_format: AudioFormat,
         on_event: Callable[[StreamEvent], object] | None,
     ) -> None:
-        self._config = config
         self._format = audio_format
         self._engine = Engine(config, audio_format, on_event)
 
@@ -37,13 +33,9 @@ class Start:
         history: float | None,
     ) -> None:
         """Open each source, for what ``sinks`` want of it; none delivers yet."""
-        config = self._config
-        opening = Opening(
-            config.clock,
-            config.ring_duration,
-            chunk_duration=config.chunk_duration,
-            doorbell=config.doorbell,
-        )
+        setup = self._engine.source_setup
+        setup.duration, setup.history = duration, history
+        opening = setup.opening()
         try:
             for name, source in sources.items():
                 opening.formats = tuple(
@@ -52,14 +44,7 @@ class Start:
                     if spec.sources is None or name in spec.sources
                 )
                 opened = source.open(opening)
-                track = self._engine.track(
-                    name, TrackShape.of(opened), duration=duration, history=history
-                )
-                track.begin(opened)
-                if isinstance(source, ReopenedSource) and source.on_lost != "stop":
-                    go_on, end = self._engine.go_on, self._engine.end_track
-                    track.successor = Recovery(track, source, opening, go_on, end)
-                self._engine.add_track(track)
+                self._engine.add_track(setup.track_of(name, source, opened, opening))
         finally:
             opening.close()
 

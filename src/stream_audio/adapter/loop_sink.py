@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
-    from stream_audio.contracts.sink import SinkInfo
+    from stream_audio.contracts.sink import SinkInfo, SourceInfo
 
 LOOK_INTERVAL = 0.5
 """Seconds between looks whether the loop was closed under a call that waits for it."""
 
-_METHODS = ("start", "begun", "write", "caught_up", "stop", "discard")
+_METHODS = ("start", "begun", "source_added", "write", "caught_up", "stop", "discard")
 
 _called: contextvars.ContextVar[LoopSink | None] = contextvars.ContextVar(
     "stream_audio_called_sink", default=None
@@ -76,6 +76,10 @@ class LoopSink:
     def begun(self) -> None:
         """Say that the session has begun."""
         self._call("begun")
+
+    def source_added(self, info: SourceInfo) -> None:
+        """Tell the sink of another source."""
+        self._call("source_added", info)
 
     def write(self, chunk: AudioChunk) -> None:
         """Write a chunk."""

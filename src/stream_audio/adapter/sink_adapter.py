@@ -17,7 +17,7 @@ from stream_audio.adapter.loop_sink import LoopSink, blocking_form
 from stream_audio.audio.format import SAMPLE_TYPES, SampleType
 from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
-from stream_audio.contracts.sink import LONGEST_GATHER, SinkInfo
+from stream_audio.contracts.sink import LONGEST_GATHER, SinkInfo, SourceInfo
 from stream_audio.errors import (
     ConfigError,
     ConfigTypeError,
@@ -30,7 +30,7 @@ from stream_audio.errors import (
 if TYPE_CHECKING:
     import asyncio
 
-_OPTIONAL = ("start", "begun", "caught_up", "stop", "discard", "abandon")
+_OPTIONAL = ("start", "begun", "source_added", "caught_up", "stop", "discard", "abandon")
 _MOST = 2**63 - 1
 
 Method = Callable[..., Any]
@@ -147,6 +147,15 @@ class SinkAdapter:
     def begun(self) -> None:
         """Say that the session has begun."""
         self._call("begun")
+
+    @property
+    def takes_sources(self) -> bool:
+        """Whether it takes sources that come while the session runs."""
+        return "source_added" in self._methods
+
+    def source_added(self, info: SourceInfo) -> None:
+        """Tell it of a source that comes while the session runs."""
+        self._call("source_added", info)
 
     def caught_up(self) -> None:
         """Say that all that was there is written."""

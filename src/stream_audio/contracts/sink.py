@@ -129,6 +129,11 @@ class Sink(Protocol):
         added later is in place. It comes before the first ``write``, on the thread that writes. Do
         here what cannot be undone: a start that fails never gets here. If it raises, the sink
         fails.
+    ``source_added(info)``
+        Called with the :class:`SourceInfo` of a source that was added while the session runs, on
+        the thread that adds it, before its first chunk. A sink that has this method, and was added
+        for all sources, gets the new one too; if it raises, the source is not added. Its backlog
+        stays as large as it was.
     ``stop()``
         Called once after the last chunk, on the thread that wrote, also after a failure. Like
         ``write`` of a sink that is not blocking, it may return gaps for what it dropped.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from stream_audio._checks import name_text
+from stream_audio.errors import ConfigTypeError
+
 if TYPE_CHECKING:
     from stream_audio._native.capture import Capture
     from stream_audio.contracts.opening import Opening
@@ -105,6 +108,16 @@ class UntoldDevice:
     def role_taken_by(self) -> str:
         """Return nothing."""
         return ""
+
+
+def check_source(id: object, source: object) -> None:
+    """Raise if the id or the object cannot be a source's."""
+    name_text("the source's id", id)
+    hint = "Make one with AudioSource, for example AudioSource.default_device()"
+    if isinstance(source, type):
+        raise ConfigTypeError(f"{source.__name__} is a class, not a source", hint=hint)
+    if not callable(getattr(source, "open", None)):
+        raise ConfigTypeError(f"{source!r} is not a source", hint=hint)
 
 
 class Source(Protocol):

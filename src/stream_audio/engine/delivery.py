@@ -65,7 +65,9 @@ class Delivery(abc.ABC):
     moved_at : float
         When a frame was delivered, or sent for the first time, by the session's clock.
     sources : tuple of str
-        The ids of those whose chunks it gets.
+        The ids of those whose chunks it gets; replaced on the router's thread.
+    bytes_per_second : float
+        What they bring, all together.
     backlog : ChunkQueue or None
         What waits for the sink; ``None`` if the sink keeps that to itself.
     longest_chunk : float
@@ -101,7 +103,7 @@ class Delivery(abc.ABC):
         self._send = send
         self.sources = sources
         self.backlog = backlog
-        self._bytes_per_second = bytes_per_second
+        self.bytes_per_second = bytes_per_second
         self.longest_chunk = 0.0
         if sink.takes_batches and backlog is None:
             self.longest_chunk = math.inf
@@ -304,7 +306,7 @@ class Delivery(abc.ABC):
     def stats(self) -> SinkStats:
         """Return how it stands; on any thread."""
         backlog = self.backlog
-        rate = self._bytes_per_second or math.inf
+        rate = self.bytes_per_second or math.inf
         return SinkStats(
             offered=self.account.offered,
             delivered=self.account.delivered,

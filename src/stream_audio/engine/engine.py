@@ -13,12 +13,13 @@ from stream_audio.config import StreamConfig
 from stream_audio.contracts.source import OpenSource
 from stream_audio.engine.announcer import Announcer
 from stream_audio.engine.delivery import Delivery
-from stream_audio.engine.figures import memory_use, session_stats, source_report
+from stream_audio.engine.figures import memory_use, session_stats
 from stream_audio.engine.history import History
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.roster import Leaving, Roster
 from stream_audio.engine.router import Router
 from stream_audio.engine.sink_setup import SinkSetup
+from stream_audio.engine.source_setup import SourceSetup
 from stream_audio.engine.track import Track
 from stream_audio.engine.track_shape import TrackShape
 from stream_audio.engine.tracks import Tracks
@@ -61,6 +62,8 @@ class Engine:
         What ``time.time()`` was at that clock's 0, as read at the start.
     sources : Mapping
         The sources, by id.
+    source_setup : SourceSetup
+        Takes sources in and out while it runs.
     names_taken : Mapping
         The names that no other sink may have, as keys.
     crashed : BaseException or None
@@ -99,6 +102,9 @@ class Engine:
         self._router = Router(
             config, self._tracks, self._roster, self._announcer, self._sleeper, self._tell_the_end
         )
+        self.source_setup = SourceSetup(
+            config, self._tracks, self._ledger, self._setup, self._roster, self._router, self
+        )
         self._done = threading.Event()
 
     # ---- the start, on one thread ----
@@ -109,7 +115,7 @@ class Engine:
 
     def start(self) -> None:
         """Let the sources deliver; the router's thread waits for :meth:`begin`."""
-        self.started_at = self._config.clock.now()
+        self.started_at = self.source_setup.started_at = self._config.clock.now()
         for track in self._tracks.values():
             track.times.session_start = self.started_at
             track.start()
@@ -151,10 +157,12 @@ class Engine:
     def report(self, *, running: bool | None = None) -> SessionReport:
         """Where every frame went, or stands now; ``running``: whether it still runs, if known."""
         running = self.running if running is None else running
-        sources = {name: source_report(track) for name, track in self._tracks.items()}
-        sinks = self._roster.reports()
+        sources, sinks = self.source_setup.reports(), self._roster.reports()
+        problems = []
         # While it runs, the figures of several threads need not be of the same moment.
-        problems = [] if running else self._roster.problems() + self._ledger.problems()
+        if not running:
+            for each in (self.source_setup, self._roster, self._ledger):
+                problems += each.problems()
         if self.crashed is not None:
             problems.append(f"the router crashed: {self.crashed!r}")
         return SessionReport(sources, sinks, tuple(problems), running)

@@ -80,7 +80,7 @@ def make_delivery(
         policy = given.when_full or (default if inflow.cannot_wait else "block")
         limit = given.limit_bytes(rate)
         if policy == "block":
-            _check_that_they_can_wait(name, inflow)
+            check_that_they_can_wait(name, inflow.cannot_wait)
             return BlockingQueue(limit, wake)
         if policy == "spill":
             return spilling(given, spill.ask)
@@ -116,10 +116,11 @@ def make_delivery(
     return DirectDelivery(*settings, backlog=None)
 
 
-def _check_that_they_can_wait(name: str, inflow: Inflow) -> None:
-    if inflow.cannot_wait:
+def check_that_they_can_wait(name: str, cannot_wait: tuple[str, ...]) -> None:
+    """Refuse sources that go on whatever happens, for a sink whose sources wait for it."""
+    if cannot_wait:
         raise ConfigError(
             f"sink {name} has a backlog with when_full='block', "
-            f"but {', '.join(inflow.cannot_wait)} cannot wait",
+            f"but {', '.join(cannot_wait)} cannot wait",
             hint="Files, and virtual sources with pace='freewheel', can; devices need 'spill'",
         )

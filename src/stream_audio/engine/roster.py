@@ -14,6 +14,7 @@ from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.routing import Route
 from stream_audio.engine.sink_setup import SinkSetup
 from stream_audio.engine.stop_limit import StopLimit
+from stream_audio.engine.track import Track
 from stream_audio.engine.tracks import Tracks
 from stream_audio.engine.worker_delivery import GRACE
 from stream_audio.errors import session_ended
@@ -123,6 +124,33 @@ class Roster:
             route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}
         self.changed()
+
+    def take_source(self, delivery: Delivery, track: Track) -> None:
+        """Route a source that comes to a sink, unless it is on its way out."""
+        if self.is_connected(delivery):
+            track.connect(self._setup.convert(delivery, track).stages, delivery, replay=0.0)
+
+    def drop_source(self, track: Track, give_up_at: float) -> list[Leaving]:
+        """Take a source that has ended from its sinks; returns those that then have none.
+
+        They get what waits for them until ``give_up_at``.
+        """
+        left = []
+        for delivery in self.deliveries.values():
+            if track.name not in delivery.sources:
+                continue
+            track.routing.remove(delivery)
+            self._setup.conversions.get(delivery.name, {}).pop(track.name, None)
+            delivery.sources = tuple(each for each in delivery.sources if each != track.name)
+            if not delivery.sources and self._state is not RosterState.CLOSED:
+                left.append(Leaving(delivery, give_up_at, drain=True))
+        for leaving in left:
+            self.disconnect(leaving)
+        return left
+
+    def knows(self, delivery: Delivery) -> bool:
+        """Whether a sink was connected, and is not gone; on any thread."""
+        return self.deliveries.get(delivery.name) is delivery
 
     def disconnect(self, leaving: Leaving) -> None:
         """Take a sink out: it gets nothing more, and what waits for it within its time."""

@@ -27,7 +27,7 @@ from stream_audio.engine.fast_path import FastPath, find_fast_path
 from stream_audio.engine.roster import Roster
 from stream_audio.engine.sink_watch import SinkWatch
 from stream_audio.engine.stop_limit import StopLimit
-from stream_audio.engine.track import Track
+from stream_audio.engine.track import Track, TrackState
 from stream_audio.engine.tracks import Tracks
 from stream_audio.reports.events import SessionStarted
 from stream_audio.waiting import switch_interval
@@ -276,7 +276,9 @@ class Router:
         """Wait for chunks, until then at most, and move them."""
         reads = self._tracks.read
         if hold and self._tracks.some_wait and (held := self._roster.held()):
-            reads = [track for track in reads if track.name not in held]
+            # One that is being removed does not wait: nobody can take for ever.
+            going = TrackState.STOPPING
+            reads = [each for each in reads if each.name not in held or each.state is going]
         if reads is not self._reads and reads != self._reads:
             self._read(reads)
         self._readers.make_room()

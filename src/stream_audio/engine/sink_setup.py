@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from stream_audio.backlog.queues import BlockingQueue
 from stream_audio.backlog.spill_thread import SpillThread
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import SinkInfo, SourceInfo
 from stream_audio.convert.plan import Conversion, conversion
 from stream_audio.engine.claims import Claims
 from stream_audio.engine.delivery import Delivery
-from stream_audio.engine.make_delivery import Inflow, make_delivery
+from stream_audio.engine.make_delivery import Inflow, check_that_they_can_wait, make_delivery
 from stream_audio.engine.track import Track
 from stream_audio.errors import ConfigTypeError, say_whose, shown
 from stream_audio.reports.events import StreamEvent
@@ -73,6 +74,7 @@ class SinkSetup:
         self._spill = SpillThread(config.clock, config.spill_dir)
         self._claims = Claims()
         self._opened: dict[str, Delivery] = {}
+        self._specs: dict[str, SinkSpec] = {}  # of those
         self._begun: set[str] = set()
 
     def open(self, spec: SinkSpec) -> Delivery:
@@ -86,6 +88,7 @@ class SinkSetup:
         self._claims.take(spec.sink)
         try:
             self._opened[spec.name] = self._make_delivery(spec)
+            self._specs[spec.name] = spec
         except BaseException:
             self._claims.give_back(spec.sink)
             self._ledger.sinks.pop(spec.name, None)
@@ -137,16 +140,7 @@ class SinkSetup:
         spec.adapter.bind(self._loop)
         account = self._ledger.open_sink(spec.name)
         tracks = [self._tracks[name] for name in spec.sources or self._tracks]
-        conversions = {
-            track.name: conversion(
-                track.name,
-                track.shape,
-                spec.format or self._format,
-                self._config.chunk_duration,
-                spec.adapter.dtype,
-            )
-            for track in tracks
-        }
+        conversions = {track.name: self._conversion(spec, track) for track in tracks}
         self._note_fewer_channels(spec, conversions, account)
         delivery = make_delivery(
             spec.name,
@@ -168,11 +162,60 @@ class SinkSetup:
         self.conversions[spec.name] = conversions
         return delivery
 
+    def _conversion(self, spec: SinkSpec, track: Track) -> Conversion:
+        return conversion(
+            track.name,
+            track.shape,
+            self.format_of(spec),
+            self._config.chunk_duration,
+            spec.adapter.dtype,
+        )
+
+    # ---- sources that come while it runs ----
+
+    def format_of(self, spec: SinkSpec) -> AudioFormat:
+        """Return the format that a sink is to get."""
+        return spec.format or self._format
+
+    def formats_of(self, deliveries: Iterable[Delivery]) -> tuple[AudioFormat, ...]:
+        """Return the formats that connected sinks get."""
+        return tuple(self.format_of(self._specs[each.name]) for each in deliveries)
+
+    def takes_sources(self, delivery: Delivery) -> bool:
+        """Whether a connected sink takes a source that comes: it was added for all, and can."""
+        spec = self._specs.get(delivery.name)
+        return spec is not None and spec.sources is None and delivery.sink.takes_sources
+
+    def tell_of(self, delivery: Delivery, track: Track) -> None:
+        """Tell a connected sink of a source that comes; it may take its time, and raise."""
+        name, spec = delivery.name, self._specs[delivery.name]
+        if isinstance(delivery.backlog, BlockingQueue) and not track.shape.freewheel:
+            check_that_they_can_wait(name, (track.name,))
+        [info] = self._as_seen({track.name: self._conversion(spec, track)})
+        try:
+            delivery.sink.source_added(info)
+        except Exception as error:
+            say_whose(error, f"It was raised by the sink {name}, for the source {track.name}.")
+            raise
+
+    def convert(self, delivery: Delivery, track: Track) -> Conversion:
+        """Enter that a connected sink gets a source; returns through what."""
+        name, spec = delivery.name, self._specs[delivery.name]
+        made = self._conversion(spec, track)
+        self._note_fewer_channels(spec, {track.name: made}, delivery.account)
+        self.conversions[name] = {**self.conversions[name], track.name: made}
+        [info] = self._as_seen({track.name: made})
+        delivery.sources = (*delivery.sources, track.name)
+        delivery.bytes_per_second += info.bytes_per_second
+        return made
+
+    # ---- the end ----
+
     def _note_fewer_channels(
         self, spec: SinkSpec, conversions: Mapping[str, Conversion], account: SinkAccount
     ) -> None:
         """Enter what a sink does not get of a source; a number, unlike a list, may not mean it."""
-        is_number = isinstance((spec.format or self._format).channels, int)
+        is_number = isinstance(self.format_of(spec).channels, int)
         for source, conversion_ in conversions.items():
             if conversion_.fewer is None:
                 continue
@@ -195,6 +238,7 @@ class SinkSetup:
         if delivery is not None:
             delivery.discard(stop_sink=name in self._begun, wait=wait)
             self._claims.give_back(delivery.sink.given)
+        self._specs.pop(name, None)
         self._begun.discard(name)
         self.conversions.pop(name, None)
         self._ledger.sinks.pop(name, None)
@@ -208,6 +252,7 @@ class SinkSetup:
     def let_go(self, delivery: Delivery) -> None:
         """Let others have a sink that was taken out, and is done."""
         self._opened.pop(delivery.name)
+        self._specs.pop(delivery.name, None)
         self._begun.discard(delivery.name)
         self._claims.give_back(delivery.sink.given)
 

@@ -151,7 +151,11 @@ class Take:
             _log.warning("%s: %s", self.source.description, error)
             self.error = self.error or str(error)
             self._leaves_some = True
-        self.source.capture.finish()
+        except BaseException:  # a Ctrl-C: whoever reads must come to an end all the same
+            self._leaves_some = True
+            raise
+        finally:
+            self.source.capture.finish()
 
     def let_go(self) -> None:
         """Free the reader, once all was read; the figures stay. Does nothing twice."""

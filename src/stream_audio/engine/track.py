@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Protocol
@@ -125,6 +126,8 @@ class Track:
         Where its timeline begins.
     newest : AudioChunk or None
         The last one that was collected, pauses included.
+    over : threading.Event
+        Set when it has ended.
     """
 
     def __init__(
@@ -161,6 +164,7 @@ class Track:
             zero=config.nonfinite == "zero",
         )
         self.newest: AudioChunk | None = None
+        self.over = threading.Event()
         self._config = config
         self._ledger = ledger
         self._send = send
@@ -232,6 +236,18 @@ class Track:
             self.state = TrackState.STOPPING
             self.take.stop()
 
+    def withdraw(self) -> Take | None:
+        """Let it end as :meth:`stop` does, but for its device, which may take its time to stop.
+
+        Returns the take that another thread is to stop, if there is one.
+        """
+        if self.state is TrackState.RUNNING:
+            self.state = TrackState.STOPPING
+            return self.take
+        if self.state is not TrackState.STOPPING:
+            self.end()
+        return None
+
     def end_take(self) -> None:
         """Finish with a take of which all was read: the track ends, or waits for another one."""
         take, now = self.take, self._now()
@@ -286,6 +302,7 @@ class Track:
         for gap in self._losses.untold:
             self._send(GapDetected(self._now(), gap))
         self._send(SourceEnded(self._now(), self.name))
+        self.over.set()
 
     def close(self) -> None:
         """Free the device. Does nothing twice."""

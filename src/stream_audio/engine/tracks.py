@@ -22,6 +22,7 @@ class Tracks(Mapping[str, Track]):
 
     def __init__(self) -> None:
         self._all: dict[str, Track] = {}  # replaced, never changed
+        self._expected: dict[str, Track] = {}
         self.live: list[Track] = []
         self.read: list[Track] = []
         self.some_wait = False
@@ -31,6 +32,19 @@ class Tracks(Mapping[str, Track]):
         self._all = {**self._all, track.name: track}
         self.note()
 
+    def expect(self, track: Track) -> None:
+        """Let a track be found by its name before it is there; on any thread."""
+        self._expected[track.name] = track
+
+    def expect_no_more(self, name: str) -> None:
+        """Undo that: it is there, or does not come."""
+        self._expected.pop(name, None)
+
+    def remove(self, name: str) -> None:
+        """Take a track out that has ended."""
+        self._all = {each: track for each, track in self._all.items() if each != name}
+        self.note()
+
     def note(self) -> None:
         """Take note of which tracks have come, ended, or lost or got their device."""
         self.live = [track for track in self._all.values() if track.is_live]
@@ -38,7 +52,7 @@ class Tracks(Mapping[str, Track]):
         self.some_wait = any(track.shape.freewheel for track in self.read)
 
     def __getitem__(self, name: str) -> Track:
-        return self._all[name]
+        return self._all[name] if name in self._all else self._expected[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from stream_audio._public import public
 from stream_audio.adapter.answers import refuse_coroutine
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.errors import ConfigTypeError
+
+if TYPE_CHECKING:
+    from stream_audio.contracts.sink import SourceInfo
 
 
 @public
@@ -34,6 +38,9 @@ class CallbackSink:
         if inspect.iscoroutinefunction(function):
             # So that the session sees what kind of sink this is.
             self.write = function  # type: ignore[method-assign, assignment]
+
+    def source_added(self, info: SourceInfo) -> None:
+        """Take a source that comes while the session runs; its chunks say whose they are."""
 
     def write(self, chunk: AudioChunk) -> None:
         """Call the function."""

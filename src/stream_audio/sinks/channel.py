@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import asyncio
     import queue
 
-    from stream_audio.contracts.sink import SinkInfo
+    from stream_audio.contracts.sink import SinkInfo, SourceInfo
     from stream_audio.contracts.turn_runner import TurnRunner
 
 
@@ -134,6 +134,9 @@ class ChannelSink:
         if self._target is not None:
             self._target.start()
         self._process = os.getpid()
+
+    def source_added(self, info: SourceInfo) -> None:
+        """Take a source that comes while the session runs; its chunks say whose they are."""
 
     def write(self, chunk: AudioChunk) -> tuple[Gap, ...]:
         """Take a chunk; called by the router. Never blocks."""

@@ -1,0 +1,1 @@
+"""What a user holds of a running session beside the session itself."""

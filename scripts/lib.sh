@@ -121,6 +121,7 @@ need_test_packages() {
     need_apt libpulse-dev || : # its headers, beside which csrc/pulse_abi.h is held
     need_apt pipewire wireplumber pipewire-pulse libspa-0.2-modules dbus-daemon || :
     need_apt ffmpeg || : # to which a sink writes
+    need_apt nats-server || : # which sinks feed
     need_apt iptables openssl || : # half-open connections, and certificates
     need_apt flite || : # speaks to the recognisers of the examples
 }

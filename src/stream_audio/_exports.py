@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from stream_audio.files.repair import RepairReport as RepairReport
     from stream_audio.files.repair import repair as repair
     from stream_audio.live.sink_handle import SinkHandle as SinkHandle
+    from stream_audio.network.nats_sink import NatsSink as NatsSink
     from stream_audio.network.websocket_sink import WebSocketSink as WebSocketSink
     from stream_audio.reports.events import Clipping as Clipping
     from stream_audio.reports.events import DefaultChanged as DefaultChanged
@@ -136,6 +137,7 @@ _WHERE = {
     "InputDevice": "devices.input_device",
     "LoopbackUnavailable": "errors",
     "MemoryUse": "reports.stats",
+    "NatsSink": "network.nats_sink",
     "Pause": "reports.report",
     "PipeSink": "sinks.pipe",
     "PlayingProgram": "devices.playing",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import stream_audio
+import stream_audio.nats
 import stream_audio.testing
 
 SNAPSHOT = Path(__file__).resolve().parents[1] / "interface.txt"
@@ -28,7 +29,10 @@ HEAD = """\
 def lines() -> Iterator[str]:
     """Yield the whole of it."""
     yield from HEAD.splitlines()
-    for title, module in (("stream_audio", stream_audio), ("testing", stream_audio.testing)):
+    modules = {
+        "stream_audio": stream_audio, "nats": stream_audio.nats, "testing": stream_audio.testing
+    }  # fmt: skip
+    for title, module in modules.items():
         yield from ("", f"[{title}]")
         for name in sorted({*module.__all__, *(["open"] if title == "stream_audio" else [])}):
             yield from _described(name, getattr(module, name))

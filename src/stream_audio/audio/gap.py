@@ -37,6 +37,8 @@ class GapCause(StrEnum):
     """One sink was removed while these frames waited for it."""
     PASSED_OVER = "passed_over"
     """One consumer asked to leave them out: ``ChannelSink.latest`` and ``chunks``."""
+    NOT_RECEIVED = "not_received"
+    """A reader of a stream (``stream_audio.nats.Reader``) did not find them there."""
     DECIDED_LATE = "decided_late"
     """A :class:`TriggerSink` was triggered when it no longer had them; see ``decide_within``."""
     LATE_START = "late_start"

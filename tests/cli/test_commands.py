@@ -75,6 +75,42 @@ def test_a_recording_for_people(tmp_path):
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_recording_of_what_another_program_writes(tmp_path):
+    """A WAV file through a pipe; a recording that is stopped in the middle is whole, too."""
+    samples = np.random.default_rng(1).integers(-(2**15), 2**15, (3 * RATE, 2), np.int16)
+    soundfile.write(tmp_path / "in.wav", samples, RATE)
+    command = [
+        *COMMAND,
+        "record",
+        str(tmp_path / "out.wav"),
+        "--source",
+        "-",
+        "--subtype",
+        "PCM_16",
+    ]
+    with (tmp_path / "in.wav").open("rb") as file:
+        done = subprocess.run(
+            command, stdin=file, capture_output=True, timeout=GIVE_UP, env=environment()
+        )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "out.wav", dtype="int16")[0], samples)
+    command[4] = str(tmp_path / "half.wav")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment()) as process:
+        process.stdin.write((tmp_path / "in.wav").read_bytes()[: 44 + RATE * 4])
+        process.stdin.flush()
+        until = time.monotonic() + GIVE_UP
+        while not (
+            (tmp_path / "half.wav").exists() and soundfile.info(tmp_path / "half.wav").frames
+        ):
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PROMPT) == 0
+    kept, _ = soundfile.read(tmp_path / "half.wav", dtype="int16")
+    assert len(kept) > 0
+    np.testing.assert_array_equal(kept, samples[: len(kept)])
+
+
 def test_a_recording_for_machines(tmp_path):
     path = tmp_path / "take.wav"
     result = record(path, "-d", 0.1, "--json", "-r", 16_000, "-c", 1, "--subtype", "PCM_24")

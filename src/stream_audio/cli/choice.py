@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import stream_audio
 from stream_audio import AudioSource, ConfigError, DeviceNotFoundError
@@ -74,6 +75,8 @@ def _source(what: str) -> Source:
         return _application(name)
     if what == "virtual":
         return AudioSource.virtual("sine")
+    if what == "-":
+        return AudioSource.stream(sys.stdin.buffer)
     return AudioSource.device(what)
 
 

@@ -87,6 +87,7 @@ Sources = Annotated[
         "-s", "--source", metavar="[ID=]WHAT",
         help="A source to record, with a short id of your choice; may be given several times. "
         "WHAT is the name of a device, `default`, `system` (what the computer plays), "
-        "`app:NAME` (what a program plays) or `virtual` (a test tone).",
+        "`app:NAME` (what a program plays), `virtual` (a test tone) or `-` (a WAV file on the "
+        "standard input).",
     ),
 ]  # fmt: skip

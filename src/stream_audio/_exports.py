@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stream_audio.builder import StreamAudio as StreamAudio
     from stream_audio.builder import StreamAudioBuilder as StreamAudioBuilder
     from stream_audio.config import StreamConfig as StreamConfig
+    from stream_audio.contracts.merge import Merge as Merge
     from stream_audio.contracts.sink import Sink as Sink
     from stream_audio.contracts.sink import SinkInfo as SinkInfo
     from stream_audio.contracts.sink import SourceInfo as SourceInfo
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from stream_audio.reports.events import FileClosed as FileClosed
     from stream_audio.reports.events import FileMoved as FileMoved
     from stream_audio.reports.events import GapDetected as GapDetected
+    from stream_audio.reports.events import MergeIncomplete as MergeIncomplete
     from stream_audio.reports.events import SessionStarted as SessionStarted
     from stream_audio.reports.events import SessionStopped as SessionStopped
     from stream_audio.reports.events import SilenceEnded as SilenceEnded
@@ -78,6 +80,9 @@ if TYPE_CHECKING:
     from stream_audio.reports.events import TriggerStarted as TriggerStarted
     from stream_audio.reports.events import WrongSampleRate as WrongSampleRate
     from stream_audio.reports.histogram import Histogram as Histogram
+    from stream_audio.reports.merge_report import AlignmentReport as AlignmentReport
+    from stream_audio.reports.merge_report import MergeInputReport as MergeInputReport
+    from stream_audio.reports.merge_report import MergeReport as MergeReport
     from stream_audio.reports.report import Pause as Pause
     from stream_audio.reports.report import SessionReport as SessionReport
     from stream_audio.reports.report import SinkReport as SinkReport
@@ -132,6 +137,11 @@ _WHERE = {
     "Gap": "audio.gap",
     "GapCause": "audio.gap",
     "GapDetected": "reports.events",
+    "MergeIncomplete": "reports.events",
+    "AlignmentReport": "reports.merge_report",
+    "MergeInputReport": "reports.merge_report",
+    "MergeReport": "reports.merge_report",
+    "Merge": "contracts.merge",
     "Histogram": "reports.histogram",
     "HostUnresponsiveError": "errors",
     "InputDevice": "devices.input_device",

@@ -14,6 +14,7 @@ from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
+from stream_audio.contracts.merge import Merge, Timeline
 from stream_audio.contracts.sink import OnFailure, Sink
 from stream_audio.contracts.source import Source, check_source
 from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, shown
@@ -35,6 +36,7 @@ class StreamAudioBuilder:
 
     def __init__(self) -> None:
         self._sources: dict[str, Source] = {}
+        self._delays: dict[str, float] = {}
         self._sinks: list[SinkSpec] = []
         self._format = FormatPreset.TRANSCRIPTION.value
         self._config = StreamConfig()
@@ -44,8 +46,18 @@ class StreamAudioBuilder:
         self._started = False
         self._entered: Session | None = None
 
-    def add_source(self, id: str, source: Source) -> StreamAudioBuilder:
+    def add_source(self, id: str, source: Source, *, delay: float = 0.0) -> StreamAudioBuilder:
         """Add a source; its chunks will carry this id.
+
+        Parameters
+        ----------
+        id : str
+            What ``chunk.source`` will be.
+        source : Source
+            One that :class:`~stream_audio.AudioSource` makes.
+        delay : float
+            Seconds, -10 to 10, by which its audio is older than its times say: a constant latency
+            that no host reports. Tracks on the session's timeline and merges take it out.
 
         Raises
         ------
@@ -55,6 +67,7 @@ class StreamAudioBuilder:
         check_source(id, source)
         if id in self._sources:
             raise ConfigError(f"there is already a source {id!r}", hint="Give it another id")
+        self._delays[id] = real_number("delay", delay, -10, 10)
         self._sources[id] = source
         return self
 
@@ -68,6 +81,8 @@ class StreamAudioBuilder:
         format: AudioFormat | FormatPreset | None = None,
         backlog: Backlog | str | None = None,
         retry: Retry | None = None,
+        timeline: Timeline = "source",
+        merge: Merge | bool | None = None,
     ) -> StreamAudioBuilder:
         """Add a sink: any object with ``write(chunk)``.
 
@@ -91,6 +106,16 @@ class StreamAudioBuilder:
         retry : Retry, optional
             How often a failed chunk is tried again; ``None``: the setting of the session's
             ``StreamConfig``.
+        timeline : "source" or "session"
+            What ``chunk.frame`` counts. "source": the source's own frames, as it delivers them.
+            "session": time since the session's start, ``frame / sample_rate`` seconds, exactly.
+            The drift of the source's clock is taken out, and late starts, losses, pauses and
+            outages become gaps of exact length. So files of several sources stay in step for
+            hours, and end together. The last chunk may have no frames: its gaps tell what is
+            missing up to the end.
+        merge : Merge or bool, optional
+            Whether the sink gets its sources as one, and how; True: ``Merge("mix")``. A merge is
+            on the session's timeline. See :class:`~stream_audio.Merge`.
 
         Raises
         ------
@@ -109,10 +134,22 @@ class StreamAudioBuilder:
                 format=format,
                 backlog=backlog,
                 retry=retry,
+                timeline=timeline,
+                merge=merge,
                 taken=taken,
             )
         )
         return self
+
+    def add_sink_from(self, sink: Sink, source: str, **settings: Any) -> StreamAudioBuilder:
+        """Add a sink that gets one source: ``add_sink(sink, sources=source, …)``."""
+        return self.add_sink(sink, sources=source, **settings)
+
+    def add_sink_merged(
+        self, sink: Sink, sources: Iterable[str], **settings: Any
+    ) -> StreamAudioBuilder:
+        """Add a sink that gets several sources mixed: ``add_sink(…, merge=True)``."""
+        return self.add_sink(sink, sources=sources, **{"merge": True, **settings})
 
     def format(self, wanted: AudioFormat | FormatPreset) -> StreamAudioBuilder:
         """Set the format of sinks that are added without a format of their own.
@@ -131,7 +168,11 @@ class StreamAudioBuilder:
         return self
 
     def duration(self, seconds: float) -> StreamAudioBuilder:
-        """End each source after this many seconds of its own timeline, exact to the frame."""
+        """End each source after this many seconds of its own timeline, exact to the frame.
+
+        If a sink is merged or on the session's timeline, the seconds count there, for all sources:
+        outages and sleep of the machine are part of them.
+        """
         self._duration = real_number("duration", seconds, 1e-6, 1e9)
         return self
 
@@ -188,9 +229,13 @@ class StreamAudioBuilder:
         # What runs a session takes longer to load than what describes one.
         from stream_audio.starting import Start
 
-        start = Start(self._config, self._format, self._on_event)
+        aligned = any(spec.is_aligned for spec in self._sinks)
+        ends_at = self._duration if aligned else None
+        start = Start(self._config, self._format, self._on_event, ends_at)
         try:
-            start.open_sources(self._sources, self._sinks, self._duration, self._history)
+            start.open_sources(
+                self._sources, self._sinks, self._duration, self._history, self._delays
+            )
             start.start_sinks(self._sinks)
             start.run()
             if not wanted():

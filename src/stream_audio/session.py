@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stream_audio._checks import real_number
 from stream_audio._log import log
@@ -23,8 +23,10 @@ from stream_audio.adapter.sink_adapter import (
 from stream_audio.audio.format import AudioFormat, FormatPreset
 from stream_audio.backlog.policy import Backlog
 from stream_audio.backlog.retry import Retry
+from stream_audio.contracts.merge import Merge, Timeline
 from stream_audio.contracts.sink import OnFailure, Sink
 from stream_audio.errors import (
+    ConfigError,
     SinkError,
     StreamAudioError,
     in_words,
@@ -215,6 +217,8 @@ class Session(LiveSources):
         format: AudioFormat | FormatPreset | None = None,
         backlog: Backlog | str | None = None,
         retry: Retry | None = None,
+        timeline: Timeline = "source",
+        merge: Merge | bool | None = None,
         replay: float = 0.0,
     ) -> SinkHandle:
         """Add a sink while the session runs; the other sinks notice nothing.
@@ -249,10 +253,17 @@ class Session(LiveSources):
                 format=format,
                 backlog=backlog,
                 retry=retry,
+                timeline=timeline,
+                merge=merge,
                 taken=engine.names_taken,
             )
             spec.check_sources(engine.sources)
             if real_number("replay", replay, 0, 3600) > 0:
+                if spec.merge is not None:
+                    raise ConfigError(
+                        "a merge keeps no history, so nothing of it can be replayed",
+                        hint="Leave out replay, or add a sink for each source",
+                    )
                 for source in spec.sources or engine.sources:
                     self._history(source, replay)
             delivery = engine.claim_sink(spec)
@@ -271,6 +282,8 @@ class Session(LiveSources):
         format: AudioFormat | FormatPreset | None = None,
         backlog: Backlog | str | None = None,
         retry: Retry | None = None,
+        timeline: Timeline = "source",
+        merge: Merge | bool | None = None,
         replay: float = 0.0,
     ) -> SinkHandle:
         """Add a sink as :meth:`add_sink` does, while the event loop keeps running.
@@ -286,9 +299,19 @@ class Session(LiveSources):
             format=format,
             backlog=backlog,
             retry=retry,
+            timeline=timeline,
+            merge=merge,
             replay=replay,
         )
         return await in_thread(add, undo=SinkHandle.remove)
+
+    def add_sink_from(self, sink: Sink, source: str, **settings: Any) -> SinkHandle:
+        """Add a sink that gets one source: ``add_sink(sink, sources=source, …)``."""
+        return self.add_sink(sink, sources=source, **settings)
+
+    def add_sink_merged(self, sink: Sink, sources: Iterable[str], **settings: Any) -> SinkHandle:
+        """Add a sink that gets several sources mixed: ``add_sink(…, merge=True)``."""
+        return self.add_sink(sink, sources=sources, **{"merge": True, **settings})
 
     def __enter__(self) -> Session:
         return self

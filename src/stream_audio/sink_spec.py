@@ -11,6 +11,7 @@ from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
 from stream_audio.backlog.policy import Backlog, as_backlog
 from stream_audio.backlog.retry import Retry
+from stream_audio.contracts.merge import Merge, Timeline, merge_wanted
 from stream_audio.contracts.sink import OnFailure, Sink
 from stream_audio.errors import ConfigError, ConfigTypeError, shown
 
@@ -25,6 +26,13 @@ class SinkSpec(Record):
     backlog: Backlog | None  # None: the session's
     retry: Retry | None = None  # None: the session's
     format: AudioFormat | None = None  # None: the session's
+    timeline: Timeline = "source"
+    merge: Merge | None = None
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether its chunks count on the session's timeline."""
+        return self.timeline == "session" or self.merge is not None
 
     @property
     def sink(self) -> Any:
@@ -50,15 +58,24 @@ def sink_spec(
     format: AudioFormat | FormatPreset | None,
     backlog: Backlog | str | None,
     retry: Retry | None,
+    timeline: Timeline = "source",
+    merge: Merge | bool | None = None,
     taken: Collection[str],
 ) -> SinkSpec:
     """Check what the user said; ``taken``: the names of the other sinks."""
     adapter = SinkAdapter(sink)
     chosen: tuple[str, ...] | None = None
     if sources is not None:
-        chosen = source_ids(sources)
+        chosen = source_ids(sources, once=True)
         if not chosen:
             raise ConfigError("sources must not be empty", hint="Leave it out for all sources")
+    one_of("timeline", timeline, ("source", "session"))
+    merging = merge_wanted(merge)
+    if not adapter.fills_gaps and (timeline == "session" or merging is not None):
+        raise ConfigError(
+            "a file on the session's timeline has silence for gaps, or it would not stay in step",
+            hint='Leave out gaps="skip" and gaps="split"',
+        )
     one_of("on_failure", on_failure, ("detach", "skip"))
     if not isinstance(retry, (Retry, type(None))):
         raise ConfigTypeError(f"retry must be a Retry, not {retry!r}", hint="Retry(tries=None)")
@@ -74,6 +91,8 @@ def sink_spec(
         None if backlog is None else as_backlog(backlog),
         retry,
         None if format is None else audio_format(format),
+        timeline,
+        merging,
     )
 
 
@@ -120,14 +139,17 @@ def specs_of(sinks: object, source: str, *, taken: Collection[str]) -> list[Sink
     return specs
 
 
-def source_ids(sources: object) -> tuple[str, ...]:
-    """Return the ids that a user gave, as one or as several."""
+def source_ids(sources: object, *, once: bool = False) -> tuple[str, ...]:
+    """Return the ids that a user gave, as one or as several; ``once``: none may come twice."""
     if isinstance(sources, str):
         return (sources,)
     if isinstance(sources, Iterable):
         names = tuple(sources)
         if all(isinstance(name, str) for name in names):
-            return tuple(dict.fromkeys(names))
+            chosen = tuple(dict.fromkeys(names))
+            if once and len(chosen) < len(names):
+                raise ConfigError(f"sources lists a source twice: {', '.join(names)}")
+            return chosen
     raise ConfigTypeError(f"sources takes the id of a source or a list of ids, not {sources!r}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stream_audio.audio.format import AudioFormat
 from stream_audio.config import StreamConfig
@@ -21,16 +21,18 @@ class Start:
         config: StreamConfig,
         audio_format: AudioFormat,
         on_event: Callable[[StreamEvent], object] | None,
+        ends_at: float | None = None,
     ) -> None:
         self._format = audio_format
-        self._engine = Engine(config, audio_format, on_event)
+        self._engine = Engine(config, audio_format, on_event, ends_at)
 
     def open_sources(
         self,
         sources: Mapping[str, Source],
-        sinks: Iterable[SinkSpec],
+        sinks: Sequence[SinkSpec],
         duration: float | None,
         history: float | None,
+        delays: Mapping[str, float],
     ) -> None:
         """Open each source, for what ``sinks`` want of it; none delivers yet."""
         setup = self._engine.source_setup
@@ -44,7 +46,8 @@ class Start:
                     if spec.sources is None or name in spec.sources
                 )
                 opened = source.open(opening)
-                self._engine.add_track(setup.track_of(name, source, opened, opening))
+                delay = delays.get(name, 0.0)
+                self._engine.add_track(setup.track_of(name, source, opened, opening, delay))
         finally:
             opening.close()
 

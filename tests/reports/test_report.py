@@ -30,7 +30,7 @@ def report(missing: int = 0, *, dropped: int = 0, error: str = "", problems=()) 
     )
     frames = sum(gap.frames for gap in not_delivered)
     sink = SinkReport(RATE * 9, RATE * 9 - frames, frames, 0, 0, not_delivered, "")
-    return SessionReport({"mic": source}, {"a.wav": sink}, tuple(problems), running=False)
+    return SessionReport({"mic": source}, {"a.wav": sink}, tuple(problems), False, {}, ())
 
 
 def test_its_repr_is_one_short_line_whatever_is_missing():

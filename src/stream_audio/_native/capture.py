@@ -89,6 +89,7 @@ class Capture:
         self.bytes = ring_frames * channels * 4 + packets * int(ffi.sizeof("sa_packet"))
         self.channels = channels
         self.sample_rate = sample_rate
+        self.period = period
 
     def finish(self) -> None:
         """Say that no callback will come any more."""

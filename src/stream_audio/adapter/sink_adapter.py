@@ -58,6 +58,8 @@ class SinkAdapter:
         The type of sample it asks for.
     gather : float
         Seconds that its chunks may gather.
+    fills_gaps : bool
+        False: it leaves out what is missing, so it cannot be on the session's timeline.
     takes_batches : bool
         Whether what gathered may come as one chunk.
     use_queue, lend_baton : callable or None
@@ -100,6 +102,7 @@ class SinkAdapter:
         self.dtype: SampleType = cast(SampleType, dtype)
         self.gather = real_number("gather", _read(sink, "gather", 0.0), 0, LONGEST_GATHER)
         self.takes_batches = _flag(sink, "takes_batches", default=False)
+        self.fills_gaps = _flag(sink, "fills_gaps", default=True)
         self.blocking = self._is_async or _flag(sink, "blocking", default=True)
         says = _read(sink, "confirms", None)
         self.confirms = None if says is None else _flag(sink, "confirms", default=False)

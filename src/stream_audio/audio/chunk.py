@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stream_audio._native.samples import levels
 from stream_audio._public import public
 from stream_audio.audio.format import SampleType, check_sample_type
-from stream_audio.audio.gap import Gap
+from stream_audio.audio.gap import Gap, gaps_within
 from stream_audio.audio.samples import sample_bytes, sealed, to_float32
 from stream_audio.audio.wav_bytes import wav_bytes
 from stream_audio.errors import ConfigError, ConfigTypeError
@@ -66,6 +66,10 @@ class AudioChunk:
         Samples in this chunk beyond full scale that were cut when they became integers.
     source_rate : int, optional
         The source's own sample rate, if this chunk has a different one.
+    absent : tuple of Gap
+        In a merge: where silence stands for a source, and why. These gaps lie within the chunk,
+        and their ``source`` is the id of that source. Not to be confused with ``gaps``, which are
+        frames that this chunk's own timeline lacks.
     """
 
     source: str
@@ -81,6 +85,7 @@ class AudioChunk:
     clipped: int = 0
     source_rate: int | None = None
     _origin: Origin = (0.0, None)
+    absent: tuple[Gap, ...] = ()
 
     def __post_init__(self) -> None:
         if self._peaks is None or self._squares is None:  # not from a capture: made by hand
@@ -264,10 +269,8 @@ def _part(chunk: AudioChunk, first: int, last: int) -> AudioChunk:
     for gap in chunk.gaps:
         if gap.end <= chunk.frame:  # before the chunk, and so before its first frame
             gaps += [gap] if first == 0 else []
-        elif low_high := _overlap(gap, frame, chunk.frame + last):  # silence within it
-            low, high = low_high
-            began = gap.time + (low - gap.frame) / rate
-            gaps.append(Gap(gap.source, low, high - low, gap.cause, began))
+        else:  # silence within it
+            gaps += gaps_within((gap,), frame, chunk.frame + last, rate)
     return replace(
         chunk,
         data=chunk.data[first:last],
@@ -278,9 +281,5 @@ def _part(chunk: AudioChunk, first: int, last: int) -> AudioChunk:
         clipped=0 if first else chunk.clipped,
         _peaks=None,
         _squares=None,
+        absent=gaps_within(chunk.absent, frame, chunk.frame + last, rate),
     )
-
-
-def _overlap(gap: Gap, start: int, stop: int) -> tuple[int, int] | None:
-    low, high = max(gap.frame, start), min(gap.end, stop)
-    return (low, high) if low < high else None

@@ -31,6 +31,7 @@ def engine_chunk(
     origin: Origin,
     clipped: int = 0,
     source_rate: int | None = None,
+    absent: tuple[Gap, ...] = (),
 ) -> AudioChunk:
     """Make a chunk whose levels are known.
 
@@ -51,6 +52,7 @@ def engine_chunk(
     made.clipped = clipped
     made.source_rate = source_rate
     made._origin = origin
+    made.absent = absent
     made.__class__ = AudioChunk
     chunk: AudioChunk = made
     return chunk
@@ -74,4 +76,5 @@ def encoded_chunk(
         chunk._origin,
         clipped,
         chunk.source_rate,
+        chunk.absent,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from stream_audio._public import public
@@ -88,3 +89,14 @@ class Gap(Record):
         if (later.frame, later.source, later.cause) != (self.end, self.source, self.cause):
             return None
         return Gap(self.source, self.frame, self.frames + later.frames, self.cause, self.time)
+
+
+def gaps_within(gaps: Iterable[Gap], start: int, stop: int, sample_rate: int) -> tuple[Gap, ...]:
+    """Return the parts of gaps that lie from frame ``start`` up to ``stop``."""
+    found = []
+    for gap in gaps:
+        low, high = max(gap.frame, start), min(gap.end, stop)
+        if low < high:
+            began = gap.time + (low - gap.frame) / sample_rate
+            found.append(Gap(gap.source, low, high - low, gap.cause, began))
+    return tuple(found)

@@ -32,6 +32,18 @@ class SourceShape(Protocol):
         ...
 
 
+class TimedShape(SourceShape, Protocol):
+    """What the session's timeline has to know of a source, too."""
+
+    @property
+    def freewheel(self) -> bool:
+        """Whether no clock paces it."""
+
+    @property
+    def delay(self) -> float:
+        """Seconds by which its audio is older than its times say."""
+
+
 class OpenSource(Protocol):
     """A source whose device is open."""
 

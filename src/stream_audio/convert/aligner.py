@@ -68,12 +68,15 @@ class Aligner:
         self._settings = settings
         self._in, self._out = settings.rate_in, settings.rate_out
         self.account = AlignmentAccount("", self._in, self._out)
+        self.rate = self._out
+        """Frames a second of what comes out."""
         self._steering = Steering()
         self._since_steered = 0.0  # seconds
         self._correction = 0.0  # of the ratio, by the end of the last chunk
         self._stream: VariableRate | None = None  # None: between two spans
         self._source = ""
         self._begin = max(0, round(settings.session.now() * self._out))
+        self._came_at = 0.0  # seconds; only of a source that no clock paces
         self._fed_to: int | None = None  # the source's next frame; None: nothing has come
         self._first = 0  # frame of the span, on the session's timeline
         self.end = self._begin
@@ -221,6 +224,8 @@ class Aligner:
 
     def _place(self, chunk: AudioChunk) -> int:
         """Return where a chunk belongs that begins a span."""
+        if self._settings.freewheel and self._fed_to is None and chunk.frame == 0:
+            self._came_at = self._begin / self._out  # to a session that ran already
         offset = _offset(self._in, self._out)
         first = round(self._seconds(chunk) * self._out - offset)
         if self._fed_to is None and 0 < first < self._begin:
@@ -254,7 +259,12 @@ class Aligner:
         if self._stream is None:
             return []
         due = self._first + round(self.account.span) - self.end
-        samples = self._stream.finish(due - len(self._pending))
+        if (ends_at := self._settings.session.ends_at) is not None:
+            beyond = self.end + due - round(ends_at * self._out)
+            if beyond >= -_HAIR:
+                self.account.beyond += beyond
+                due -= beyond
+        samples = self._stream.finish(max(0, due - len(self._pending)))
         pending = np.concatenate([self._pending, samples])[:due]
         made = []
         at, usual = 0, self._settings.chunk_frames
@@ -361,7 +371,7 @@ class Aligner:
         """Return when a chunk began, on the session's timeline."""
         settings = self._settings
         if settings.freewheel:
-            return chunk.timestamp - settings.delay
+            return self._came_at + chunk.timestamp - settings.delay
         return settings.session.seconds(chunk.time, chunk._origin[1]) - settings.delay
 
     def _time(self, frame: int) -> float:

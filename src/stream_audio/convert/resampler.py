@@ -23,7 +23,7 @@ from stream_audio._record import Record
 from stream_audio.audio.chunk import AudioChunk, Origin
 from stream_audio.audio.cutting import cut
 from stream_audio.audio.format import Quality
-from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.gap import Gap, GapCause, gaps_within
 from stream_audio.audio.samples import sealed
 from stream_audio.convert.soxr_streams import free_in_child
 from stream_audio.convert.stage import finite_samples
@@ -92,6 +92,7 @@ class Resampler:
         self._overflows = 0  # of those that are behind, not told yet
         self._last_time = -np.inf
         self._gaps: tuple[Gap, ...] = ()  # for the next chunk that comes out
+        self._absent: list[Gap] = []  # of a merge: what is not wholly behind yet
         self._open = np.empty((0, channels), np.float32)  # the chunk that is being filled,
         self._filled = 0  # so far
         self._joined = 1  # how many chunks the one that is being converted was
@@ -183,6 +184,7 @@ class Resampler:
             _Mark(chunk.frame, chunk.time, chunk.arrival, chunk.overflows, chunk._origin)
         )
         self._end = chunk.end
+        self._absent += map(self.scaled, chunk.absent)
         self.account.extend(chunk.frame, chunk.frames)
 
     def _end_span(self, stream: soxr.ResampleStream) -> None:
@@ -237,7 +239,9 @@ class Resampler:
             squares,
             source_rate=self._in,
             _origin=origin,
+            absent=gaps_within(self._absent, first, end, self._out),
         )
+        self._absent = [gap for gap in self._absent if gap.end > end]
         self._finished.append(chunk)
         self._position, self._filled = end, 0
         self._gaps, self._last_time = (), time

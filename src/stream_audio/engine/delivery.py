@@ -336,6 +336,7 @@ class Delivery(abc.ABC):
             fewer_channels=tuple(
                 (source, *counts) for source, counts in self.account.fewer_channels.items()
             ),
+            begins=self.account.begins(),
         )
 
 

@@ -13,8 +13,14 @@ from stream_audio.config import StreamConfig
 from stream_audio.contracts.source import OpenSource
 from stream_audio.engine.announcer import Announcer
 from stream_audio.engine.delivery import Delivery
-from stream_audio.engine.figures import memory_use, session_stats
+from stream_audio.engine.figures import (
+    alignment_report,
+    memory_use,
+    merge_report,
+    session_stats,
+)
 from stream_audio.engine.history import History
+from stream_audio.engine.merges import Merges
 from stream_audio.engine.pauses import PausePolicy
 from stream_audio.engine.roster import Leaving, Roster
 from stream_audio.engine.router import Router
@@ -29,6 +35,7 @@ from stream_audio.reports.ledger import Ledger
 from stream_audio.reports.report import SessionReport
 from stream_audio.reports.stats import MemoryUse, SessionStats
 from stream_audio.waiting.clock import Sleeper, WallClock
+from stream_audio.waiting.session_time import SessionTime
 
 if TYPE_CHECKING:
     from stream_audio.audio.format import AudioFormat
@@ -53,6 +60,8 @@ class Engine:
         What sinks get that ask for nothing else.
     on_event : callable, optional
         Takes events.
+    ends_at : float, optional
+        Seconds of its own timeline at which the session ends.
 
     Attributes
     ----------
@@ -75,6 +84,7 @@ class Engine:
         config: StreamConfig,
         audio_format: AudioFormat,
         on_event: Callable[[StreamEvent], object] | None,
+        ends_at: float | None = None,
     ) -> None:
         self.started_at = 0.0
         self._config = config
@@ -85,22 +95,34 @@ class Engine:
         self._announcer = Announcer(self._wall, on_event)
         self.crashed: BaseException | None = None
         self._tracks = Tracks()
+        self._session = SessionTime(config.clock, self._wall, ends_at)
+        self._merges = Merges(
+            config, self._tracks, self._ledger, self._session, self._announcer.send
+        )
         self.sources: Mapping[str, Track] = self._tracks
         self._sleeper = Sleeper(config.clock)
         self._setup = SinkSetup(
             config,
             audio_format,
             self._tracks,
+            self._merges,
+            self._session,
             self._ledger,
             self._wall,
             self._announcer.send,
             self._sleeper.set,
         )
         self._roster = Roster(
-            self._setup, self._tracks, self._ledger, config.clock, self._sleeper.wait
+            self._setup, self._tracks, self._merges, self._ledger, config.clock, self._sleeper.wait
         )
         self._router = Router(
-            config, self._tracks, self._roster, self._announcer, self._sleeper, self._tell_the_end
+            config,
+            self._tracks,
+            self._merges,
+            self._roster,
+            self._announcer,
+            self._sleeper,
+            self._tell_the_end,
         )
         self.source_setup = SourceSetup(
             config, self._tracks, self._ledger, self._setup, self._roster, self._router, self
@@ -115,7 +137,8 @@ class Engine:
 
     def start(self) -> None:
         """Let the sources deliver; the router's thread waits for :meth:`begin`."""
-        self.started_at = self.source_setup.started_at = self._config.clock.now()
+        self.started_at = self._config.clock.now()
+        self.source_setup.started_at = self._session.started_at = self.started_at
         for track in self._tracks.values():
             track.times.session_start = self.started_at
             track.start()
@@ -165,7 +188,14 @@ class Engine:
                 problems += each.problems()
         if self.crashed is not None:
             problems.append(f"the router crashed: {self.crashed!r}")
-        return SessionReport(sources, sinks, tuple(problems), running)
+        return SessionReport(
+            sources,
+            sinks,
+            tuple(problems),
+            running,
+            {name: merge_report(each) for name, each in self._ledger.merges.items()},
+            tuple(alignment_report(each) for each in self._ledger.alignments),
+        )
 
     def stats(self) -> SessionStats:
         """How it stands now."""
@@ -246,6 +276,7 @@ class Engine:
             self._ledger,
             self._wall,
             self._announcer.send,
+            self._session,
             duration=duration,
             history=history,
         )

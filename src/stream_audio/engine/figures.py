@@ -7,6 +7,8 @@ from typing import Literal
 
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.track import Track, TrackState
+from stream_audio.reports.ledger import AlignmentAccount, MergeAccount
+from stream_audio.reports.merge_report import AlignmentReport, MergeInputReport, MergeReport
 from stream_audio.reports.report import SourceReport
 from stream_audio.reports.stats import MemoryUse, SessionStats, SourceStats
 
@@ -55,6 +57,40 @@ def source_report(track: Track) -> SourceReport:
         unexplained_frames=figures.unexplained,
         started=track.times.started,
         device=track.shape.device,
+    )
+
+
+def merge_report(account: MergeAccount) -> MergeReport:
+    """Return a merge's part of the session's report."""
+    return MergeReport(
+        account.sample_rate,
+        account.span,
+        account.made,
+        tuple(account.gaps),
+        {
+            name: MergeInputReport(
+                each.placed,
+                {str(cause): frames for cause, frames in each.silent.items()},
+                each.late,
+                each.timeouts,
+            )
+            for name, each in account.inputs.items()
+        },
+    )
+
+
+def alignment_report(account: AlignmentAccount) -> AlignmentReport:
+    """Return the report of a source on the session's timeline."""
+    return AlignmentReport(
+        account.source,
+        account.rate_out,
+        account.fed,
+        account.made,
+        account.lost,
+        account.overlapping,
+        account.spans,
+        account.steps,
+        account.correction * 1e6,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -54,10 +54,17 @@ class Pauses:
                 begin, _, policy = self._spans[-1]
                 self._spans[-1] = (begin, max(begin, at), policy)
 
-    def apply(self, chunk: AudioChunk, *, idle: bool = False) -> Iterator[AudioChunk]:
+    def apply(
+        self,
+        chunk: AudioChunk,
+        *,
+        idle: bool = False,
+        skip: Callable[[AudioChunk], object] = lambda chunk: None,
+    ) -> Iterator[AudioChunk]:
         """Yield what is left of a chunk: its parts outside every pause, and made-up silence.
 
-        ``idle``: its frames count as such, and not as captured.
+        ``idle``: its frames count as such, and not as captured. ``skip`` is called with each part
+        that is left out, in its place.
         """
         if self.idle:
             yield chunk
@@ -77,8 +84,10 @@ class Pauses:
             self._enter(chunk.frame + first, last - first, policy, idle=idle)
             if policy == "silence":
                 yield self._part(chunk, first, last, silent=True)
-            elif first == 0:
-                self._kept_back += chunk.gaps  # for the next chunk that is handed on
+            else:
+                skip(chunk[first:last])
+                if first == 0:
+                    self._kept_back += chunk.gaps  # for the next chunk that is handed on
             taken = last
         if taken < chunk.frames:
             yield self._part(chunk, taken, chunk.frames)

@@ -11,6 +11,7 @@ from functools import partial
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import GapCause
 from stream_audio.engine.delivery import Delivery
+from stream_audio.engine.merges import Merges
 from stream_audio.engine.routing import Route
 from stream_audio.engine.sink_setup import SinkSetup
 from stream_audio.engine.stop_limit import StopLimit
@@ -56,6 +57,8 @@ class Roster:
         Opens sinks before they come.
     tracks : Tracks
         The session's.
+    merges : Merges
+        The session's.
     ledger : Ledger
         Where the account of a sink is forgotten in the end.
     clock : Clock
@@ -77,6 +80,7 @@ class Roster:
         self,
         setup: SinkSetup,
         tracks: Tracks,
+        merges: Merges,
         ledger: Ledger,
         clock: Clock,
         sleep: Callable[[float], object],
@@ -86,6 +90,7 @@ class Roster:
         self.changed: Callable[[], object] = lambda: None
         self._setup = setup
         self._tracks = tracks
+        self._merges = merges
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
@@ -112,11 +117,11 @@ class Roster:
         conversions = self._setup.conversions[delivery.name]
         try:
             for name, each in conversions.items():
-                route, chunks = self._tracks[name].connect(each.stages, delivery, replay)
+                route, chunks = self._setup.head(name).connect(each.stages, delivery, replay)
                 replayed += [(chunk, route) for chunk in chunks]
         except BaseException:
             for name in conversions:
-                self._tracks[name].routing.remove(delivery)
+                self._setup.head(name).routing.remove(delivery)
             raise
         if self._state is RosterState.OPEN:
             delivery.begin()
@@ -160,7 +165,8 @@ class Roster:
             return
         sources = self._setup.conversions.pop(delivery.name)
         for name in () if self._state is RosterState.CLOSED else sources:
-            self._tracks[name].routing.remove(delivery)
+            self._setup.head(name).routing.remove(delivery)
+        self._merges.release(sources)
         delivery.close(GapCause.REMOVED, drain=leaving.drain)
         self.leaving.append(leaving)
         self.see_off()
@@ -238,7 +244,7 @@ class Roster:
 
     def held(self) -> set[str]:
         """Return the sources that have to wait for a backlog."""
-        held: set[str] = set()
+        held = self._merges.held()
         for delivery in self.deliveries.values():
             if delivery.full:
                 held.update(delivery.sources)
@@ -248,7 +254,7 @@ class Roster:
         """Let each source's chunks gather as long as all its sinks can wait for them."""
         for name, track in self._tracks.items():
             takers = [each for each in self.deliveries.values() if name in each.sources]
-            hurry = not takers or track.history is not None
+            hurry = not takers or track.history is not None or self._merges.takes(name)
             gather = 0.0 if hurry else min(each.sink.gather for each in takers)
             track.gather(gather, min((each.longest_chunk for each in takers), default=0.0))
 

@@ -24,6 +24,7 @@ from stream_audio.engine.announcer import Announcer
 from stream_audio.engine.baton import Baton
 from stream_audio.engine.commands import Commands
 from stream_audio.engine.fast_path import FastPath, find_fast_path
+from stream_audio.engine.merges import Merges
 from stream_audio.engine.roster import Roster
 from stream_audio.engine.sink_watch import SinkWatch
 from stream_audio.engine.stop_limit import StopLimit
@@ -74,6 +75,8 @@ class Router:
         Of the session.
     tracks : Tracks
         Its sources.
+    merges : Merges
+        Its merges.
     roster : Roster
         Its sinks.
     announcer : Announcer
@@ -93,6 +96,7 @@ class Router:
         self,
         config: StreamConfig,
         tracks: Tracks,
+        merges: Merges,
         roster: Roster,
         announcer: Announcer,
         sleeper: Sleeper,
@@ -102,6 +106,7 @@ class Router:
         self._config = config
         self._clock = config.clock
         self._tracks = tracks
+        self._merges = merges
         self._roster = roster
         self._announcer = announcer
         self._sleeper = sleeper
@@ -282,7 +287,7 @@ class Router:
         if reads is not self._reads and reads != self._reads:
             self._read(reads)
         self._readers.make_room()
-        wake_at = min(until, self._next_look)
+        wake_at = min(until, self._next_look, self._merges.due)
         if self._roster.leaving:
             wake_at = min(wake_at, self._roster.next_end)
         bells = [waker.bell for waker in self._to_ring]
@@ -292,6 +297,7 @@ class Router:
         for track in self._reads:
             if track.move():
                 self._note_end_of_take()
+        self._merges.collect()
 
     def _take_consumers_turn(self, until: float) -> bool:
         """Hand the next chunk over on its consumer's thread, by the fast path; True if it did.
@@ -365,6 +371,7 @@ class Router:
         self._run_turns(to_the_end=True)
         for track in self._tracks.values():
             track.end()  # what others feed
+        self._merges.finish()
         self._state = RouterState.FINISHING
         self._roster.refuse()
         # Sources that wait for their sinks lose nothing at their end either.

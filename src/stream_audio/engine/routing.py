@@ -8,15 +8,40 @@ one rate are resampled once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
 
 from stream_audio.audio.chunk import AudioChunk
-from stream_audio.audio.gap import Gap
-from stream_audio.convert.stage import Settings, Stage
+from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.untold_gaps import append_gap
+from stream_audio.convert.aligner import Aligner
+from stream_audio.convert.stage import Settings, Stage, Stateless
 from stream_audio.engine.delivery import Delivery, SinkState
 from stream_audio.reports.ledger import Ledger, RouteAccount
 
 _log = logging.getLogger("stream_audio")
+
+
+class Ending(Protocol):
+    """Where a way from a source ends: at a sink, or in a merge."""
+
+    @property
+    def delivery(self) -> object:
+        """Who gets it, to whom other ways may lead."""
+
+    def offer(self, chunk: AudioChunk) -> None:
+        """Hand a chunk on; one without frames tells of gaps that no audio has followed yet."""
+
+    def lose(self, gap: Gap) -> None:
+        """Enter what could not be converted."""
+
+    def end(self) -> None:
+        """Say that the source has ended."""
+
+    def close(self) -> None:
+        """Say that the session has ended, and so the source's timeline."""
 
 
 class Route:
@@ -24,19 +49,35 @@ class Route:
 
     def __init__(self, source: str, delivery: Delivery) -> None:
         self.delivery = delivery
+        self._gaps: AudioChunk | None = None  # told, and not followed by audio yet
         self.account = RouteAccount(1, 1, source)
         delivery.account.routes.append(self.account)
 
     def offer(self, chunk: AudioChunk) -> None:
         """Hand a chunk on, unless the sink was given up."""
-        if self.delivery.state is not SinkState.DETACHED:
-            account, frames = self.account, len(chunk.data)
-            if chunk.frame == account.end:  # as nearly always: every sink costs a call less
-                account.end += frames
-            else:
-                account.extend(chunk.frame, frames)
-            self.delivery.account.clipped += chunk.clipped
-            self.delivery.offer(chunk)
+        if self.delivery.state is SinkState.DETACHED:
+            return
+        if self._gaps is not None:
+            gaps, self._gaps = list(self._gaps.gaps), None
+            for gap in chunk.gaps:
+                append_gap(gaps, gap)
+            chunk = replace(chunk, gaps=tuple(gaps))
+        if len(chunk.data):
+            self._hand_over(chunk)
+        else:
+            self._gaps = chunk
+
+    def _hand_over(self, chunk: AudioChunk) -> None:
+        account, frames = self.account, len(chunk.data)
+        if account.begins is None:
+            before = chunk.frame - min([chunk.frame, *(gap.frame for gap in chunk.gaps)])
+            account.begins = chunk.timestamp - before / chunk.sample_rate
+        if chunk.frame == account.end:  # as nearly always: every sink costs a call less
+            account.end += frames
+        else:
+            account.extend(chunk.frame, frames)
+        self.delivery.account.clipped += chunk.clipped
+        self.delivery.offer(chunk)
 
     def lose(self, gap: Gap) -> None:
         """Enter what could not be converted, unless the sink was given up."""
@@ -44,16 +85,25 @@ class Route:
             self.account.extend(gap.frame, gap.frames)
             self.delivery.lose(gap)
 
+    def end(self) -> None:
+        """Do nothing: a sink learns of the end of a session only."""
+
+    def close(self) -> None:
+        """Tell of the gaps that no audio will follow, in a chunk without frames."""
+        if self._gaps is not None and self.delivery.state is not SinkState.DETACHED:
+            chunk, self._gaps = self._gaps, None
+            self._hand_over(chunk)
+
 
 class Branch:
     """What comes out of a stage, or at the root of the source itself: for whom, and what next."""
 
     def __init__(self) -> None:
-        self.routes: list[Route] = []
+        self.routes: list[Ending] = []
         self.stages: dict[Settings, tuple[Stage, Branch]] = {}
         self.failing = False
 
-    def all_routes(self) -> Iterator[Route]:
+    def all_routes(self) -> Iterator[Ending]:
         """Yield the routes of this branch and of those that follow."""
         yield from self.routes
         for _, branch in self.stages.values():
@@ -84,6 +134,13 @@ class Routing:
         ``before`` are the last chunks that were taken. What they come to is returned, to be
         offered to the new route first: what is taken next joins it exactly.
         """
+        route = Route(self._source, delivery)
+        return route, self.add_route(stages, route, before)
+
+    def add_route(
+        self, stages: Iterable[Settings], route: Ending, before: Sequence[AudioChunk] = ()
+    ) -> list[AudioChunk]:
+        """Lead what comes from now on to a route; returns what ``before`` comes to."""
         branch, made = self._root, list(before)
         try:
             for settings in stages:
@@ -100,19 +157,27 @@ class Routing:
         except BaseException:
             self._prune(self._root)
             raise
-        branch.routes.append(Route(self._source, delivery))
-        return branch.routes[-1], made
+        branch.routes.append(route)
+        return made
 
-    def remove(self, delivery: Delivery) -> None:
+    def remove(self, delivery: object) -> None:
         """End the routes to a sink; it gets the rest of a conversion that was its own alone."""
         self._remove(self._root, delivery)
         self._prune(self._root)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nobody gets anything."""
+        return not any(True for _ in self._root.all_routes())
+
+    @property
     def lone_route(self) -> Route | None:
         """The route, if there is just one, without conversions."""
         root = self._root
-        return root.routes[0] if len(root.routes) == 1 and not root.stages else None
+        if len(root.routes) != 1 or root.stages:
+            return None
+        route = root.routes[0]
+        return route if isinstance(route, Route) else None
 
     def take(self, chunk: AudioChunk) -> None:
         """Convert the source's next chunk and offer it to every sink. Never raises."""
@@ -122,9 +187,27 @@ class Routing:
         for stage, further in root.stages.values():
             self._convert(stage, further, chunk)
 
+    def skip(self, chunk: AudioChunk) -> None:
+        """Pass over what a pause left out: aligned tracks know at once that it is missing."""
+        self._skip(self._root, chunk)
+
     def finish(self) -> None:
         """Offer what is still in the conversions: nothing will follow. Never raises."""
         self._finish(self._root)
+        for route in self._root.all_routes():
+            route.end()
+
+    def aligned_to(self) -> float:
+        """Return up to which second of the session its aligned tracks go; 0 without any."""
+        ends = [stage.end / stage.rate for stage, _ in self._aligners(self._root)]
+        return max(ends, default=0.0)
+
+    def close(self, seconds: float, cause: GapCause) -> None:
+        """End with the session: aligned tracks all last up to the same second of it."""
+        for stage, further in self._aligners(self._root):
+            self._offer(further, stage.close(round(seconds * stage.rate), cause))
+        for route in self._root.all_routes():
+            route.close()
 
     # ---- within ----
 
@@ -137,8 +220,19 @@ class Routing:
 
     def _convert(self, stage: Stage, branch: Branch, chunk: AudioChunk | None) -> None:
         """Put a chunk, or the end, through a stage; its failure is a loss of that branch alone."""
+        self._put(
+            stage, branch, chunk, stage.flush if chunk is None else partial(stage.convert, chunk)
+        )
+
+    def _put(
+        self,
+        stage: Stage,
+        branch: Branch,
+        chunk: AudioChunk | None,
+        make: Callable[[], list[AudioChunk]],
+    ) -> None:
         try:
-            made = stage.flush() if chunk is None else stage.convert(chunk)
+            made = make()
         except Exception:
             if not branch.failing:
                 _log.exception("source %s cannot be converted; frames are missing", self._source)
@@ -155,12 +249,25 @@ class Routing:
         for stage, further in branch.stages.values():
             self._lose(further, stage.scaled(gap))
 
+    def _skip(self, branch: Branch, chunk: AudioChunk) -> None:
+        for stage, further in branch.stages.values():
+            if isinstance(stage, Aligner):
+                self._put(stage, further, chunk, partial(stage.skip, chunk))
+            elif isinstance(stage, Stateless):
+                self._skip(further, chunk)
+
+    def _aligners(self, branch: Branch) -> Iterator[tuple[Aligner, Branch]]:
+        for stage, further in branch.stages.values():
+            if isinstance(stage, Aligner):
+                yield stage, further
+            yield from self._aligners(further)
+
     def _finish(self, branch: Branch) -> None:
         for stage, further in branch.stages.values():
             self._convert(stage, further, None)
             self._finish(further)
 
-    def _remove(self, branch: Branch, delivery: Delivery) -> None:
+    def _remove(self, branch: Branch, delivery: object) -> None:
         for stage, further in branch.stages.values():
             if all(route.delivery is delivery for route in further.all_routes()):
                 self._convert(stage, further, None)

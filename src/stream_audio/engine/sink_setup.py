@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from stream_audio.audio.format import FormatPreset
 from stream_audio.backlog.queues import BlockingQueue
 from stream_audio.backlog.spill_thread import SpillThread
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import SinkInfo, SourceInfo
-from stream_audio.convert.plan import Conversion, conversion
+from stream_audio.convert.plan import Conversion, conversion, merged_rows
 from stream_audio.engine.claims import Claims
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.make_delivery import Inflow, check_that_they_can_wait, make_delivery
+from stream_audio.engine.merges import MergeHead, Merges
 from stream_audio.engine.track import Track
 from stream_audio.errors import ConfigTypeError, say_whose, shown
 from stream_audio.reports.events import StreamEvent
 from stream_audio.reports.ledger import Ledger, SinkAccount
 from stream_audio.waiting.clock import WallClock
 from stream_audio.waiting.event_loop import loop_of_caller
+from stream_audio.waiting.session_time import SessionTime
 
 if TYPE_CHECKING:
     from stream_audio.audio.format import AudioFormat
@@ -37,6 +40,10 @@ class SinkSetup:
         Of the session.
     tracks : mapping
         The sources that there are.
+    merges : Merges
+        The merges that there are.
+    session : SessionTime
+        The session's timeline.
     ledger : Ledger
         Where accounts are opened.
     wall : WallClock
@@ -57,6 +64,8 @@ class SinkSetup:
         config: StreamConfig,
         audio_format: AudioFormat,
         tracks: Mapping[str, Track],
+        merges: Merges,
+        session: SessionTime,
         ledger: Ledger,
         wall: WallClock,
         send: Callable[[StreamEvent], None],
@@ -66,6 +75,8 @@ class SinkSetup:
         self._config = config
         self._format = audio_format
         self._tracks = tracks
+        self.merges = merges
+        self._session = session
         self._ledger = ledger
         self._wall = wall
         self._send = send
@@ -132,6 +143,10 @@ class SinkSetup:
             raise ConfigTypeError(f"send takes an event, not {shown(event)}")
         self._send(event)
 
+    def head(self, name: str) -> Track | MergeHead:
+        """Return the merge or the source of that id."""
+        return self.merges[name] if name in self.merges else self._tracks[name]
+
     def is_adding(self, connected: Collection[str]) -> bool:
         """Whether a sink is on its way in, beside those that are connected."""
         return len(self._opened) > len(connected)
@@ -140,9 +155,39 @@ class SinkSetup:
         spec.adapter.bind(self._loop)
         account = self._ledger.open_sink(spec.name)
         tracks = [self._tracks[name] for name in spec.sources or self._tracks]
-        conversions = {track.name: self._conversion(spec, track) for track in tracks}
-        self._note_fewer_channels(spec, conversions, account)
-        delivery = make_delivery(
+        conversions = self._conversions(spec, tracks)
+        try:
+            delivery = self._delivery(spec, account, tracks, conversions)
+        except BaseException:
+            self.merges.release(conversions)
+            raise
+        self.conversions[spec.name] = conversions
+        return delivery
+
+    def _conversions(self, spec: SinkSpec, tracks: Sequence[Track]) -> dict[str, Conversion]:
+        if spec.merge is None:
+            return {track.name: self._conversion(spec, track) for track in tracks}
+        wanted, dtype = self.format_of(spec), spec.adapter.dtype
+        head = self.merges.claim(spec.merge, tuple(track.name for track in tracks))
+        try:
+            is_preset = any(wanted is preset.value for preset in FormatPreset)
+            rows = merged_rows(spec.merge, head.channels, wanted, is_preset=is_preset)
+            made = conversion(head.name, head.shape, wanted, spec.merge.window, dtype, rows=rows)
+        except BaseException:
+            self.merges.release([head.name])
+            raise
+        return {head.name: made}
+
+    def _delivery(
+        self,
+        spec: SinkSpec,
+        account: SinkAccount,
+        tracks: Sequence[Track],
+        conversions: Mapping[str, Conversion],
+    ) -> Delivery:
+        if spec.merge is None:
+            self._note_fewer_channels(spec, conversions, account)
+        return make_delivery(
             spec.name,
             spec.adapter,
             account,
@@ -159,8 +204,6 @@ class SinkSetup:
             ),
             spill=self._spill,
         )
-        self.conversions[spec.name] = conversions
-        return delivery
 
     def _conversion(self, spec: SinkSpec, track: Track) -> Conversion:
         return conversion(
@@ -169,6 +212,7 @@ class SinkSetup:
             self.format_of(spec),
             self._config.chunk_duration,
             spec.adapter.dtype,
+            session=self._session if spec.timeline == "session" else None,
         )
 
     # ---- sources that come while it runs ----
@@ -184,7 +228,9 @@ class SinkSetup:
     def takes_sources(self, delivery: Delivery) -> bool:
         """Whether a connected sink takes a source that comes: it was added for all, and can."""
         spec = self._specs.get(delivery.name)
-        return spec is not None and spec.sources is None and delivery.sink.takes_sources
+        if spec is None or spec.sources is not None or spec.merge is not None:
+            return False  # a merge has the sources of the moment in which it was asked for
+        return delivery.sink.takes_sources
 
     def tell_of(self, delivery: Delivery, track: Track) -> None:
         """Tell a connected sink of a source that comes; it may take its time, and raise."""
@@ -240,7 +286,7 @@ class SinkSetup:
             self._claims.give_back(delivery.sink.given)
         self._specs.pop(name, None)
         self._begun.discard(name)
-        self.conversions.pop(name, None)
+        self.merges.release(self.conversions.pop(name, {}))
         self._ledger.sinks.pop(name, None)
 
     def discard_all(self) -> None:
@@ -264,6 +310,6 @@ class SinkSetup:
     def _as_seen(self, conversions: Mapping[str, Conversion]) -> tuple[SourceInfo, ...]:
         """Return the sources as the sink will see them."""
         return tuple(
-            SourceInfo(name, *each.result, self._tracks[name].shape.device)
+            SourceInfo(name, *each.result, self.head(name).shape.device)
             for name, each in conversions.items()
         )

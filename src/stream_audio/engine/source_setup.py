@@ -105,15 +105,22 @@ class SourceSetup:
             doorbell=config.doorbell,
         )
 
-    def track_of(self, name: str, source: Source, opened: OpenSource, opening: Opening) -> Track:
+    def track_of(
+        self, name: str, source: Source, opened: OpenSource, opening: Opening, delay: float = 0.0
+    ) -> Track:
         """Make a track of a device that was opened with ``opening``; its name must be new."""
-        shape, tracker = TrackShape.of(opened), self._tracker
+        shape, tracker = TrackShape.of(opened, delay=delay), self._tracker
         track = tracker.track(name, shape, duration=self.duration, history=self.history)
         track.begin(opened)
         if isinstance(source, ReopenedSource) and source.on_lost != "stop":
             go_on, end = tracker.go_on, tracker.end_track
             track.successor = Recovery(track, source, opening, go_on, end)
         return track
+
+    @property
+    def merges(self) -> Mapping[str, object]:
+        """The merges that there are, by id."""
+        return self._setup.merges
 
     @property
     def ids_taken(self) -> Mapping[str, object]:
@@ -126,7 +133,9 @@ class SourceSetup:
 
     # ---- coming ----
 
-    def add(self, name: str, source: Source, specs: Sequence[SinkSpec]) -> list[Delivery]:
+    def add(
+        self, name: str, source: Source, specs: Sequence[SinkSpec], delay: float = 0.0
+    ) -> list[Delivery]:
         """Open and start a source, with sinks of its own; returns their deliveries.
 
         Its id is reserved. Whatever interrupts this, nothing is left of the source then.
@@ -137,13 +146,13 @@ class SourceSetup:
             The session has ended.
         """
         try:
-            track = self._open(name, source, specs)
+            track = self._open(name, source, specs, delay)
         except BaseException:
             self._ledger.sources.pop(name, None)
             raise
         return self._start(track, specs)
 
-    def _open(self, name: str, source: Source, specs: Sequence[SinkSpec]) -> Track:
+    def _open(self, name: str, source: Source, specs: Sequence[SinkSpec], delay: float) -> Track:
         """Open a device, for what its own sinks want of it and those that take any source."""
         opening = self.opening()
         own = tuple(self._setup.format_of(spec) for spec in specs)
@@ -151,7 +160,7 @@ class SourceSetup:
         try:
             opened = source.open(opening)
             try:
-                return self.track_of(name, source, opened, opening)
+                return self.track_of(name, source, opened, opening, delay)
             except BaseException:
                 opened.close()
                 raise

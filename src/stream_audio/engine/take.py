@@ -137,6 +137,7 @@ class Take:
 
     def limit_to(self, frames: int) -> None:
         """Have it end after so many frames of its own, or after what was read by now."""
+        self._leaves_some = True
         self.reader.native.limit = max(frames, self.reader.progress.position)
 
     def stop(self) -> None:

@@ -11,7 +11,6 @@ A track without a take is fed by others, through :meth:`Track.feed`.
 from __future__ import annotations
 
 import math
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
@@ -46,12 +45,14 @@ from stream_audio.engine.routing import Route, Routing
 from stream_audio.engine.signal_watch import SignalWatch
 from stream_audio.engine.take import Take, TakeFigures
 from stream_audio.engine.take_conversion import TakeConversion, placed
+from stream_audio.engine.track_end import TrackEnd
 from stream_audio.engine.track_losses import LOST, TrackLosses
 from stream_audio.engine.track_shape import TrackShape
 from stream_audio.engine.track_times import TrackTimes
 from stream_audio.reports.events import GapDetected, SourceEnded, StreamEvent
 from stream_audio.reports.ledger import Ledger
 from stream_audio.waiting.clock import WallClock, asleep_ns
+from stream_audio.waiting.session_time import SessionTime
 
 TIME_IS_UP_EARLY = 1e-6
 """Seconds: a time in seconds falls between two nanoseconds of the clock."""
@@ -111,8 +112,10 @@ class Track:
         The session's.
     send : callable
         Takes events.
+    session : SessionTime
+        The session's timeline.
     duration : float, optional
-        It ends after so many seconds of its own timeline.
+        It ends after so many seconds of its own timeline; of the session's, if that has an end.
     history : float, optional
         Seconds of it to remember.
 
@@ -128,6 +131,8 @@ class Track:
         The last one that was collected, pauses included.
     over : threading.Event
         Set when it has ended.
+    was_lost : bool
+        Whether it waited for a device when it was stopped.
     """
 
     def __init__(
@@ -138,6 +143,7 @@ class Track:
         ledger: Ledger,
         wall: WallClock,
         send: Callable[[StreamEvent], None],
+        session: SessionTime,
         *,
         duration: float | None = None,
         history: float | None = None,
@@ -165,12 +171,13 @@ class Track:
         )
         self.newest: AudioChunk | None = None
         self.over = threading.Event()
+        self.was_lost = False
         self._config = config
         self._ledger = ledger
         self._send = send
         rate = shape.sample_rate
-        self._limit = sys.maxsize if duration is None else max(1, round(duration * rate))
-        self._losses = TrackLosses(name, rate, self._limit, self.account, self.times)
+        self._end = TrackEnd(shape, session, duration, config.chunk_duration)
+        self._losses = TrackLosses(name, rate, self._end, self.account, self.times)
         self._gathers = (0.0, 0.0)  # for how long, and of what length they are then handed on
         self._join = 0  # frames of the longest chunk that those that gathered become
         self._stored = 0  # of the takes before this one
@@ -205,7 +212,7 @@ class Track:
 
     def _use(self, source: OpenSource, position: int, before: TakeFigures | None = None) -> None:
         # It begins where the last one ended, or later: its first chunk tells.
-        limit = None if self._limit == sys.maxsize else self._limit - position
+        limit = self._end.limit - position if self._end.is_known else None
         chunk_duration = self._config.chunk_duration
         conversion = None
         if before is not None and not self.shape.is_delivered_by(source):
@@ -230,6 +237,7 @@ class Track:
         A track that waits for a take ends; one that others feed goes on as long as they do.
         """
         if self.state is TrackState.LOST:
+            self.was_lost = True
             self.end()
         elif self.state is TrackState.RUNNING:
             assert self.take is not None
@@ -261,7 +269,7 @@ class Track:
             self._feed_converted(take, take.conversion.flush(), 0)
         self._settle(take)
         take.let_go()
-        may_go_on = self.state is TrackState.RUNNING and self.account.position < self._limit
+        may_go_on = self.state is TrackState.RUNNING and self.account.position < self._end.limit
         if may_go_on and self.successor is not None and self.successor.take_ended(self, take):
             self.state, self._left = TrackState.LOST, take
         else:
@@ -282,7 +290,7 @@ class Track:
             lost = take.conversion.losses_out(progress.position, lost)
             # What the device's own count says of its frames holds for what was made of them.
             stored += take.conversion.made - take.conversion.fed
-        end = min(begins + position, self._limit)
+        end = min(begins + position, self._end.limit)
         if any(lost):
             time = progress.last_entry_ns * 1e-9
             self._losses.untold += self._losses.before(end, time, lost, self.newest)
@@ -336,16 +344,19 @@ class Track:
             time = row[TIME_NS] * 1e-9
             if take.begins is None:
                 self._place(take, time - row[FRAME] / rate, row[ASLEEP_NS])
-                take.limit_to(self._limit - account.position)
+                if self._end.is_known:
+                    take.limit_to(self._end.limit - account.position)
                 assert take.begins is not None
             frame, frames, offset = row[FRAME] + take.begins, row[FRAMES], row[OFFSET]
             end = frame + frames
-            if end > self._limit and frame >= self._limit:
-                self._leave_out(take, frames)
-                continue
             origin = times.origin
             if row[ASLEEP_NS] != times.asleep_ns or origin is None:
                 origin = times.moved(time - frame / rate, time, row[ASLEEP_NS])
+            if self._end.foresee(frame, time, origin):
+                take.limit_to(self._end.limit - take.begins)
+            if end > self._end.limit and frame >= self._end.limit:
+                self._leave_out(take, frames)
+                continue
             gaps = losses.untold
             if gaps:
                 losses.untold = ()
@@ -365,9 +376,9 @@ class Track:
                 block.squares[index],
                 origin,
             )
-            if end > self._limit:
-                self._leave_out(take, end - self._limit)
-                end = self._limit
+            if end > self._end.limit:
+                self._leave_out(take, end - self._end.limit)
+                end = self._end.limit
                 chunk, frames = cut(chunk, frame, end), end - frame
             if row[MARKS] & IDLE:
                 account.idle += frames
@@ -392,7 +403,8 @@ class Track:
         for row in conversion.rows(take.reader):
             if take.begins is None:
                 self._place(take, row.time - row.frame / take.source.sample_rate, row.asleep_ns)
-                take.limit_to(conversion.frames_in(self._limit - self.account.position))
+                if self._end.is_known:
+                    take.limit_to(conversion.frames_in(self._end.limit - self.account.position))
             origin = self.times.origin
             if row.asleep_ns != self.times.asleep_ns or origin is None:
                 began = row.time - row.frame / take.source.sample_rate
@@ -403,11 +415,12 @@ class Track:
     def _feed_converted(self, take: Take, chunks: Iterable[AudioChunk], marks: int) -> None:
         assert take.begins is not None or not chunks
         for chunk in placed(chunks, take.begins or 0):
-            if chunk.end > self._limit:
-                self._leave_out(take, chunk.end - max(chunk.frame, self._limit))
-                if chunk.frame >= self._limit:
+            self._end.foresee(chunk.frame, chunk.time, chunk._origin)
+            if chunk.end > self._end.limit:
+                self._leave_out(take, chunk.end - max(chunk.frame, self._end.limit))
+                if chunk.frame >= self._end.limit:
                     continue
-                chunk = cut(chunk, chunk.frame, self._limit)
+                chunk = cut(chunk, chunk.frame, self._end.limit)
             self._enter(chunk, idle=bool(marks & IDLE))
             self._hand_on(self._losses.told_with(chunk), marks)
 
@@ -449,7 +462,8 @@ class Track:
             if self.history is not None:
                 self.history.add(chunk)
         else:
-            for part in self.pauses.apply(chunk, idle=bool(marks & IDLE)):
+            idle = bool(marks & IDLE)
+            for part in self.pauses.apply(chunk, idle=idle, skip=self.routing.skip):
                 self.routing.take(part)
                 if self.history is not None:
                     self.history.add(part)
@@ -480,8 +494,10 @@ class Track:
     @property
     def time_is_up_at(self) -> float:
         """When its timeline is over if no device comes back; seconds on the session's clock."""
-        if self.state is not TrackState.LOST or self._limit == sys.maxsize:
+        if self.state is not TrackState.LOST:
             return math.inf
+        if not self._end.is_known:
+            return self._end.on_clock
         return self._losses.time_is_up_at(asleep_ns(self._config.clock), self.newest)
 
     @property

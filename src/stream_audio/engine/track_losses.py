@@ -9,6 +9,7 @@ from dataclasses import replace
 from stream_audio._native.capture import HOST_LOST, RING_LOST, SUSPENDED
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.engine.track_end import TrackEnd
 from stream_audio.engine.track_times import TrackTimes
 from stream_audio.reports.ledger import SourceAccount
 
@@ -28,8 +29,8 @@ class TrackLosses:
         The source's id.
     sample_rate : int
         Hz.
-    limit : int
-        The position at which the track ends, whatever follows.
+    end : TrackEnd
+        Where the track ends, whatever follows.
     account : SourceAccount
         Where losses are entered.
     times : TrackTimes
@@ -46,14 +47,14 @@ class TrackLosses:
         self,
         source: str,
         sample_rate: int,
-        limit: int,
+        end: TrackEnd,
         account: SourceAccount,
         times: TrackTimes,
     ) -> None:
         self.untold: tuple[Gap, ...] = ()
         self._source = source
         self._rate = sample_rate
-        self._limit = limit
+        self._end = end
         self._account = account
         self._times = times
 
@@ -80,7 +81,7 @@ class TrackLosses:
     def lose_outage(self, until: float, asleep_ns: int, newest: AudioChunk) -> int:
         """Enter what was not captured between the last take and that moment; how many frames."""
         position = self._account.position
-        frames = min(self.outage(until, asleep_ns, newest), self._limit - position)
+        frames = min(self.outage(until, asleep_ns, newest), self._end.limit - position)
         if frames > 0:
             began = newest.time + (position - newest.frame) / self._rate
             gap = Gap(self._source, position, frames, GapCause.DEVICE_LOST, began)
@@ -100,8 +101,8 @@ class TrackLosses:
         The machine has slept for so long by now.
         """
         if newest is None:
-            return self._times.session_start + self._limit / self._rate
-        left = (self._limit - newest.frame) / self._rate
+            return self._times.session_start + self._end.limit / self._rate
+        left = (self._end.limit - newest.frame) / self._rate
         return newest.time + left - (asleep_ns - self._times.asleep_ns) * 1e-9
 
 

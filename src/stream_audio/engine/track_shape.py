@@ -23,6 +23,8 @@ class TrackShape(Record):
         What was found, if it is a device of the machine.
     is_monitor : bool
         It records what an output plays.
+    delay : float
+        Seconds by which its audio is older than its times say, as the user knows.
     """
 
     sample_rate: int
@@ -32,9 +34,10 @@ class TrackShape(Record):
     freewheel: bool = False
     device: str = ""
     is_monitor: bool = False
+    delay: float = 0.0
 
     @classmethod
-    def of(cls, source: OpenSource) -> TrackShape:
+    def of(cls, source: OpenSource, *, delay: float = 0.0) -> TrackShape:
         """Return that of an opened source."""
         return cls(
             source.sample_rate,
@@ -44,6 +47,7 @@ class TrackShape(Record):
             source.freewheel,
             source.description if source.device_id else "",
             source.is_monitor,
+            delay,
         )
 
     def is_delivered_by(self, source: OpenSource) -> bool:

@@ -44,6 +44,7 @@ class Part:
         self.planned_start = planned_start
         self.start_time = planned_start
         self.start_frame = 0
+        self.begins: float | None = None
         self.gaps: list[PlacedGap] = []
         self.moved = False
         self.removed = False
@@ -125,6 +126,7 @@ class Part:
                 "index": self.index,
                 "start": _iso(self.start_time),
                 "start_frame": self.start_frame,
+                "begins": self.begins,
             },
             self.gaps,
             {

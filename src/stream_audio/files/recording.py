@@ -195,7 +195,9 @@ class Recording:
         part = files.part
         if part.frames == 0:
             carried = sum(len(samples) for samples in files.carried)
-            self._begin_part(time - carried / self._rate, chunk.frame + offset - carried)
+            before = offset - carried
+            begins = chunk.timestamp + before / self._rate
+            self._begin_part(time - carried / self._rate, chunk.frame + before, begins)
             while files.carried:
                 samples = files.carried[0]
                 if samples.strides[0]:
@@ -252,10 +254,10 @@ class Recording:
             surplus -= frames
             self._unsure_frames -= frames
 
-    def _begin_part(self, time: float, frame: int) -> None:
+    def _begin_part(self, time: float, frame: int, begins: float) -> None:
         if self._first_frame is None:
             self._first_frame = (time, frame)
-        self._files.begin_part(time, frame)
+        self._files.begin_part(time, frame, begins)
         # Counted in frames, as a sound editor does that places the files one behind the other;
         # the times of chunks follow the wall clock, against which the device's drifts.
         time_at_first, first = self._first_frame

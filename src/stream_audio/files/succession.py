@@ -101,11 +101,11 @@ class Succession:
             self._kept.add_earlier(self._names, self._about["recording"])
             self._kept.delete_old(now)
 
-    def begin_part(self, time: float, frame: int) -> None:
-        """Say which frame is the first of the current file."""
+    def begin_part(self, time: float, frame: int, begins: float) -> None:
+        """Say which frame is the first of the current file, and where it is in the session."""
         part = self.part
         self._take_name(part)
-        part.start_time, part.start_frame = time, frame
+        part.start_time, part.start_frame, part.begins = time, frame, begins
         self.write_ledger()
 
     def room(self, time: float) -> int:

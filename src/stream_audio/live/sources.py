@@ -35,7 +35,7 @@ class LiveSources:
         self._adding = threading.RLock()
 
     def add_source(
-        self, id: str, source: Source, sinks: Iterable[SinkGiven] = ()
+        self, id: str, source: Source, sinks: Iterable[SinkGiven] = (), *, delay: float = 0.0
     ) -> list[SinkHandle]:
         """Add a source while the session runs; the other sources lose nothing.
 
@@ -52,6 +52,8 @@ class LiveSources:
             from the source's own beginning.
         sinks : iterable of Sink, or of pairs of a Sink and its format
             Sinks that get this source alone, from its first frame on.
+        delay : float
+            As for :meth:`StreamAudioBuilder.add_source`.
 
         Returns
         -------
@@ -71,26 +73,29 @@ class LiveSources:
         check_process()
         check_threads()
         check_source(id, source)
+        real_number("delay", delay, -10, 10)
         setup = self._engine.source_setup
         with self._adding:
             if not self._engine.running:
                 raise session_ended()
             if id in self._engine.sources:
                 raise ConfigError(f"there is already a source {id!r}", hint="Give it another id")
+            if id in setup.merges:
+                raise ConfigError(f"there is a merge {id!r}", hint="Give the source another id")
             if id in setup.ids_taken:
                 raise ConfigError(f"there was a source {id!r} before", hint="Give it another id")
             specs = specs_of(sinks, id, taken=self._engine.names_taken)
             setup.reserve(id)
-        return [SinkHandle(self._engine, each) for each in setup.add(id, source, specs)]
+        return [SinkHandle(self._engine, each) for each in setup.add(id, source, specs, delay)]
 
     async def aadd_source(
-        self, id: str, source: Source, sinks: Iterable[SinkGiven] = ()
+        self, id: str, source: Source, sinks: Iterable[SinkGiven] = (), *, delay: float = 0.0
     ) -> list[SinkHandle]:
         """Add a source as :meth:`add_source` does, while the event loop keeps running.
 
         A task that is cancelled here waits until the source has been added and removed again.
         """
-        add = partial(self.add_source, id, source, sinks)
+        add = partial(self.add_source, id, source, sinks, delay=delay)
         return await in_thread(add, undo=lambda _: self.remove_source(id))
 
     def remove_source(self, id: str, timeout: float = 5.0) -> SourceReport:

@@ -266,6 +266,27 @@ class SourceRecovered(StreamEvent):
 
 
 @public
+class MergeIncomplete(StreamEvent):
+    """A merge goes on without one of its sources, which delivered nothing in time.
+
+    Silence stands in its place, which ``chunk.absent`` tells, until the source delivers again.
+
+    Attributes
+    ----------
+    merge : str
+        The merge's id.
+    source : str
+        The source's id.
+    frame : int
+        The first frame of the merge that lacks the source.
+    """
+
+    merge: str
+    source: str
+    frame: int
+
+
+@public
 class DigitalSilence(StreamEvent):
     """A source has delivered nothing but exact zeros for three seconds.
 

@@ -14,7 +14,11 @@ Conversion, a change of sample rate, summed over the contiguous spans that went 
 
 Alignment, summed over the spans without a jump, with the ratio of each chunk that was fed::
 
-    made + lost == sum(round(sum(fed * ratio)))
+    made + lost + beyond == sum(round(sum(fed * ratio)))
+
+Merge, for each of its inputs, in frames of the merge; ``silent`` is split by cause::
+
+    placed + silent == span,   and offered == placed + late + waiting
 
 Route, in its own frames, summed over the contiguous spans that were routed::
 
@@ -27,10 +31,11 @@ Sink::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stream_audio.audio.gap import Gap
+from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.reports.report import Pause
 from stream_audio.reports.spans import Spans
 
@@ -93,6 +98,8 @@ class RouteAccount:
     source: str = ""
     start: int = 0
     end: int = 0
+    begins: float | None = None
+    """Where the first routed frame is on the session's timeline, in seconds."""
     _before: int = 0
     _first: int = 0
     _holes: Spans = field(default_factory=Spans, repr=False)  # between the spans
@@ -153,6 +160,9 @@ class AlignmentAccount:
     """Frames that came out."""
     lost: int = 0
     """Frames that could not be made, because of an error."""
+    beyond: int = 0
+    """Frames after the end of the session, which its duration has set. That is rounding, so it
+    may also be a frame or two that were added: then it is negative."""
     overlapping: int = 0
     """Frames of the source for which the timeline had no place: it was past them already."""
     spans: int = 0
@@ -182,12 +192,71 @@ class AlignmentAccount:
     def problems(self, name: str) -> list[str]:
         """Equations that do not hold."""
         due = self._due + round(self._open)
-        if self.made + self.lost == due:
+        if self.made + self.lost + self.beyond == due:
             return []
         return [
-            f"{name}, aligned at {self.rate_out} Hz: made {self.made} + lost {self.lost}, but "
-            f"{self.fed} frames come to {due}"
+            f"{name}, aligned at {self.rate_out} Hz: made {self.made} + lost {self.lost} + beyond "
+            f"{self.beyond}, but {self.fed} frames come to {due}"
         ]
+
+
+@dataclass
+class MergeInputAccount:
+    """What a merge has of one of its sources, in frames of the merge."""
+
+    source: str
+    offered: int = 0
+    """Frames that came, aligned."""
+    placed: int = 0
+    """Frames of them that are in the merge."""
+    late: int = 0
+    """Frames of them for which it was too late."""
+    waiting: int = 0
+    """Frames of them that are still to be placed; found apart from the figures above."""
+    silent: Counter[GapCause] = field(default_factory=Counter)
+    """Frames for which silence stands in the merge, by cause."""
+    timeouts: int = 0
+    """How often the merge went on without the source."""
+
+    def problems(self, name: str, span: int) -> list[str]:
+        """Equations that do not hold; ``span``: how many frames the merge is long."""
+        found = []
+        silent = sum(self.silent.values())
+        if self.placed + silent != span:
+            found.append(
+                f"{name}: of {self.source} placed {self.placed} + silent {silent}, but it spans "
+                f"{span}"
+            )
+        if self.offered != self.placed + self.late + self.waiting:
+            found.append(
+                f"{name}: {self.source} offered {self.offered}, but placed {self.placed} + late "
+                f"{self.late} + waiting {self.waiting}"
+            )
+        return found
+
+
+@dataclass
+class MergeAccount:
+    """What a merge has of its sources."""
+
+    sample_rate: int
+    inputs: dict[str, MergeInputAccount]
+    span: int = 0
+    """Frames from its beginning on, gaps of its own included."""
+    made: int = 0
+    """Frames of them that came out."""
+    gaps: list[Gap] = field(default_factory=list)
+    """Where none of its sources had anything."""
+
+    def problems(self, name: str) -> list[str]:
+        """Equations that do not hold."""
+        found = []
+        missing = sum(gap.frames for gap in self.gaps)
+        if self.made + missing != self.span:
+            found.append(f"{name}: made {self.made} + gaps {missing}, but it spans {self.span}")
+        for account in self.inputs.values():
+            found += account.problems(name, self.span)
+        return found
 
 
 @dataclass
@@ -207,6 +276,12 @@ class SinkAccount:
     """How many channels of each source the sink gets, and of how many, if not all."""
     _last_gap: dict[str, int] = field(default_factory=dict, repr=False)  # of each source
     _dropped: dict[str, Spans] = field(default_factory=dict, repr=False)  # likewise
+
+    def begins(self) -> tuple[tuple[str, float], ...]:
+        """Where the first frame of each source is on the session's timeline, in seconds."""
+        return tuple(
+            (route.source, route.begins) for route in self.routes if route.begins is not None
+        )
 
     def take_back(self, gaps: Sequence[Gap]) -> None:
         """Enter as dropped what counts as delivered until now.
@@ -277,6 +352,7 @@ class Ledger:
         self.sinks: dict[str, SinkAccount] = {}
         self._conversions: list[tuple[str, ConversionAccount | AlignmentAccount]] = []
         self._closed_conversions: list[str] = []
+        self.merges: dict[str, MergeAccount] = {}
 
     def open_source(self, name: str) -> SourceAccount:
         """Open a source's account; its name must be new."""
@@ -290,6 +366,17 @@ class Ledger:
         """Take in the account of a change of sample rate, or of an alignment."""
         account.source = source
         self._conversions.append((f"conversion of {source}", account))
+
+    def open_merge(self, name: str, account: MergeAccount) -> None:
+        """Take in the account of a merge; it takes the place of one that has ended."""
+        if name in self.merges:
+            self._closed_conversions += self.merges[name].problems(f"merge {name}")
+        self.merges[name] = account
+
+    @property
+    def alignments(self) -> list[AlignmentAccount]:
+        """The accounts of the tracks on the session's timeline."""
+        return [each for _, each in list(self._conversions) if isinstance(each, AlignmentAccount)]
 
     def close_conversion(self, account: ConversionAccount | AlignmentAccount) -> None:
         """Forget a conversion that has ended, but not what was wrong with it."""
@@ -309,4 +396,6 @@ class Ledger:
             found += sink.problems(name)
         for name, conversion in list(self._conversions):
             found += conversion.problems(name)
+        for name, merge in list(self.merges.items()):
+            found += merge.problems(f"merge {name}")
         return found

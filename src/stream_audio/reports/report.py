@@ -9,6 +9,7 @@ from typing import Any, Literal
 from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.audio.gap import Gap
+from stream_audio.reports.merge_report import AlignmentReport, MergeInputReport, MergeReport
 from stream_audio.reports.schema import SCHEMA
 
 GAPS_SHOWN = 5
@@ -194,6 +195,9 @@ class SinkReport(Record):
         Samples beyond full scale that were cut when they became integers.
     sent : int
         Delivered frames of a sink with ``confirms = False``: nobody can confirm that they arrive.
+    begins : tuple of (str, float)
+        Where the sink's first frame of each source is on the session's timeline: the source's id,
+        and seconds since the session's start.
     fewer_channels : tuple of (str, int, int)
         Each source of which the sink gets only some channels: the source's id, how many the sink
         gets, and how many there are.
@@ -209,6 +213,7 @@ class SinkReport(Record):
     clipped: int = 0
     sent: int = 0
     fewer_channels: tuple[tuple[str, int, int], ...] = ()
+    begins: tuple[tuple[str, float], ...] = ()
 
     def __repr__(self) -> str:
         gaps = _counted(len(self.gaps), "gap")
@@ -231,12 +236,18 @@ class SessionReport(Record):
         The sums that are wrong; empty if the report balances.
     running : bool
         True if the session had not stopped when the report was made.
+    merges : dict of str to MergeReport
+        By the merge's id.
+    aligned : tuple of AlignmentReport
+        The sources that are on the session's timeline, or in a merge.
     """
 
     sources: dict[str, SourceReport]
     sinks: dict[str, SinkReport]
     problems: tuple[str, ...]
     running: bool
+    merges: dict[str, MergeReport]
+    aligned: tuple[AlignmentReport, ...]
 
     @property
     def balanced(self) -> bool:
@@ -252,6 +263,8 @@ class SessionReport(Record):
         return not (
             any(source.lost or source.error or source.unclear for source in self.sources.values())
             or any(sink.dropped or sink.error for sink in self.sinks.values())
+            or any(each.late for merge in self.merges.values() for each in merge.inputs.values())
+            or any(each.lost for each in self.aligned)
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -264,6 +277,8 @@ class SessionReport(Record):
             "problems": list(self.problems),
             "sources": {name: asdict(source) for name, source in self.sources.items()},
             "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
+            "merges": {name: asdict(merge) for name, merge in self.merges.items()},
+            "aligned": [asdict(each) for each in self.aligned],
         }
 
     def __repr__(self) -> str:
@@ -324,6 +339,15 @@ class SessionReport(Record):
             if sink.error:
                 lines.append(f"  failed: {sink.error}")
             lines += _gap_lines(sink.gaps)
+        for name, merge in self.merges.items():
+            lines.append(f"merge {name}: {merge.made} frames at {merge.sample_rate} Hz")
+            lines += [_merged_line(source, each) for source, each in merge.inputs.items()]
+        for each in self.aligned:
+            if each.steps or each.overlapping:
+                lines.append(
+                    f"aligned {each.source}: {_counted(each.steps, 'step')} of its clock, "
+                    f"{each.overlapping} frames had no place"
+                )
         if self.problems:
             lines.append("THE REPORT DOES NOT BALANCE (please report this as a bug):")
             lines += [f"  {problem}" for problem in self.problems]
@@ -352,6 +376,12 @@ def _gap_lines(gaps: Sequence[Gap], sample_rate: int | None = None) -> list[str]
 def _gap_line(gap: Gap, sample_rate: int | None) -> str:
     where = f"frame {gap.frame}" if sample_rate is None else f"{gap.frame / sample_rate:.3f} s"
     return f"  gap at {where}: {gap.frames} frames ({gap.cause})"
+
+
+def _merged_line(source: str, merged: MergeInputReport) -> str:
+    silent = "".join(f", {frames} {cause}" for cause, frames in merged.silent.items() if frames)
+    late = f", {merged.late} came too late" if merged.late else ""
+    return f"  has {merged.placed} frames of {source}{silent}{late}"
 
 
 def _counted(number: int, what: str) -> str:

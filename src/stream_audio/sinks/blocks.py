@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stream_audio._checks import whole_number
 from stream_audio.audio.chunk import AudioChunk
-from stream_audio.audio.gap import Gap, GapCause
+from stream_audio.audio.gap import Gap, GapCause, gaps_within
 from stream_audio.audio.samples import sealed
 from stream_audio.audio.untold_gaps import UntoldGaps
 
@@ -121,9 +121,13 @@ class _Span:
             clipped=sum(part.clipped for part in parts if part.frame >= self.used),
             _peaks=None,
             _squares=None,
+            absent=tuple(gap for part in parts for gap in self._absent(part, stop)),
         )
         self.used = stop
         return block
+
+    def _absent(self, part: AudioChunk, stop: int) -> tuple[Gap, ...]:
+        return gaps_within(part.absent, self.start, stop, part.sample_rate)
 
     def rest(self) -> Gap:
         """Return what no block has."""

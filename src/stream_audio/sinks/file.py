@@ -251,6 +251,11 @@ class FileSink:
         return _SAMPLE_TYPES.get(self._plan.subtype, "float32")
 
     @property
+    def fills_gaps(self) -> bool:
+        """Whether lost frames become silence."""
+        return self._plan.gaps == "silence"
+
+    @property
     def frames(self) -> int:
         """Frames in all files, silence for gaps included."""
         return self._frames

@@ -14,6 +14,8 @@ class SessionTime:
         The session's.
     wall : WallClock
         The session's.
+    ends_at : float, optional
+        The second at which the session ends, if its duration counts on this timeline.
 
     Attributes
     ----------
@@ -21,10 +23,11 @@ class SessionTime:
         When the session started, in seconds of its clock; set as the sources start.
     """
 
-    def __init__(self, clock: Clock, wall: WallClock) -> None:
+    def __init__(self, clock: Clock, wall: WallClock, ends_at: float | None = None) -> None:
         self._clock = clock
         self._wall = wall
         self.started_at: float | None = None
+        self.ends_at = ends_at
 
     def asleep(self, epoch: float | None) -> float:
         """Return how long the machine has slept in the session, by the epoch of a chunk."""
@@ -44,3 +47,11 @@ class SessionTime:
         if self.started_at is None:
             return 0.0
         return self.seconds(self._clock.now(), self._wall.epoch_now())
+
+    def on_clock(self, seconds: float) -> float:
+        """Return when such a moment comes, by the session's clock."""
+        return self.time(seconds, self._wall.epoch_now())
+
+    def now_on_clock(self) -> float:
+        """Return the time on the session's clock, for events."""
+        return self._clock.now()

@@ -1,0 +1,73 @@
+"""Where a track ends whatever follows: after so many frames, or at a moment of the session."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from stream_audio.audio.chunk import Origin
+from stream_audio.engine.track_shape import TrackShape
+from stream_audio.waiting.session_time import SessionTime
+
+END_IS_NEAR = 1.0
+"""Seconds before the end of a session from which on its tracks know at which frame it is."""
+
+
+class TrackEnd:
+    """The end that the session's duration sets for one track.
+
+    Parameters
+    ----------
+    shape : TrackShape
+        Of the track.
+    session : SessionTime
+        The session's timeline, which may have an end.
+    duration : float, optional
+        Seconds of the track's own timeline, unless the session's has an end.
+    chunk_duration : float
+        Seconds.
+
+    Attributes
+    ----------
+    limit : int
+        The position at which the track ends; beyond all frames while nobody knows.
+    """
+
+    def __init__(
+        self,
+        shape: TrackShape,
+        session: SessionTime,
+        duration: float | None,
+        chunk_duration: float,
+    ) -> None:
+        # No clock paces some sources: their own timeline is the session's.
+        self._ends_at = None if shape.freewheel else session.ends_at
+        self._session = session
+        self._shape = shape
+        self._near = END_IS_NEAR + 2 * chunk_duration
+        self.limit = sys.maxsize
+        if duration is not None and self._ends_at is None:
+            self.limit = max(1, round(duration * shape.sample_rate))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known at which frame the track ends."""
+        return self.limit < sys.maxsize
+
+    def foresee(self, frame: int, time: float, origin: Origin) -> bool:
+        """Find out at which frame the session ends, if that is near; False if it is not.
+
+        The frame was captured at that time, which counts from that origin.
+        """
+        if self._ends_at is None:
+            return False
+        left = self._ends_at + self._shape.delay - self._session.seconds(time, origin[1])
+        if left >= self._near:
+            return False
+        self.limit = frame + max(0, round(left * self._shape.sample_rate))
+        return True
+
+    @property
+    def on_clock(self) -> float:
+        """When the session ends, by its clock; infinite if its timeline has no end."""
+        return math.inf if self._ends_at is None else self._session.on_clock(self._ends_at)

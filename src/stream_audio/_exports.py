@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from stream_audio.reports.events import SourceResumed as SourceResumed
     from stream_audio.reports.events import SourceStalled as SourceStalled
     from stream_audio.reports.events import SourceSuspended as SourceSuspended
+    from stream_audio.reports.events import SourceSwitched as SourceSwitched
     from stream_audio.reports.events import SpillFailed as SpillFailed
     from stream_audio.reports.events import StreamEvent as StreamEvent
     from stream_audio.reports.events import TriggerEnded as TriggerEnded
@@ -181,6 +182,7 @@ _WHERE = {
     "DefaultChanged": "reports.events",
     "SourceResumed": "reports.events",
     "SourceSuspended": "reports.events",
+    "SourceSwitched": "reports.events",
     "SourceStats": "reports.stats",
     "SpillFailed": "reports.events",
     "StreamAudio": "builder",

@@ -80,6 +80,7 @@ class Capture:
         # Packets of the expected size fill the frame ring first; smaller ones have some room too.
         packets = max(ring_frames // max(period, 1) * 2, int(sample_rate) // SMALLEST_PERIOD, 64)
         note_use(self)
+        self._clock = clock
         self.native = lib.sa_capture_create(clock, sample_rate, channels, ring_frames, packets)
         if self.native == ffi.NULL:
             note_end_of_use(self)
@@ -90,6 +91,14 @@ class Capture:
         self.channels = channels
         self.sample_rate = sample_rate
         self.period = period
+
+    def push_idle(self, frames: int) -> None:
+        """Take in silence that no device has captured; on the thread that has no callbacks."""
+        silence = ffi.new("float[]", frames * self.channels)
+        now = lib.sa_clock_now(self._clock)
+        begun = now - round(frames / self.sample_rate * 1e9)
+        host = {"host_now_ns": now, "host_adc_ns": begun, "flags": lib.SA_PACKET_IDLE}
+        lib.sa_capture_push(self.native, silence, frames, ffi.new("sa_host_info *", host))
 
     def finish(self) -> None:
         """Say that no callback will come any more."""

@@ -156,3 +156,8 @@ class ReopenedSource(Source, Protocol):
     def again(self, lost: OpenSource) -> Sequence[Source]:
         """Return what to try to open in the place of a device that was lost, the best first."""
         ...
+
+
+def follows(source: Source) -> bool:
+    """Whether a source goes over to another device that gets the role of its own."""
+    return bool(getattr(source, "follow", False))

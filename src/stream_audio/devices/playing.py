@@ -56,7 +56,15 @@ class PlayingProgram(Record):
         return f"{self.name!r}{title} ({self.id}{process}{', paused' if self.paused else ''})"
 
 
-ProgramWanted = str | int | PlayingProgram
+class SameProgram(Record):
+    """A program that has played before, whatever it plays now."""
+
+    name: str
+    binary: str
+    process: int
+
+
+ProgramWanted = str | int | PlayingProgram | SameProgram
 """What a user may say to mean one program."""
 
 
@@ -137,6 +145,12 @@ def playing(program: PulseProgram, connection: PulseConnection) -> PlayingProgra
     )
 
 
+def same_program(program: PulseProgram) -> SameProgram:
+    """Return what means a program's next stream."""
+    name = program.name or program.binary or program.title
+    return SameProgram(name, program.binary, program.process)
+
+
 def program_id(program: PulseProgram) -> str:
     """Return the id of a program's stream."""
     return f"pulse:program:{program.index}"
@@ -145,6 +159,11 @@ def program_id(program: PulseProgram) -> str:
 def _tests(wanted: ProgramWanted) -> Sequence[Callable[[PlayingProgram], bool]]:
     if isinstance(wanted, PlayingProgram):
         return (lambda each: each.id == wanted.id,)
+    if isinstance(wanted, SameProgram):
+        return (
+            lambda each: wanted.process > 0 and each.process == wanted.process,
+            lambda each: (each.name, each.binary) == (wanted.name, wanted.binary),
+        )
     if isinstance(wanted, int):
         return (lambda each: each.process == wanted,)
     folded = wanted.casefold()
@@ -176,7 +195,11 @@ def _recorded(
 
 
 def _words(wanted: ProgramWanted) -> str:
-    return f"process {wanted}" if isinstance(wanted, int) else repr(getattr(wanted, "id", wanted))
+    if isinstance(wanted, int):
+        return f"process {wanted}"
+    if isinstance(wanted, SameProgram):
+        return repr(wanted.name)
+    return repr(wanted.id if isinstance(wanted, PlayingProgram) else wanted)
 
 
 def _listed(programs: Sequence[PlayingProgram]) -> str:

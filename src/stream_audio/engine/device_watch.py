@@ -14,6 +14,7 @@ from stream_audio.reports.events import (
     SourceResumed,
     SourceStalled,
     SourceSuspended,
+    SourceSwitched,
     StreamEvent,
     WrongSampleRate,
 )
@@ -57,10 +58,12 @@ class DeviceWatch:
         self._since = 0.0  # as long as it is not
         self._packets = 0  # at the last look
         self._default: str | None = None  # the id that was told last
-        self._told_rate = False
+        self._told_rate: float | None = None  # the one that was told to be wrong
         self._loss = ""  # why it was lost, until another device delivers
         self.waits = False
         """Whether another device may follow one that is lost; see ``Recovery``."""
+        self.follows = False
+        """Whether a device is left for another one that has its role."""
 
     def begin_take(self) -> None:
         """Look at another device from now on."""
@@ -72,6 +75,8 @@ class DeviceWatch:
         """Report what has changed, and end a device that is dead."""
         source = take.source
         self._look_at_role(take, now)
+        if take.left_for:
+            return
         self.look_at_rate(take, now)
         if source.is_suspended():
             if self._flow is not Flow.SUSPENDED:
@@ -111,32 +116,39 @@ class DeviceWatch:
         self._loss = reason
         self._send(SourceLost(now, self._source, reason, self.waits))
 
-    def recovered(self, take: Take, outage: float, now: float) -> None:
+    def went_on(self, left: Take, take: Take, outage: float, now: float) -> None:
         """Report that another device delivers; it may be lost by now, too."""
         self._loss = ""
-        self._send(SourceRecovered(now, self._source, outage, take.source.description))
+        if left.left_for:
+            old, new = left.source.device_id, take.source.device_id
+            self._send(SourceSwitched(now, self._source, old, new, take.source.description))
+        else:
+            self._send(SourceRecovered(now, self._source, outage, take.source.description))
         if take.error:
             self._tell_loss(take.error, now)
 
     def _look_at_role(self, take: Take, now: float) -> None:
-        """Report another default than the device that was found as it."""
+        """Report another default than the device that was found as it, and follow it if wanted."""
         own = take.source.device_id
         before = own if self._default is None else self._default
         default = take.source.role_taken_by() or own
         if default != before:
             _log.info("source %s: the default device is %s now", self._source, default)
             self._send(DefaultChanged(now, self._source, before, default))
+            if self.follows and default != own:
+                take.left_for = default
+                take.stop()
         self._default = default
 
     def look_at_rate(self, take: Take, now: float) -> None:
         """Report a wrong sample rate as soon as that is certain; once."""
         drift = take.reader.drift()
-        if self._told_rate or not rate_is_wrong(*drift):
+        if self._told_rate is not None or not rate_is_wrong(*drift):
             return
-        self._told_rate = True
         rate = take.source.sample_rate
         measured = measured_rate(rate, drift[0])
         assert measured is not None
+        self._told_rate = measured
         _log.warning(
             "source %s claims to run at %d Hz but runs at %.0f Hz", self._source, rate, measured
         )

@@ -56,7 +56,7 @@ def source_report(track: Track) -> SourceReport:
         nonfinite=account.nonfinite,
         unexplained_frames=figures.unexplained,
         started=track.times.started,
-        device=track.shape.device,
+        device=_device(track),
     )
 
 
@@ -92,6 +92,14 @@ def alignment_report(account: AlignmentAccount) -> AlignmentReport:
         account.steps,
         account.correction * 1e6,
     )
+
+
+def _device(track: Track) -> str:
+    """Return which device of the machine delivers, or did last; empty if none does."""
+    source = None if track.take is None else track.take.source
+    if source is None or not source.device_id:
+        return track.shape.device
+    return source.description
 
 
 def source_stats(track: Track) -> SourceStats:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import OpenSource, ReopenedSource
+from stream_audio.contracts.source import OpenSource, ReopenedSource, follows
 from stream_audio.engine.reopener import Reopener, Watch
 from stream_audio.engine.take import Take
 from stream_audio.engine.track import Track
@@ -45,7 +45,8 @@ class Recovery:
         watch: Callable[[Callable[[], object]], Watch] | None = None,
     ) -> None:
         assert track.take is not None
-        track.device.waits = True
+        self._waits = track.device.waits = source.on_lost != "stop"
+        track.device.follows = follows(source)
         self._tries = source.again(track.take.source)
         self._opening = opening.anew()
         self._shape = track.shape
@@ -61,14 +62,16 @@ class Recovery:
         )
 
     def take_ended(self, track: Track, take: Take) -> bool:
-        """Wait for another take if the device was lost, and not if it had no more to say."""
-        if not take.error:
+        """Wait for another take if the device was lost or left, not if it had no more to say."""
+        if not take.left_for and not (take.error and self._waits):
             return False
         self._closing = threading.Thread(
             target=take.close, name="stream-audio-closing", daemon=True
         )
         self._closing.start()
         self.reopener.begin()
+        if take.left_for:
+            self.reopener.nudge()  # nothing is broken: it need not wait
         return True
 
     @property

@@ -14,7 +14,7 @@ from typing import Protocol
 from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.opening import Opening
-from stream_audio.contracts.source import OpenSource, ReopenedSource, Source
+from stream_audio.contracts.source import OpenSource, ReopenedSource, Source, follows
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.figures import source_report
 from stream_audio.engine.recovery import Recovery
@@ -112,7 +112,7 @@ class SourceSetup:
         shape, tracker = TrackShape.of(opened, delay=delay), self._tracker
         track = tracker.track(name, shape, duration=self.duration, history=self.history)
         track.begin(opened)
-        if isinstance(source, ReopenedSource) and source.on_lost != "stop":
+        if isinstance(source, ReopenedSource) and (source.on_lost != "stop" or follows(source)):
             go_on, end = tracker.go_on, tracker.end_track
             track.successor = Recovery(track, source, opening, go_on, end)
         return track

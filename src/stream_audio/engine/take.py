@@ -95,6 +95,8 @@ class Take:
         Why it ended before it was stopped; empty if it did not.
     unclear : str
         Why it is unclear whether all of its audio came.
+    left_for : str
+        The id of the device for which it was left, though it could have gone on; or empty.
     gather_seconds : float
         Seconds for which its first chunk waits for later ones, as a rule.
     conversion : TakeConversion or None
@@ -112,6 +114,7 @@ class Take:
         self.begins: int | None = None
         self.error = ""
         self.unclear = ""
+        self.left_for = ""
         self.gather_seconds = 0.0
         self.conversion: TakeConversion | None = None
         self.state = TakeState.RUNNING

@@ -396,7 +396,8 @@ class Track:
             lost = self._losses.lose_outage(began, asleep, self.newest)
         take.begins = self.account.position
         if self._left is not None:
-            self.device.recovered(take, lost / self.shape.sample_rate, self._now())
+            outage = lost / self.shape.sample_rate
+            self.device.went_on(self._left, take, outage, self._now())
 
     def _move_converted(self, take: Take, conversion: TakeConversion) -> bool:
         """Do as :meth:`move` with a take of another rate or number of channels."""

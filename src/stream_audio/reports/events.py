@@ -207,8 +207,9 @@ class SourceResumed(StreamEvent):
 class DefaultChanged(StreamEvent):
     """Another device is now the machine's default.
 
-    Sent for sources of ``AudioSource.default_device()`` on PulseAudio and PipeWire, within a
-    second. The source continues to record the device that it started with.
+    Sent for ``AudioSource.default_device()`` and ``system()`` on PulseAudio and PipeWire, within a
+    second. The source continues to record the device that it started with, unless it has
+    ``follow=True``: then :class:`SourceSwitched` follows.
 
     Attributes
     ----------
@@ -284,6 +285,30 @@ class MergeIncomplete(StreamEvent):
     merge: str
     source: str
     frame: int
+
+
+@public
+class SourceSwitched(StreamEvent):
+    """A source with ``follow=True`` went over to the device that is the default now.
+
+    The time between the two devices is a gap with the cause ``device_lost``.
+
+    Attributes
+    ----------
+    source : str
+        The source's id.
+    old : str
+        The id of the device that was left, as in :class:`~stream_audio.InputDevice`.
+    new : str
+        The id of the device that delivers now.
+    device : str
+        The name of that device.
+    """
+
+    source: str
+    old: str
+    new: str
+    device: str
 
 
 @public

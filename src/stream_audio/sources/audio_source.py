@@ -48,6 +48,7 @@ class AudioSource:
         latency: Literal["low", "high"] | float = "low",
         on_lost: OnLost | None = None,
         lost_timeout: float | None = None,
+        follow: bool = False,
     ) -> Source:
         """Record from the device that is the default input when the session starts.
 
@@ -59,11 +60,14 @@ class AudioSource:
         ----------
         sample_rate, channels, period, latency, on_lost, lost_timeout
             As for :meth:`device`. After a loss the source takes whatever is the default then.
+        follow : bool
+            Whether the source goes over when another device becomes the default, where the host
+            tells. The time between the two devices is a gap, and ``SourceSwitched`` names both.
         """
         from stream_audio.sources.device import DeviceSource
 
         return DeviceSource(
-            None, sample_rate, _channels(channels), period, latency, on_lost, lost_timeout
+            None, sample_rate, _channels(channels), period, latency, on_lost, lost_timeout, follow
         )
 
     @staticmethod
@@ -133,6 +137,7 @@ class AudioSource:
         exclude_self: bool = False,
         on_lost: OnLost | None = None,
         lost_timeout: float | None = None,
+        follow: bool = False,
     ) -> Source:
         """Record what the computer plays, through PipeWire or PulseAudio.
 
@@ -151,6 +156,9 @@ class AudioSource:
         exclude_self : bool
             Whether to leave out what this process plays. PipeWire and PulseAudio cannot do that
             through the interface that is used here; see :func:`~stream_audio.capabilities`.
+        follow : bool
+            Whether the source goes over when another output becomes the default. The time between
+            the two is a gap, and ``SourceSwitched`` names both.
 
         Raises
         ------
@@ -171,6 +179,7 @@ class AudioSource:
             exclude_self,
             on_lost,
             lost_timeout,
+            follow,
         )
 
     @staticmethod
@@ -181,13 +190,14 @@ class AudioSource:
         channels: int | Sequence[int] | None = None,
         period: int | None = None,
         latency: Literal["low", "high"] | float = "low",
-        on_lost: OnLost = "stop",
+        on_lost: Literal["wait", "stop"] | None = None,
         lost_timeout: float | None = None,
     ) -> Source:
         """Record what one program plays, and nothing else, through PipeWire or PulseAudio.
 
-        Nothing is moved or muted: the program plays on as before. The source ends when the
-        program's stream ends; with ``on_lost="wait"`` it goes on with the next one.
+        Nothing is moved or muted: the program plays on as before. When its stream ends, or while
+        it does not play yet, the source waits for its next one: an outage, as of a lost device.
+        With ``on_lost="stop"`` the program must play at the start, and the source ends with it.
 
         Parameters
         ----------
@@ -203,7 +213,8 @@ class AudioSource:
         LoopbackUnavailable
             Raised at the start: there is no such server; the hint says what to install.
         DeviceNotFoundError
-            Raised at the start: no such program plays. The hint lists those that do.
+            Raised at the start with ``on_lost="stop"``: no such program plays. The hint lists
+            those that do.
         AmbiguousDeviceError
             Raised at the start: several streams fit. The hint lists them.
         """

@@ -17,7 +17,7 @@ from stream_audio.devices.role import default_candidate, role_is_named
 from stream_audio.devices.wanted import DeviceId, Wanted
 from stream_audio.sources.channels import channels_to_open
 from stream_audio.sources.jack_device import CLIENT_NAME, open_jack
-from stream_audio.sources.losing import check_losing
+from stream_audio.sources.losing import check_follow, check_losing
 from stream_audio.sources.portaudio_device import PortAudioSettings, open_portaudio
 from stream_audio.sources.pulse_device import Role, open_pulse
 from stream_audio.sources.scripted import ScriptedDevice
@@ -49,9 +49,11 @@ class DeviceSource(Record):
     latency: Literal["low", "high"] | float
     on_lost: OnLost | None = None
     lost_timeout: float | None = None
+    follow: bool = False
 
     def __post_init__(self) -> None:
         check_losing(self.on_lost, self.lost_timeout)
+        check_follow(self.follow)
         check_settings(self.sample_rate, self.period, self.latency)
 
     def again(self, lost: OpenSource) -> tuple[Source, ...]:

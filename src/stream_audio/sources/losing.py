@@ -7,7 +7,7 @@ from typing import Any
 
 from stream_audio._checks import one_of, real_number
 from stream_audio.contracts.source import OnLost, OpenSource, ReopenedSource, Source
-from stream_audio.errors import ConfigError
+from stream_audio.errors import ConfigError, ConfigTypeError
 
 ON_LOST = ("wait", "default", "stop")
 
@@ -23,6 +23,12 @@ def check_losing(on_lost: OnLost | None, lost_timeout: float | None) -> None:
                 "lost_timeout says how long to wait, but on_lost='stop' does not wait",
                 hint="Leave one of them out",
             )
+
+
+def check_follow(follow: bool) -> None:
+    """Raise if this cannot say whether a source goes over to the next default."""
+    if not isinstance(follow, bool):
+        raise ConfigTypeError(f"follow must be a bool, not {follow!r}")
 
 
 def again(source: Any, lost: OpenSource) -> tuple[Source, ...]:

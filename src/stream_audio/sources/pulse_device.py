@@ -92,6 +92,7 @@ class OpenPulse:
         self.device_id = (
             pulse_id(found.source.name) if found.program is None else program_id(found.program)
         )
+        self.program = found.program
         self._found = found
         self._stream = stream
         self._role = role

@@ -168,7 +168,8 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
 }
 
 find_python() {
-    for candidate in .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11; do
+    for candidate in .venv/bin/python ${STREAM_AUDIO_PYTHON-} \
+        python3 python3.14 python3.13 python3.12 python3.11; do
         if is_python "$candidate"; then
             echo "$candidate"
             return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from stream_audio._checks import real_number
+from stream_audio._locks import Latch
 from stream_audio._native import check_process
 from stream_audio._public import public
 from stream_audio.audio.format import AudioFormat, FormatPreset, audio_format
@@ -258,7 +258,7 @@ class StreamAudioBuilder:
 
     async def __aenter__(self) -> Session:
         """Start the session without blocking the event loop; a cancelled task undoes the start."""
-        cancelled = threading.Event()
+        cancelled = Latch()
         self._entered = await in_thread(
             lambda: self._start(lambda: not cancelled.is_set()),
             undo=lambda session: session.stop(),

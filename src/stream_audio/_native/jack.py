@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from stream_audio._locks import Latch
 from stream_audio._native import check_process, ffi, lib
 from stream_audio._native.capture import Capture
 from stream_audio._native.portaudio import log_host_messages
@@ -53,7 +54,7 @@ class Call(Generic[T]):
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._function = function
-        self._done = threading.Event()
+        self._done = Latch()
         self._error: BaseException | None = None
         self._result: T
         self._thread = threading.Thread(target=self._run, name="stream-audio-jack", daemon=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 from typing import Any
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio._log import host_log
 from stream_audio._native import (
     _core,
@@ -133,7 +133,7 @@ class Generation:
                 note_end_of_use(self)
             raise _opening_failed(error, messages)
         self._holders = 1
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         count = lib.sa_generation_device_count(self._native)
         devices = [_device(lib.sa_generation_device(self._native, i)) for i in range(count)]
         self.devices = [device for device in devices if device.host_api_type != JACK]

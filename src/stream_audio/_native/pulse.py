@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from enum import Enum
 from typing import Any
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio._native import ffi, in_own_process, lib, note_end_of_use, note_use
 from stream_audio._native.capture import Capture
 from stream_audio._record import Record
@@ -142,7 +142,7 @@ class PulseConnection:
             note_end_of_use(self)
             raise _connecting_failed(error)
         self._holders = 1
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self.sources = [
             _source(lib.sa_pulse_source_at(self._native, index))
             for index in range(lib.sa_pulse_source_count(self._native))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-import threading
 from typing import TYPE_CHECKING, Any
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.errors import SessionStateError, SinkError, shown
 from stream_audio.waiting.event_loop import loop_of_caller, running_loop
@@ -61,7 +61,7 @@ class LoopSink:
         self._under_way: Future[Any] | None = None
         self._abandoned = False
         # So that a call either begins before it is abandoned, and is cancelled, or not at all.
-        self._beginning = threading.Lock()
+        self._beginning = InterruptibleLock()
 
     @property
     def unread(self) -> int:

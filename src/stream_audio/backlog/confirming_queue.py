@@ -8,11 +8,11 @@ however long nothing is confirmed.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.cutting import cut
 from stream_audio.audio.gap import Gap, GapCause
@@ -64,7 +64,7 @@ class ConfirmingQueue:
         self._held: AudioChunk | None = None
         self._held_again = False  # it was sent before
         # Guards each move of a chunk from one part to another against being dropped meanwhile.
-        self._moving = threading.Lock()
+        self._moving = InterruptibleLock()
         self._rates: dict[str, int] = {}
         self._written: dict[str, int] = {}  # up to which frame, or being written
         self._confirmed: dict[str, int] = {}

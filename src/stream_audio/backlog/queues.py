@@ -11,11 +11,11 @@ source, at either end. Where chunks are dropped out of the middle, the kept ones
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.samples import sealed
@@ -44,7 +44,7 @@ class ChunkQueue:
         self._pushed_out = UntoldGaps()
         self._held: AudioChunk | None = None
         # Guards taking one from the left, on either side, together with its bookkeeping.
-        self._left = threading.Lock()
+        self._left = InterruptibleLock()
         # Each figure has one writer: the putting side, or whoever holds the lock.
         self._bytes_in = 0
         self._bytes_out = 0

@@ -7,9 +7,9 @@ xruns, listing with one that is there does not. It has no ports, so nobody sees 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio._native.jack import INPUT, OUTPUT, Call, JackClient, Port, not_answering
 from stream_audio._record import Record
 from stream_audio.devices.candidate import Candidate, Way
@@ -69,7 +69,7 @@ class _Lister:
     """The client that lists."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self._client: JackClient | None = None
         self._opening: Call[JackClient] | None = None
 

@@ -16,11 +16,11 @@ that is not Python's own may wait for the session: then the router runs the turn
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from enum import Enum, auto
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.waiting.interrupts import none_but_ctrl_c
 from stream_audio.waiting.signals import LockSignal
 
@@ -63,9 +63,7 @@ class Baton:
         self._run_turn = run_turn
         self._wake = wake
         self._meanwhile = meanwhile
-        # Held by whoever runs them. It knows its owner, so that one whom an exception interrupts
-        # between getting it and noting so gives it back all the same.
-        self._turns = threading.RLock()
+        self._turns = InterruptibleLock()  # held by whoever runs them
         self._back = LockSignal()  # what the router sleeps on while a consumer runs them
         self._consumer = Consumer.ELSEWHERE
         self._consumer_left = -math.inf
@@ -112,7 +110,7 @@ class Baton:
     @property
     def is_held_here(self) -> bool:
         """Whether the calling thread is a consumer's, in the middle of a turn."""
-        return self._turns._is_owned()  # type: ignore[attr-defined, no-any-return]
+        return self._turns._is_owned()
 
     def recall(self) -> None:
         """Have the router run the next turn, at once."""

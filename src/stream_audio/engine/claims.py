@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
+from stream_audio._locks import InterruptibleLock
 from stream_audio.errors import SessionStateError, shown
 
 # By their identity, and held on to: that of an object that is gone is used again.
 _in_use: dict[int, object] = {}
-_lock = threading.Lock()
+_lock = InterruptibleLock()
 
 
 class Claims:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
+
+from stream_audio._locks import InterruptibleLock, Latch
 
 _log = logging.getLogger("stream_audio")
 
@@ -17,7 +18,7 @@ class _Command:
         self._action = action
         self._undo = undo
         self._awaited = awaited
-        self.over = threading.Event()
+        self.over = Latch()
         self.done = False
         self.error: BaseException | None = None
 
@@ -53,7 +54,7 @@ class Commands:
         self._call = call
         self.waiting: deque[_Command] = deque()
         """Those that are to be run."""
-        self._adding = threading.Lock()
+        self._adding = InterruptibleLock()
         self._refused = False
 
     # ---- any thread ----

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Collection
 from enum import Enum, auto
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.adapter.answers import dropped_in, frames_taken, lost_with
 from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.chunk import AudioChunk
@@ -117,7 +118,7 @@ class Delivery(abc.ABC):
         self._logged_at = -math.inf
         self._unlogged = 0
         # The router and the worker both enter what is dropped.
-        self._entering = threading.Lock()
+        self._entering = InterruptibleLock()
 
     @property
     def detached(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from stream_audio._locks import Latch
 from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.source import OpenSource
@@ -127,7 +128,7 @@ class Engine:
         self.source_setup = SourceSetup(
             config, self._tracks, self._ledger, self._setup, self._roster, self._router, self
         )
-        self._done = threading.Event()
+        self._done = Latch()
 
     # ---- the start, on one thread ----
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.errors import shown
 from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
 from stream_audio.waiting.signals import LockSignal
@@ -43,7 +44,7 @@ class EventThread:
         """Called when the handler has returned from the end of a sink."""
         self._failures_sent = 0
         self._failures_told = 0
-        self._sending = threading.Lock()
+        self._sending = InterruptibleLock()
         self._told: dict[Kind, float] = {}  # when each kind was told last
         self._waiting: dict[Kind, GapDetected | SinkFailed] = {}
         self._thread.start()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.format import MAX_CHANNELS
 from stream_audio.audio.gap import Gap, GapCause
@@ -210,7 +210,7 @@ class Merges(Mapping[str, MergeHead]):
         send: Callable[[StreamEvent], None],
     ) -> None:
         self._all: dict[str, MergeHead] = {}
-        self._changing = threading.Lock()
+        self._changing = InterruptibleLock()
         self._config = config
         self._tracks = tracks
         self._ledger = ledger

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap
 from stream_audio.audio.samples import sealed
@@ -33,7 +33,7 @@ class Pauses:
 
     def __init__(self, account: SourceAccount) -> None:
         self._account = account
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         # [from, to) in seconds of the clock; the last one may be open.
         self._spans: list[tuple[float, float, PausePolicy]] = []
         self._kept_back: tuple[Gap, ...] = ()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.contracts.source import OpenSource
 from stream_audio.errors import in_words
 from stream_audio.waiting.clock import Clock, Signal, sit_on
@@ -129,7 +130,7 @@ class Reopener:
         self._give_up = give_up
         self._timeout = timeout
         self._watch = watch
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self._under_way: list[_Opening] = []
         self._outage = 0  # counts them: what was meant for an earlier one is too late
         self._changed = False

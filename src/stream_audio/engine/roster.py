@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 
+from stream_audio._locks import Latch
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import GapCause
 from stream_audio.engine.delivery import Delivery
@@ -45,7 +45,7 @@ class Leaving:
         self.delivery = delivery
         self.drain = drain
         self.give_up_at = give_up_at
-        self.gone = threading.Event()
+        self.gone = Latch()
 
 
 class Roster:

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from enum import Enum, auto
 
+from stream_audio._locks import InterruptibleLock, Latch
 from stream_audio._native.capture import ReaderArray
 from stream_audio._native.portaudio import log_host_messages
 from stream_audio.config import StreamConfig
@@ -112,8 +113,8 @@ class Router:
         self._sleeper = sleeper
         self._at_end = at_end
         self._state = RouterState.MADE
-        self._beginning = threading.Lock()
-        self._may_begin = threading.Event()
+        self._beginning = InterruptibleLock()
+        self._may_begin = Latch()
         self._stop_requested = False
         self._limit = StopLimit(self._clock, config.stop_timeout)
         self._sink_watch = SinkWatch(announcer.send)

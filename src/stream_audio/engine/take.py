@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 from enum import Enum, auto
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio._native.capture import Reader
 from stream_audio._record import Record
 from stream_audio.contracts.source import OpenSource
@@ -125,7 +125,7 @@ class Take:
         if limit is not None:
             self.reader.native.limit = limit
         # The figures may be asked for on another thread while the reader is being freed.
-        self._reading = threading.Lock()
+        self._reading = InterruptibleLock()
         self._before = before
         self._last_figures: TakeFigures | None = None
 

@@ -11,11 +11,11 @@ A track without a take is fed by others, through :meth:`Track.feed`.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Protocol
 
+from stream_audio._locks import Latch
 from stream_audio._native.capture import (
     ARRIVAL_NS,
     ASLEEP_NS,
@@ -129,7 +129,7 @@ class Track:
         Where its timeline begins.
     newest : AudioChunk or None
         The last one that was collected, pauses included.
-    over : threading.Event
+    over : Latch
         Set when it has ended.
     was_lost : bool
         Whether it waited for a device when it was stopped.
@@ -170,7 +170,7 @@ class Track:
             zero=config.nonfinite == "zero",
         )
         self.newest: AudioChunk | None = None
-        self.over = threading.Event()
+        self.over = Latch()
         self.was_lost = False
         self._config = config
         self._ledger = ledger

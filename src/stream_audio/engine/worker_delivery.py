@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.adapter.answers import may_be_tried_again, refuse_coroutine
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import GapCause
@@ -48,12 +49,12 @@ class WorkerDelivery(Delivery):
         super().__init__(*settings, backlog=backlog)
         self.backlog: ChunkQueue = backlog
         self._arrived = self._clock.signal()
-        self._has_begun = threading.Event()  # the session; until the sink has been told
+        self._has_begun = False  # the session; until the sink has been told
         self._wrote_at = -math.inf
         self._wrote = False  # since the sink was last told that it has caught up
         self._when_done = when_done
         # Guards each step of the work, and the one from "held" to "delivered".
-        self._hand_over = threading.Lock()
+        self._hand_over = InterruptibleLock()
         self._work = Work.NEW
         self._late = GapCause.STOP_TIMEOUT
         self._thread = threading.Thread(
@@ -78,7 +79,7 @@ class WorkerDelivery(Delivery):
                 self._thread.join()
 
     def begin(self) -> None:  # noqa: D102 - see Delivery
-        self._has_begun.set()
+        self._has_begun = True
         self._arrived.set()
 
     def is_thread(self, thread: threading.Thread) -> bool:  # noqa: D102
@@ -160,8 +161,8 @@ class WorkerDelivery(Delivery):
             while self._goes_on:
                 # Asked before taking: what was put before is then seen.
                 closing = self.state is SinkState.CLOSED
-                if self._has_begun.is_set():
-                    self._has_begun.clear()
+                if self._has_begun:
+                    self._has_begun = False
                     self._tell(self.sink.begun)
                     continue
                 if self._take_one():

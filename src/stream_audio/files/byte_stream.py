@@ -8,13 +8,13 @@ import fcntl
 import io
 import os
 import select
-import threading
 from typing import Any, BinaryIO
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.errors import ConfigError, ConfigTypeError, shown
 
 _in_use: set[int] = set()
-_lock = threading.Lock()
+_lock = InterruptibleLock()
 
 
 class ByteStream:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from stream_audio._checks import one_of, real_number
+from stream_audio._locks import InterruptibleLock
 from stream_audio._native import check_process
 from stream_audio.adapter.sink_adapter import called_by_one_of, refuse_to_wait_for
 from stream_audio.audio.chunk import AudioChunk
@@ -32,7 +32,7 @@ class LiveSources:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         # One at a time, so that no two get the same name; the start of a sink may add another.
-        self._adding = threading.RLock()
+        self._adding = InterruptibleLock()
 
     def add_source(
         self, id: str, source: Source, sinks: Iterable[SinkGiven] = (), *, delay: float = 0.0

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 from stream_audio._checks import name_text, real_number, whole_number
+from stream_audio._locks import Latch
 from stream_audio._log import log
 from stream_audio.audio.chunk import AudioChunk, wall_epoch
 from stream_audio.audio.cutting import cut
@@ -146,7 +147,7 @@ class Reader:
         self._read_to = self._given_to = self.position
         self._found_stream = False
         self._client: Client | None = None
-        self._closed = threading.Event()
+        self._closed = Latch()
         self._over = False
         self._loop = LoopThread(self._let_go)
         self._follower = threading.Thread(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.audio.chunk import AudioChunk
 
 
@@ -13,7 +13,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._spans: deque[tuple[str, int, int]] = deque()
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
 
     @property
     def frames(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.errors import SinkError
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="stream-audio-network", daemon=True)
         self._ended = False
-        self._ending = threading.Lock()
+        self._ending = InterruptibleLock()
         self._thread.start()
 
     def _run(self) -> None:

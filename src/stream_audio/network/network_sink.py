@@ -7,11 +7,11 @@ So whatever is captured meanwhile waits in the session's backlog, on disk too.
 from __future__ import annotations
 
 import abc
-import threading
 from collections.abc import Coroutine
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.backlog.retry import Retry
 from stream_audio.contracts.sink import SinkInfo
@@ -66,7 +66,7 @@ class NetworkSink(abc.ABC):
         self.info = SinkInfo("", ())
         self._loop: LoopThread | None = None
         self._state = LinkState.NEW
-        self._changing = threading.Lock()
+        self._changing = InterruptibleLock()
         self._abandoned = False
         self._lost_at = 0.0
         self._is_rewound = True  # what was lost on the way comes again, oldest first

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.untold_gaps import UntoldGaps
@@ -134,7 +134,7 @@ class LoopQueue:
         self._dropped: deque[Gap] = deque()  # by the loop, not entered yet
         self._sizes: deque[int] = deque()  # frames of what was put, the last is the newest
         # Held where the loop drops chunks, so that none is dropped after the last were entered.
-        self._dropping = threading.Lock()
+        self._dropping = InterruptibleLock()
         self._closed = False
         self._last_put: asyncio.Task[None] | None = None
         self.woken = False

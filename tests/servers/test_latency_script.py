@@ -43,7 +43,8 @@ def test_a_device_is_measured_from_its_own_callbacks(jack, jack_counter):
 def test_this_library_has_its_turn_in_a_comparison(jack, jack_counter):
     options = ("--duration", 0.5, "--consumers", "router", "--rounds", 1)
     compare = document(start("--device", "counter", "--compare", *options))["compare"]
-    assert compare["failures"] == {}
+    # Others take the system's PortAudio, which is hidden where the wheel is tried.
+    assert "stream_audio" not in compare["failures"]
     assert compare["reference"]
     ours = compare["loads"]["none"]["stream_audio"]
     assert ours["turns"] == 1

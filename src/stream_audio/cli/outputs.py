@@ -64,7 +64,7 @@ class Output:
         """Take a rate that the format has, if that was the error; the user set none."""
         if self._rate_was_asked_for or self.rate is not None or not error.rates:
             return False
-        if self._container() != error.format:
+        if error.kind not in self._kinds():
             return False
         above = [rate for rate in error.rates if rate >= error.sample_rate]
         self.rate = min(above) if above else max(error.rates)
@@ -75,10 +75,10 @@ class Output:
         )
         return True
 
-    def _container(self) -> str:
-        return find_container(
-            Path(self.file), self._settings.get("format") or ("WAV" if self.is_stdout else None)
-        ).name
+    def _kinds(self) -> tuple[str, str]:
+        format = self._settings.get("format") or ("WAV" if self.is_stdout else None)
+        container = find_container(Path(self.file), format)
+        return container.name, self._settings.get("subtype") or container.subtypes[0]
 
 
 def outputs_of(

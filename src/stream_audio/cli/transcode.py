@@ -9,10 +9,10 @@ import typer
 from rich.progress import Progress
 
 import stream_audio
-from stream_audio import AudioFormat
+from stream_audio import AudioFormat, StreamAudioError
 from stream_audio.cli.options import AsJson, Channels, Rate
 from stream_audio.cli.outcome import err, errors_as_messages, print_json, show
-from stream_audio.cli.stopping import unwinding
+from stream_audio.cli.stopping import Stopping
 
 
 def transcode(
@@ -40,17 +40,24 @@ def transcode(
     """
     given: dict[str, Any] = {"subtype": subtype, "quality": quality, "overwrite": overwrite}
     options = {name: value for name, value in given.items() if value is not None}
+    stopping = Stopping()
     with (
         errors_as_messages(),
-        unwinding(),
+        stopping,
         Progress(console=err, transient=True, disable=quiet or not err.is_terminal) as progress,
     ):
         task = progress.add_task("converting", total=None)
+
+        def look(done: int, total: int | None) -> None:
+            if stopping.told.is_set() and done != total:  # else it is there already
+                raise StreamAudioError("stopped: nothing was written")
+            progress.update(task, completed=done, total=total)
+
         report = stream_audio.transcode(
             source,
             destination,
             format=AudioFormat(rate, channels),
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=look,
             **options,
         )
     [read] = report.sources.values()

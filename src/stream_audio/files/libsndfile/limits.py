@@ -32,15 +32,15 @@ class NotHeldError(ConfigError):
 
     Attributes
     ----------
-    format : str
-        The container's name.
+    kind : str
+        The container's name, or that of the codec in an Ogg or MP3 file.
     sample_rate : int
         The rate in Hz.
     rates : list of int
         Usual rates that it holds; empty if the rate is not what is wrong.
     """
 
-    format = ""
+    kind = ""
     sample_rate = 0
     rates: Sequence[int] = ()
 
@@ -71,7 +71,7 @@ def check_holds(format: str, subtype: str, sample_rate: int, channels: int) -> N
         host_text=problem,
         hint=hint and f"{hint}; choose that with the sink's format, or another file format",
     )
-    error.format, error.sample_rate = format, sample_rate
+    error.kind, error.sample_rate = kind, sample_rate
     error.rates = () if sample_rate in rates else rates
     raise error
 

@@ -161,6 +161,40 @@ def test_a_stream_is_recorded_as_its_server_offers_it():
     assert pipewire.name == pulseaudio.name == "hdmi.monitor"
 
 
+class Lost:
+    """What was recorded before."""
+
+    sample_rate = 48_000
+    device_id = "pulse:hdmi.monitor"
+
+    def __init__(self, program=None):
+        self.program = program
+
+
+def test_the_next_stream_of_the_same_program_follows_whatever_it_was_called_by():
+    lost = Lost(Connection().play("Firefox", 7, "A talk", binary="firefox-bin").programs[0])
+    for wanted in ("A talk", "Firefox", 7, "pulse:program:10"):
+        for tried in AudioSource.application(wanted).again(lost):
+            later = Connection().play("Music", 8, "A talk").play("Firefox", 7, "Another one")
+            assert find_program(tried.program, later).program.title == "Another one"
+            restarted = Connection().play("Firefox", 99, "New", binary="firefox-bin")
+            assert find_program(tried.program, restarted).program.title == "New"
+            with pytest.raises(DeviceNotFoundError, match="fits 'Firefox'"):
+                find_program(tried.program, Connection().play("Music", 8, "A talk"))
+            assert tried.on_lost == "stop"  # which an opening raises for, instead of waiting
+
+
+@pytest.mark.parametrize("on_lost", [None, "wait", "default"])
+def test_in_the_place_of_an_output_comes_an_output_and_never_an_input(on_lost):
+    tries = AudioSource.system("Television", on_lost=on_lost).again(Lost())
+    assert {type(each) for each in tries} == {type(AudioSource.system())}
+    outputs = [each.output for each in tries]
+    assert set(outputs[:3]) == {"pulse:hdmi.monitor"}
+    assert outputs[3:] == ([None] * 3 if on_lost == "default" else [])
+    followed = AudioSource.system(follow=True).again(Lost())
+    assert {(each.output, each.follow) for each in followed} == {(None, True)}
+
+
 @pytest.mark.parametrize(
     ("make", "error"),
     [
@@ -169,6 +203,7 @@ def test_a_stream_is_recorded_as_its_server_offers_it():
         (lambda: AudioSource.application(True), ConfigTypeError),
         (lambda: AudioSource.application(None), ConfigTypeError),
         (lambda: AudioSource.application("a", period=0), ConfigError),
+        (lambda: AudioSource.application("a", on_lost="default"), ConfigError),
         (lambda: AudioSource.system(""), ConfigError),
         (lambda: AudioSource.system(3), ConfigTypeError),
         (lambda: AudioSource.system(latency="slow"), ConfigError),

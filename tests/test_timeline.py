@@ -584,3 +584,14 @@ def test_a_channel_gets_a_merge_too():
     with builder:
         frames = sum(chunk.frames for chunk in channel)
     assert frames == 2 * RATE
+
+
+@pytest.mark.parametrize("periods", [10, 60, 200])
+@pytest.mark.parametrize("at", [3.6, 3.9, 3.99, 4.2])
+def test_a_loss_across_the_end_is_counted_up_to_it(at, periods):
+    """The device's clock is 300 ppm off, so that its last frame is found out while it runs."""
+    faults = (Fault.lose(round(at * RATE), periods), Fault.lose(round(4.0 * RATE), 3))
+    lossy = a_device(drift_ppm=300, jitter=1e-3, faults=faults)
+    builder, mic, speaker, merged = both(seconds=4, speaker=lossy)
+    run(builder)
+    assert mic.end == speaker.end == merged.end == 4 * RATE

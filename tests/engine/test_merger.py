@@ -19,6 +19,8 @@ WINDOW = 100
 class Now:
     """The session's timeline, at a moment that the test sets."""
 
+    ends_at = None
+
     def __init__(self):
         self.seconds = 0.0
 

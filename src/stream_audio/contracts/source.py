@@ -38,10 +38,12 @@ class TimedShape(SourceShape, Protocol):
     @property
     def freewheel(self) -> bool:
         """Whether no clock paces it."""
+        ...
 
     @property
     def delay(self) -> float:
         """Seconds by which its audio is older than its times say."""
+        ...
 
 
 class OpenSource(Protocol):

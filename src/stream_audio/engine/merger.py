@@ -130,6 +130,8 @@ class Merger:
         bound = (self.position // self._window + 1) * self._window
         if all(each.state is InputState.ENDED for each in self.inputs):
             bound = min(bound, max(each.known_to for each in self.inputs))
+        if self._session.ends_at is not None:
+            bound = min(bound, round(self._session.ends_at * self._rate))
         return bound
 
     def _awaited(self, end: int) -> list[MergeInput]:

@@ -291,10 +291,7 @@ class Track:
             # What the device's own count says of its frames holds for what was made of them.
             stored += take.conversion.made - take.conversion.fed
         end = min(begins + position, self._end.limit)
-        if any(lost):
-            time = progress.last_entry_ns * 1e-9
-            self._losses.untold += self._losses.before(end, time, lost, self.newest)
-        self.account.position = end
+        self._losses.lose_to(end, progress.last_entry_ns * 1e-9, lost, self.newest)
         self._stored += stored
 
     def end(self) -> None:
@@ -355,6 +352,8 @@ class Track:
             if self._end.foresee(frame, time, origin):
                 take.limit_to(self._end.limit - take.begins)
             if end > self._end.limit and frame >= self._end.limit:
+                lost = [row[column] for column in LOST]
+                losses.lose_to(self._end.limit, time, lost, self.newest)
                 self._leave_out(take, frames)
                 continue
             gaps = losses.untold

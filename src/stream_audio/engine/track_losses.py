@@ -95,6 +95,23 @@ class TrackLosses:
         told, self.untold = self.untold, ()
         return replace(chunk, gaps=(*told, *chunk.gaps)) if told else chunk
 
+    def lose_to(
+        self, end: int, time: float, lost: Sequence[int], newest: AudioChunk | None
+    ) -> None:
+        """Enter what no chunk follows, and that the track goes on to ``end``.
+
+        Of ``lost`` as much counts as there is room for: where the session ends may be found out
+        later than what was lost.
+        """
+        room = max(0, end - self._account.position)
+        fitting = []
+        for frames in lost:
+            fitting.append(min(frames, room))
+            room -= fitting[-1]
+        if any(fitting):
+            self.untold += self.before(end, time, fitting, newest)
+        self._account.position = max(end, self._account.position)
+
     def time_is_up_at(self, asleep_ns: int, newest: AudioChunk | None) -> float:
         """Return when the track ends if nothing comes any more, by the session's clock.
 

@@ -422,6 +422,8 @@ const sa_pulse_output *sa_pulse_output_at(const sa_pulse *pulse, size_t index);
 size_t sa_pulse_program_count(const sa_pulse *pulse);
 const sa_pulse_program *sa_pulse_program_at(const sa_pulse *pulse, size_t index);
 void sa_pulse_server_now(sa_pulse *pulse, sa_pulse_server *server);
+int64_t sa_pulse_changes(sa_pulse *pulse);
+void sa_pulse_ring_at_changes(sa_pulse *pulse, int bell);
 
 /* pulse_stream.h */
 #define SA_PULSE_RUNNING ...

@@ -189,13 +189,17 @@ const char *pa_proplist_gets(const pa_proplist *properties, const char *key);
 
 /* What changes at the server (docs: subscribe.h). */
 typedef enum pa_subscription_mask {
+    PA_SUBSCRIPTION_MASK_SOURCE = 2,
     PA_SUBSCRIPTION_MASK_SINK_INPUT = 4,
     PA_SUBSCRIPTION_MASK_SERVER = 128,
 } pa_subscription_mask_t;
 typedef enum pa_subscription_event_type {
+    PA_SUBSCRIPTION_EVENT_SOURCE = 1,
     PA_SUBSCRIPTION_EVENT_SINK_INPUT = 2,
     PA_SUBSCRIPTION_EVENT_SERVER = 7,
     PA_SUBSCRIPTION_EVENT_FACILITY_MASK = 0xF,
+    PA_SUBSCRIPTION_EVENT_NEW = 0x00,
+    PA_SUBSCRIPTION_EVENT_CHANGE = 0x10,
     PA_SUBSCRIPTION_EVENT_REMOVE = 0x20,
     PA_SUBSCRIPTION_EVENT_TYPE_MASK = 0x30,
 } pa_subscription_event_type_t;

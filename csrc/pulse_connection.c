@@ -39,6 +39,14 @@ bool sa_pulse_failed(const sa_pulse *pulse, int32_t status, int code, sa_pulse_e
 
 /* ---- callbacks, on the loop's thread ---- */
 
+/* With the mutex held. */
+static void note_change(sa_pulse *pulse) {
+    pulse->changes++;
+    if (pulse->bell >= 0) {
+        sa_bell_ring(pulse->bell);
+    }
+}
+
 static void on_state(pa_context *context, void *user_data) {
     sa_pulse *pulse = user_data;
     pa_context_state_t state = pulse->library.context_get_state(context);
@@ -46,6 +54,9 @@ static void on_state(pa_context *context, void *user_data) {
     pulse->state = state;
     if (state == PA_CONTEXT_FAILED) {
         pulse->error = pulse->library.context_errno(context);
+    }
+    if (state > PA_CONTEXT_READY && pulse->served) {
+        note_change(pulse);
     }
     sa_pulse_tell(pulse);
     pthread_mutex_unlock(&pulse->mutex);
@@ -107,10 +118,15 @@ static void on_server(pa_context *context, const pa_server_info *info, void *use
     pthread_mutex_lock(&pulse->mutex);
     sa_pulse_server *server = &pulse->server;
     if (info) {
+        char before[SA_PULSE_TEXT_BYTES];
+        memcpy(before, server->default_source, sizeof before);
         snprintf(server->name, sizeof server->name, "%s",
                  info->server_name ? info->server_name : "");
         set_default(server->default_source, info->default_source_name, "@DEFAULT_SOURCE@");
         set_default(server->default_output, info->default_sink_name, "@DEFAULT_SINK@");
+        if (pulse->served && strcmp(before, server->default_source) != 0) {
+            note_change(pulse);
+        }
     }
     pulse->served = true;
     sa_pulse_tell(pulse);
@@ -125,6 +141,14 @@ static void on_change(pa_context *context, pa_subscription_event_type_t type, ui
     if (facility == PA_SUBSCRIPTION_EVENT_SERVER) {
         sa_pulse_forget(pulse, pulse->asked_default);
         pulse->asked_default = pulse->library.context_get_server_info(context, on_server, pulse);
+    } else if (facility == PA_SUBSCRIPTION_EVENT_SOURCE && what != PA_SUBSCRIPTION_EVENT_CHANGE) {
+        pthread_mutex_lock(&pulse->mutex);
+        note_change(pulse);
+        pthread_mutex_unlock(&pulse->mutex);
+    } else if (facility == PA_SUBSCRIPTION_EVENT_SINK_INPUT && what == PA_SUBSCRIPTION_EVENT_NEW) {
+        pthread_mutex_lock(&pulse->mutex);
+        note_change(pulse); /* who waits for a program wants to know */
+        pthread_mutex_unlock(&pulse->mutex);
     } else if (facility == PA_SUBSCRIPTION_EVENT_SINK_INPUT &&
                what == PA_SUBSCRIPTION_EVENT_REMOVE) {
         for (sa_pulse_listener *each = pulse->listeners; each; each = each->next) {
@@ -234,8 +258,10 @@ static bool ask(sa_pulse *pulse, int64_t deadline_ns, sa_pulse_error *error) {
     library->threaded_mainloop_lock(pulse->loop);
     pa_operation *asked[] = {
         /* Before the questions, so that no change is missed. */
-        library->context_subscribe(
-            context, PA_SUBSCRIPTION_MASK_SERVER | PA_SUBSCRIPTION_MASK_SINK_INPUT, NULL, NULL),
+        library->context_subscribe(context,
+                                   PA_SUBSCRIPTION_MASK_SERVER | PA_SUBSCRIPTION_MASK_SOURCE |
+                                       PA_SUBSCRIPTION_MASK_SINK_INPUT,
+                                   NULL, NULL),
         library->context_get_server_info(context, on_server, pulse),
         library->context_get_source_info_list(context, on_source, pulse),
         library->context_get_sink_info_list(context, on_output, pulse),
@@ -274,6 +300,7 @@ sa_pulse *sa_pulse_connect(const char *library_path, const char *application, in
         free(pulse);
         return NULL;
     }
+    pulse->bell = -1;
     sa_cond_init(&pulse->changed);
     pthread_mutex_init(&pulse->mutex, NULL);
     int64_t deadline_ns = sa_clock_now(sa_clock_real()) + timeout_ns;
@@ -336,5 +363,18 @@ const sa_pulse_program *sa_pulse_program_at(const sa_pulse *pulse, size_t index)
 void sa_pulse_server_now(sa_pulse *pulse, sa_pulse_server *server) {
     pthread_mutex_lock(&pulse->mutex);
     *server = pulse->server;
+    pthread_mutex_unlock(&pulse->mutex);
+}
+
+int64_t sa_pulse_changes(sa_pulse *pulse) {
+    pthread_mutex_lock(&pulse->mutex);
+    int64_t changes = pulse->state == PA_CONTEXT_READY ? pulse->changes : -1;
+    pthread_mutex_unlock(&pulse->mutex);
+    return changes;
+}
+
+void sa_pulse_ring_at_changes(sa_pulse *pulse, int bell) {
+    pthread_mutex_lock(&pulse->mutex);
+    pulse->bell = bell;
     pthread_mutex_unlock(&pulse->mutex);
 }

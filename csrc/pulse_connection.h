@@ -55,6 +55,13 @@ const sa_pulse_program *sa_pulse_program_at(const sa_pulse *pulse, size_t index)
 /* What is known of the server now: it tells by itself which are the defaults. */
 void sa_pulse_server_now(sa_pulse *pulse, sa_pulse_server *server);
 
+/* How often its sources, the default, or what plays have changed since it connected; -1: it is
+ * gone. */
+int64_t sa_pulse_changes(sa_pulse *pulse);
+
+/* Rings the bell (see platform.h) at each such change from now on; -1: no longer. */
+void sa_pulse_ring_at_changes(sa_pulse *pulse, int bell);
+
 /* ---- for pulse_stream.c ---- */
 
 /* What a stream is told on the loop's thread while it is registered. */
@@ -78,6 +85,8 @@ struct sa_pulse {
     pa_context_state_t state;
     int error; /* of the context, once it failed */
     sa_pulse_server server;
+    int64_t changes;
+    int bell;                    /* -1: none */
     pa_operation *asked_default; /* on the loop's thread */
     sa_pulse_listener *listeners;
     pa_time_event *timer; /* runs while somebody listens */

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from stream_audio.network.websocket_sink import WebSocketSink as WebSocketSink
     from stream_audio.reports.events import Clipping as Clipping
     from stream_audio.reports.events import DefaultChanged as DefaultChanged
+    from stream_audio.reports.events import DeviceAdded as DeviceAdded
+    from stream_audio.reports.events import DeviceRemoved as DeviceRemoved
     from stream_audio.reports.events import DigitalSilence as DigitalSilence
     from stream_audio.reports.events import DiskLow as DiskLow
     from stream_audio.reports.events import FallbackUsed as FallbackUsed
@@ -104,6 +106,8 @@ if TYPE_CHECKING:
     from stream_audio.sinks.trigger import TriggerSink as TriggerSink
     from stream_audio.sources.audio_source import AudioSource as AudioSource
     from stream_audio.sources.feed import Feed as Feed
+    from stream_audio.sources.watching import DeviceWatcher as DeviceWatcher
+    from stream_audio.sources.watching import watch_devices as watch_devices
     from stream_audio.transcoding import transcode as transcode
 
 _WHERE = {
@@ -122,6 +126,9 @@ _WHERE = {
     "DeviceError": "errors",
     "DeviceFormatError": "errors",
     "DeviceNotFoundError": "errors",
+    "DeviceAdded": "reports.events",
+    "DeviceRemoved": "reports.events",
+    "DeviceWatcher": "sources.watching",
     "DigitalSilence": "reports.events",
     "DiskLow": "reports.events",
     "EnergyGate": "sinks.energy_gate",
@@ -205,4 +212,5 @@ _WHERE = {
     "record": "shortcuts",
     "repair": "files.repair",
     "transcode": "transcoding",
+    "watch_devices": "sources.watching",
 }

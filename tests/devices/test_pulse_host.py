@@ -59,7 +59,9 @@ def server(library, monkeypatch):
 def record(source=None):
     """Record until the source ends; the count in each frame, the report of the source, events."""
     channel, events = ChannelSink(), []
-    builder = StreamAudio.builder().add_source("mic", source or AudioSource.default_device())
+    builder = StreamAudio.builder().add_source(
+        "mic", source or AudioSource.default_device(on_lost="stop")
+    )
     builder.format(FormatPreset.NATIVE).add_sink(channel).on_event(events.append)
     with builder.start() as session:
         chunks = list(channel)
@@ -90,7 +92,7 @@ def test_a_sink_is_told_which_device_was_found(server):
         def write(self, chunk):
             pass
 
-    builder = StreamAudio.builder().add_source("mic", AudioSource.default_device())
+    builder = StreamAudio.builder().add_source("mic", AudioSource.default_device(on_lost="stop"))
     builder.add_source("tone", AudioSource.virtual(frames=480)).add_sink(Sink())
     with builder.start() as session:
         assert session.wait(10)

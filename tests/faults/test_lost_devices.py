@@ -106,6 +106,12 @@ def test_the_outage_is_one_gap_of_exact_length(headset, leaves):
     assert run.state == "ended"
 
 
+def test_it_is_found_again_as_soon_as_devices_change(headset):
+    run = Run(headset(Incident.absent(2.0, 4.321)))
+    [gap] = run.mic.gaps
+    assert gap.frames / RATE == pytest.approx(4.321, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("other", "format"),
     [
@@ -147,7 +153,7 @@ def test_a_device_that_was_converted_may_be_lost_again(headset):
     assert causes == [GapCause.DEVICE_LOST, GapCause.DEVICE_LOST, GapCause.SUSPENDED]
 
 
-@pytest.mark.parametrize(("chosen", "captured"), [([2, 3], 1.0), (3, 2.5)])
+@pytest.mark.parametrize(("chosen", "captured"), [([2, 3], 1.0), (3, 3.5)])
 def test_channels_that_were_chosen_one_by_one_are_not_replaced_by_others(
     virtual_devices, chosen, captured
 ):

@@ -7,7 +7,9 @@ from support import servers
 
 
 def start(channel: ChannelSink, events: list[StreamEvent]) -> Session:
-    builder = StreamAudio.builder().add_source("counter", AudioSource.device("counter"))
+    builder = StreamAudio.builder().add_source(
+        "counter", AudioSource.device("counter", on_lost="stop")
+    )
     return builder.add_sink(channel).on_event(events.append).start()
 
 

@@ -75,7 +75,7 @@ def test_a_client_that_ends_is_lost_and_no_silence_is_recorded(
 ) -> None:
     events: list[StreamEvent] = []
     with servers.JackCounter("desk") as desk:
-        session, channel = start(AudioSource.device("desk"), events)
+        session, channel = start(AudioSource.device("desk", on_lost="stop"), events)
         channel.get(timeout=GIVE_UP)
         desk.stop()
         assert session.wait(GIVE_UP)
@@ -104,7 +104,7 @@ def test_a_connection_of_others_to_our_port_is_a_gap_and_taken_away(jack: server
 def test_a_connection_that_is_taken_away_is_a_loss_of_the_source(jack: servers.Jack) -> None:
     events: list[StreamEvent] = []
     with servers.JackCounter("desk", 1), servers.JackCounter("other", 1, negative=True):
-        session, channel = start(AudioSource.device("desk"), events)
+        session, channel = start(AudioSource.device("desk", on_lost="stop"), events)
         channel.get(timeout=GIVE_UP)
         port_connections("jack_disconnect", "desk:out_1", "stream-audio:in_1")
         assert session.wait(GIVE_UP)

@@ -182,6 +182,15 @@ class PulseConnection:
         """The name of the server's default output now; empty if it has none."""
         return _text(self._server().default_output)
 
+    @property
+    def changes(self) -> int:
+        """How often its sources or the default have changed since it was made; -1: it is gone."""
+        return int(lib.sa_pulse_changes(self._native))
+
+    def ring_at_changes(self, bell: int) -> None:
+        """Write to an eventfd at each change from now on; -1: no longer."""
+        lib.sa_pulse_ring_at_changes(self._native, bell)
+
     def open_stream(
         self,
         source: PulseSource,

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from stream_audio._locks import InterruptibleLock
 from stream_audio.contracts.source import OpenSource
-from stream_audio.errors import in_words
+from stream_audio.errors import StreamAudioError, in_words
 from stream_audio.waiting.clock import Clock, Signal, sit_on
 
 _log = logging.getLogger("stream_audio")
@@ -181,7 +181,7 @@ class Reopener:
 
     def _run(self, signal: Signal, outage: int) -> None:
         sit_on(signal)
-        watch = None if self._watch is None else self._watch(self.nudge)
+        watch = self._begin_watch()
         try:
             self._try_until_over(signal, outage)
         except Exception:
@@ -194,6 +194,13 @@ class Reopener:
                 if opening.opened is not None:
                     opening.opened.close()
             signal.close()
+
+    def _begin_watch(self) -> Watch | None:
+        try:
+            return None if self._watch is None else self._watch(self.nudge)
+        except StreamAudioError as error:
+            _log.info("source %s: devices cannot be watched: %s", self.name, in_words(error))
+            return None  # the pauses alone decide
 
     def _try_until_over(self, signal: Signal, outage: int) -> None:
         now = self.clock.now()

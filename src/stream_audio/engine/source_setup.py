@@ -15,6 +15,7 @@ from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.opening import Opening
 from stream_audio.contracts.source import OpenSource, ReopenedSource, Source, follows
+from stream_audio.devices.changes import subscribe
 from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.figures import source_report
 from stream_audio.engine.recovery import Recovery
@@ -114,7 +115,7 @@ class SourceSetup:
         track.begin(opened)
         if isinstance(source, ReopenedSource) and (source.on_lost != "stop" or follows(source)):
             go_on, end = tracker.go_on, tracker.end_track
-            track.successor = Recovery(track, source, opening, go_on, end)
+            track.successor = Recovery(track, source, opening, go_on, end, subscribe)
         return track
 
     @property

@@ -13,6 +13,8 @@ from stream_audio.audio.gap import Gap
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stream_audio.devices.input_device import InputDevice
+
 
 @public
 class StreamEvent(Record):
@@ -204,6 +206,32 @@ class SourceResumed(StreamEvent):
 
 
 @public
+class DeviceAdded(StreamEvent):
+    """An input device has come, or has another rate or other channels; see ``watch_devices``.
+
+    Attributes
+    ----------
+    device : InputDevice
+        The device.
+    """
+
+    device: InputDevice
+
+
+@public
+class DeviceRemoved(StreamEvent):
+    """An input device has gone, or has another rate or other channels; see ``watch_devices``.
+
+    Attributes
+    ----------
+    device : InputDevice
+        The device, as it was.
+    """
+
+    device: InputDevice
+
+
+@public
 class DefaultChanged(StreamEvent):
     """Another device is now the machine's default.
 
@@ -214,7 +242,7 @@ class DefaultChanged(StreamEvent):
     Attributes
     ----------
     source : str
-        The source's id.
+        The source's id; empty from :func:`stream_audio.watch_devices`.
     old : str
         The id of the device that was the default, as in :class:`~stream_audio.InputDevice`.
     new : str

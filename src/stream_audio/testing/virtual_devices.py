@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from typing import Literal, Self
 
 from stream_audio._checks import name_text, real_number
 from stream_audio._locks import InterruptibleLock
 from stream_audio._native import lib
+from stream_audio.devices import changes
 from stream_audio.devices import list as listing
 from stream_audio.devices.candidate import Candidate
+from stream_audio.devices.changes import Subscription
 from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError
 from stream_audio.sources.scripted import Incident, ScriptedDevice
 from stream_audio.sources.virtual import VirtualSource
@@ -127,11 +130,13 @@ class VirtualDevices:
         if listing.has_stand_in():
             raise SessionStateError("other VirtualDevices stand in for the machine's already")
         listing.stand_in(self._candidates)
+        changes.stand_in(self)
         clocks.stand_in(self.clock)
         return self
 
     def __exit__(self, *raised: object) -> None:
         listing.stand_in(None)
+        changes.stand_in(None)
         clocks.stand_in(None)
         with self._lock:
             self._is_over = True
@@ -144,6 +149,17 @@ class VirtualDevices:
     def now_ns(self) -> int:
         """Return the time in nanoseconds."""
         return self._world_ns() - self.zero_ns
+
+    def watch(self, changed: Callable[[], object]) -> Subscription:
+        """Call ``changed`` whenever a script has a device come, go or change."""
+        return _ScriptWatch(self, changed)
+
+    def next_change_ns(self) -> int | None:
+        """Return when that is next; ``None``: never again."""
+        now = self.now_ns()
+        times = [at for device in self._devices.values() for at in device.changes_ns()]
+        times += [at for at, _ in self._defaults]
+        return min((at for at in times if at > now), default=None)
 
     def hang(self, until_ns: int) -> None:
         """Return at that time, or at the end of the ``with`` block."""
@@ -183,3 +199,32 @@ class VirtualDevices:
 
     def _world_ns(self) -> int:
         return int(lib.sa_clock_now(self.clock.native)) + asleep_ns(self.clock)
+
+
+class _ScriptWatch:
+    """A thread that sleeps on the clock until a script has something happen."""
+
+    def __init__(self, devices: VirtualDevices, changed: Callable[[], object]) -> None:
+        self._devices = devices
+        self._changed = changed
+        self._is_closed = False
+        self._signal = devices.clock.signal()
+        self._thread = threading.Thread(target=self._run, name="stream-audio-script", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        clocks.sit_on(self._signal)
+        try:
+            while not self._is_closed:
+                at = self._devices.next_change_ns()
+                left = None if at is None else (at - self._devices.now_ns()) / NANOSECONDS
+                self._signal.wait(left)
+                if at is not None and self._devices.now_ns() >= at and not self._is_closed:
+                    self._changed()
+        finally:
+            self._signal.close()
+
+    def close(self) -> None:
+        """Call it no more."""
+        self._is_closed = True
+        self._signal.set()

@@ -1,0 +1,66 @@
+"""What sound servers tell of devices that come and go."""
+
+import resource
+
+import pytest
+
+from stream_audio import (
+    DefaultChanged,
+    DeviceAdded,
+    DeviceRemoved,
+    DeviceWatcher,
+    watch_devices,
+)
+from support import servers
+
+GIVE_UP = 20.0
+
+
+def until(watcher: DeviceWatcher, kind: type, id: str) -> None:
+    """Take events until there is one of that kind and device."""
+    while (event := watcher.get(GIVE_UP)) is not None:
+        if isinstance(event, kind):
+            about = event.new if isinstance(event, DefaultChanged) else event.device.id
+            if about == id:
+                return
+    raise AssertionError(f"no {kind.__name__} of {id}")
+
+
+@pytest.mark.parametrize("name", ["PulseAudio", "PipeWire"])
+def test_a_source_that_is_plugged_in_and_out_is_told(servers_wanted: None, name: str) -> None:
+    kind = {"PulseAudio": servers.PulseAudio, "PipeWire": servers.PipeWire}[name]
+    with kind() as server, watch_devices() as watcher:
+        module = server.load_sink("usb")
+        until(watcher, DeviceAdded, "pulse:usb.monitor")
+        server.ask("set-default-source", "usb.monitor")
+        until(watcher, DefaultChanged, "pulse:usb.monitor")
+        server.unload(module)
+        until(watcher, DeviceRemoved, "pulse:usb.monitor")
+
+
+def test_a_server_that_dies_and_comes_back_is_told(pulse: servers.PulseAudio) -> None:
+    with watch_devices() as watcher:
+        pulse.kill()
+        until(watcher, DeviceRemoved, "pulse:speakers.monitor")
+        pulse.restart()
+        until(watcher, DeviceAdded, "pulse:speakers.monitor")
+
+
+def test_a_jack_server_that_starts_is_told(jack: servers.Jack) -> None:
+    with watch_devices() as watcher:
+        jack.kill()
+        until(watcher, DeviceRemoved, "jack:system")
+        jack.restart()
+        until(watcher, DeviceAdded, "jack:system")
+
+
+def test_nothing_is_done_while_nothing_changes(pulse: servers.PulseAudio) -> None:
+    """Less than a millisecond of a core a second."""
+    with watch_devices() as watcher:
+        while watcher.get(1.0) is not None:
+            pass
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        assert watcher.get(4.0) is None
+        after = resource.getrusage(resource.RUSAGE_SELF)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < 4 * 0.001

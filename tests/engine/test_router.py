@@ -49,3 +49,36 @@ def test_a_turn_lets_the_gil_go_in_its_one_wait_and_nowhere_else(monkeypatch, au
     assert counting.calls["sa_wait_and_read"] >= SECONDS / 0.02
     # The others are those of the end.
     assert sum(counting.calls.values()) - counting.calls["sa_wait_and_read"] < 20
+
+
+class Direct:
+    blocking = False
+
+    def write(self, chunk):
+        pass
+
+
+MOST_CALLS = 26
+"""Of Python's functions, for a chunk that goes to one direct sink as it is: 24 today."""
+
+
+def test_a_chunk_takes_few_calls_to_a_direct_sink():
+    """After a wait the caches are cold, and each function on the way takes microseconds."""
+    calls = Counter()
+
+    def note(frame, event, argument):
+        if event == "call" and threading.current_thread().name == "stream-audio-router":
+            calls[frame.f_code.co_name] += 1
+
+    source = AudioSource.virtual("sine", period=960, frames=SECONDS * RATE)
+    builder = StreamAudio.builder().add_source("mic", source).add_sink(Direct())
+    config = StreamConfig(clock=VirtualClock(), chunk_duration=0.02)
+    threading.setprofile(note)  # for threads that begin from now on
+    try:
+        session = builder.format(FormatPreset.NATIVE).config(config).start()
+    finally:
+        threading.setprofile(None)
+    assert session.wait(GIVE_UP)
+    chunks = session.report().sources["mic"].captured / 960
+    assert calls["write"] == chunks
+    assert sum(calls.values()) <= MOST_CALLS * chunks, calls.most_common(40)

@@ -199,6 +199,11 @@ class Merges(Mapping[str, MergeHead]):
     ----------
     config, tracks, ledger, session, send
         Of the session.
+
+    Attributes
+    ----------
+    heads : dict of str to MergeHead
+        The same; a turn that finds none asks for nothing more.
     """
 
     def __init__(
@@ -209,7 +214,7 @@ class Merges(Mapping[str, MergeHead]):
         session: SessionTime,
         send: Callable[[StreamEvent], None],
     ) -> None:
-        self._all: dict[str, MergeHead] = {}
+        self.heads: dict[str, MergeHead] = {}
         self._changing = InterruptibleLock()
         self._config = config
         self._tracks = tracks
@@ -232,15 +237,15 @@ class Merges(Mapping[str, MergeHead]):
             return head
 
     def _find(self, merge: Merge, sources: tuple[str, ...]) -> MergeHead | None:
-        for head in self._all.values():
+        for head in self.heads.values():
             if (head.merge, head.sources) == (merge, sources):
                 return head
         return None
 
     def _make(self, merge: Merge, sources: tuple[str, ...]) -> MergeHead:
         name = merge.id or self._free_name()
-        if name in self._all or name in self._tracks:
-            what = "merge" if name in self._all else "source"
+        if name in self.heads or name in self._tracks:
+            what = "merge" if name in self.heads else "source"
             raise ConfigError(
                 f"there is already a {what} {name!r}",
                 hint="Give the merge another id; sinks share one with equal settings and sources",
@@ -249,12 +254,12 @@ class Merges(Mapping[str, MergeHead]):
         head = MergeHead(
             name, merge, tracks, self._config, self._ledger, self._session, self._send
         )
-        self._all = {**self._all, name: head}
+        self.heads = {**self.heads, name: head}
         return head
 
     def _free_name(self) -> str:
         name, number = "merge", 1
-        while name in self._all or name in self._tracks:
+        while name in self.heads or name in self._tracks:
             number += 1
             name = f"merge-{number}"
         return name
@@ -263,23 +268,23 @@ class Merges(Mapping[str, MergeHead]):
         """Let go of what a sink has claimed; names of sources are passed over."""
         with self._changing:
             for name in names:
-                if (head := self._all.get(name)) is not None:
+                if (head := self.heads.get(name)) is not None:
                     head.users -= 1
             self._forget()
 
     def _forget(self) -> None:
         """Forget those that nobody has, and that are not connected any more."""
-        self._all = {
-            name: head for name, head in self._all.items() if head.users > 0 or head.is_connected
+        self.heads = {
+            name: head for name, head in self.heads.items() if head.users > 0 or head.is_connected
         }
 
     def takes(self, source: str) -> bool:
         """Whether a merge waits for a source's chunks."""
-        return any(source in head.sources for head in self._all.values())
+        return any(source in head.sources for head in self.heads.values())
 
     def collect(self) -> None:
         """Move what is merged by now, and let go of the sources of merges that nobody has."""
-        for head in self._all.values():
+        for head in self.heads.values():
             if head.is_connected:
                 head.collect()
                 if head.routing.is_empty:
@@ -290,19 +295,19 @@ class Merges(Mapping[str, MergeHead]):
     @property
     def due(self) -> float:
         """When one of them goes on without a source; by the session's clock."""
-        dues = [head.merger.due for head in self._all.values() if head.is_connected]
+        dues = [head.merger.due for head in self.heads.values() if head.is_connected]
         due = min(dues, default=math.inf)
         return due if due == math.inf else self._session.on_clock(due)
 
     def held(self) -> set[str]:
         """Return the sources that have to wait for a merge."""
-        return {source for head in self._all.values() for source in head.held()}
+        return {source for head in self.heads.values() for source in head.held()}
 
     def finish(self) -> None:
         """End with the session: aligned tracks and merges all last up to the same second."""
         session = self._session
         tracks = self._tracks.values()
-        heads = [head for head in self._all.values() if head.is_connected]
+        heads = [head for head in self.heads.values() if head.is_connected]
         ends = [track.routing.aligned_to() for track in tracks]
         ends += [head.merger.position / head.shape.sample_rate for head in heads]
         if any(track.was_lost for track in tracks):
@@ -317,10 +322,10 @@ class Merges(Mapping[str, MergeHead]):
             head.finish(end)
 
     def __getitem__(self, name: str) -> MergeHead:
-        return self._all[name]
+        return self.heads[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._all)
+        return iter(self.heads)
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self.heads)

@@ -288,7 +288,9 @@ class Router:
         if reads is not self._reads and reads != self._reads:
             self._read(reads)
         self._readers.make_room()
-        wake_at = min(until, self._next_look, self._merges.due)
+        wake_at = min(until, self._next_look)
+        if self._merges.heads:
+            wake_at = min(wake_at, self._merges.due)
         if self._roster.leaving:
             wake_at = min(wake_at, self._roster.next_end)
         bells = [waker.bell for waker in self._to_ring]
@@ -298,7 +300,8 @@ class Router:
         for track in self._reads:
             if track.move():
                 self._note_end_of_take()
-        self._merges.collect()
+        if self._merges.heads:
+            self._merges.collect()
 
     def _take_consumers_turn(self, until: float) -> bool:
         """Hand the next chunk over on its consumer's thread, by the fast path; True if it did.

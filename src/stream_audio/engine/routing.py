@@ -62,22 +62,23 @@ class Route:
             for gap in chunk.gaps:
                 append_gap(gaps, gap)
             chunk = replace(chunk, gaps=tuple(gaps))
-        if len(chunk.data):
-            self._hand_over(chunk)
-        else:
-            self._gaps = chunk
-
-    def _hand_over(self, chunk: AudioChunk) -> None:
         account, frames = self.account, len(chunk.data)
+        if not frames:
+            self._gaps = chunk
+            return
         if account.begins is None:
-            before = chunk.frame - min([chunk.frame, *(gap.frame for gap in chunk.gaps)])
-            account.begins = chunk.timestamp - before / chunk.sample_rate
+            self._begin(chunk)
         if chunk.frame == account.end:  # as nearly always: every sink costs a call less
             account.end += frames
         else:
             account.extend(chunk.frame, frames)
         self.delivery.account.clipped += chunk.clipped
         self.delivery.offer(chunk)
+
+    def _begin(self, chunk: AudioChunk) -> None:
+        """Note when the first chunk begins, the gaps before it included."""
+        before = chunk.frame - min([chunk.frame, *(gap.frame for gap in chunk.gaps)])
+        self.account.begins = chunk.timestamp - before / chunk.sample_rate
 
     def lose(self, gap: Gap) -> None:
         """Enter what could not be converted, unless the sink was given up."""
@@ -92,7 +93,9 @@ class Route:
         """Tell of the gaps that no audio will follow, in a chunk without frames."""
         if self._gaps is not None and self.delivery.state is not SinkState.DETACHED:
             chunk, self._gaps = self._gaps, None
-            self._hand_over(chunk)
+            if self.account.begins is None:
+                self._begin(chunk)
+            self.delivery.offer(chunk)
 
 
 class Branch:

@@ -349,7 +349,7 @@ class Track:
             origin = times.origin
             if row[ASLEEP_NS] != times.asleep_ns or origin is None:
                 origin = times.moved(time - frame / rate, time, row[ASLEEP_NS])
-            if self._end.foresee(frame, time, origin):
+            if self._end.is_of_session and self._end.foresee(frame, time, origin):
                 take.limit_to(self._end.limit - take.begins)
             if end > self._end.limit and frame >= self._end.limit:
                 lost = [row[column] for column in LOST]

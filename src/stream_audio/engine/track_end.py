@@ -31,6 +31,8 @@ class TrackEnd:
     ----------
     limit : int
         The position at which the track ends; beyond all frames while nobody knows.
+    is_of_session : bool
+        Whether the session's own timeline has an end, to be foreseen.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class TrackEnd:
         self._session = session
         self._shape = shape
         self._near = END_IS_NEAR + 2 * chunk_duration
+        self.is_of_session = self._ends_at is not None
         self.limit = sys.maxsize
         if duration is not None and self._ends_at is None:
             self.limit = max(1, round(duration * shape.sample_rate))

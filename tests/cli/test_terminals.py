@@ -254,11 +254,20 @@ def test_several_sources_go_into_several_files(tmp_path):
     assert {soundfile.info(path).frames for path in (a, b, c)} == {9600}
 
 
-def test_a_file_without_a_source_among_several_is_wrong_usage(tmp_path):
-    result = run("record", tmp_path / "a.wav", "-s", "one=virtual", "-s", "two=virtual")
-    assert result.returncode == 2
-    assert b"a.wav:ID" in result.stderr
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.long
+@pytest.mark.parametrize(("merge", "channels"), [("mix", 2), ("channels", 4)])
+def test_a_file_of_several_sources_is_their_merge(merge, channels, tmp_path):
+    path, other = tmp_path / "a.wav", tmp_path / "b.wav"
+    result = run(
+        *("record", path, "--out", f"{other}:two", "-d", 0.5, "--merge", merge),
+        *("-s", "one=virtual", "-s", "two=virtual"),
+    )
+    assert result.returncode == 0, result.stderr
+    merged, alone = soundfile.info(path), soundfile.info(other)
+    assert (merged.channels, alone.channels) == (channels, 2)
+    assert 20_000 < alone.frames <= 24_000  # the session counts, from its start
+    assert f"{merge} of one + two" in result.stdout.decode()
+    assert f"{merged.frames} frames" in result.stdout.decode()
 
 
 def test_a_format_without_the_rate_gets_another_one_and_says_so(tmp_path):

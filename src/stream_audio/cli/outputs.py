@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
-from stream_audio import AudioFormat, ConfigError, FileSink, StreamAudioBuilder
-from stream_audio.cli.choice import ONLY_ID
+from stream_audio import AudioFormat, ConfigError, FileSink, Merge, StreamAudioBuilder
 from stream_audio.cli.options import seconds
 from stream_audio.cli.outcome import out, say
 from stream_audio.contracts.source import Source
@@ -17,21 +16,24 @@ from stream_audio.files.containers import find_container
 from stream_audio.files.libsndfile.limits import NotHeldError
 
 STDOUT = "-"
+MergeMode = Literal["mix", "channels"]
 
 
 class Output:
-    """One file, and the source that goes into it."""
+    """One file, and the sources that go into it: several as their merge."""
 
     def __init__(
         self,
         file: str,
-        source: str,
+        sources: tuple[str, ...],
         rate: int | None,
         channels: int | None,
+        merge: MergeMode | None,
         settings: dict[str, Any],
     ) -> None:
         self.file = file
-        self.source = source
+        self.sources = sources
+        self.merge = (merge or "mix") if len(sources) > 1 else None
         self.rate = rate
         self.channels = channels
         self.sink = ""
@@ -56,8 +58,9 @@ class Output:
         builder.add_sink(
             FileSink(target, **self._settings),
             name=self.sink,
-            sources=self.source,
+            sources=self.sources,
             format=AudioFormat(self.rate, self.channels),
+            merge=None if self.merge is None else Merge(self.merge),
         )
 
     def convert_for(self, error: NotHeldError) -> bool:
@@ -88,6 +91,7 @@ def outputs_of(
     *,
     rate: int | None,
     channels: int | None,
+    merge: MergeMode | None,
     settings: dict[str, Any],
 ) -> list[Output]:
     """Return what was asked for, or raise ConfigError."""
@@ -96,13 +100,13 @@ def outputs_of(
         raise typer.BadParameter("name a FILE to write, or - for the standard output")
     found = []
     for text in files:
-        name, source = _split(text, sources)
+        name, ids = _split(text, sources)
         if name == STDOUT and out.is_terminal:
             raise ConfigError(
                 "audio is not written to a terminal",
                 hint="Send it on: stream-audio record - | program",
             )
-        found.append(Output(name, source, rate, channels, settings))
+        found.append(Output(name, ids, rate, channels, merge, settings))
     names = [Path(output.file).name for output in found]
     for name in names:
         if names.count(name) > 1:
@@ -110,16 +114,13 @@ def outputs_of(
     return found
 
 
-def _split(text: str, sources: dict[str, Source]) -> tuple[str, str]:
-    name, colon, id = text.rpartition(":")
-    if colon and name and id in sources:
-        return name, id
-    if len(sources) > 1:
-        raise ConfigError(
-            f"{text} does not say which source goes into it",
-            hint=f"Write {text}:ID with one of the ids {', '.join(sources)}",
-        )
-    return text, next(iter(sources), ONLY_ID)
+def _split(text: str, sources: dict[str, Source]) -> tuple[str, tuple[str, ...]]:
+    """Return the file, and the sources that are named behind it: ``call.wav:me,others``."""
+    name, colon, after = text.rpartition(":")
+    ids = tuple(after.split(","))
+    if colon and name and all(id in sources for id in ids):
+        return name, ids
+    return text, tuple(sources)
 
 
 def settings_of(*, rotate: str | None, keep: str | None, **others: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from stream_audio.cli.options import (
     Virtual,
 )
 from stream_audio.cli.outcome import err, errors_as_messages, print_json, say
-from stream_audio.cli.outputs import Output, outputs_of, settings_of
+from stream_audio.cli.outputs import MergeMode, Output, outputs_of, settings_of
 from stream_audio.cli.stopping import STOP_TIMEOUT, Stopping
 from stream_audio.cli.summary import exit_code, print_summary
 from stream_audio.files.libsndfile.limits import NotHeldError
@@ -60,12 +60,19 @@ def record(
         typer.Option(
             "-o",
             "--out",
-            metavar="FILE[:ID]",
-            help="A further file to write, of the source with this id; may be given several "
-            "times.",
+            metavar="FILE[:ID,ID]",
+            help="A further file to write; may be given several times. Without ids it gets all "
+            "sources, merged.",
         ),
     ] = None,
     source: Sources = None,
+    merge: Annotated[
+        MergeMode | None,
+        typer.Option(
+            help="How several sources become one file: their sum (mix, which is usual), or their "
+            "channels side by side."
+        ),
+    ] = None,
     duration: Duration = None,
     device: Device = None,
     system: System = False,
@@ -125,6 +132,7 @@ def record(
             sources,
             rate=rate,
             channels=channels,
+            merge=merge,
             settings=settings_of(
                 format=format,
                 subtype=subtype,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stream_audio import FileClosed, Gap, SessionReport, SinkReport, SourceReport
+from stream_audio import FileClosed, Gap, SessionReport, SourceReport
 from stream_audio.cli.outcome import FAILED, FRAMES_MISSING, show
 from stream_audio.cli.outputs import Output
 
@@ -35,8 +35,7 @@ def print_summary(
         if several:
             show(f"file {output.file}", on_stderr=on_stderr)
         closed = [file for file in files if file.sink == output.sink]
-        rows = _of_file(report.sources[output.source], report.sinks[output.sink], output, closed)
-        _print_rows(rows, on_stderr)
+        _print_rows(_of_file(report, output, closed), on_stderr)
     for problem in report.problems:
         show(f"the sums are wrong: {problem}", on_stderr=on_stderr)
 
@@ -66,15 +65,20 @@ def _of_source(source: SourceReport) -> list[tuple[str, str]]:
 
 
 def _of_file(
-    source: SourceReport, sink: SinkReport, output: Output, closed: list[FileClosed]
+    report: SessionReport, output: Output, closed: list[FileClosed]
 ) -> list[tuple[str, str]]:
-    rate = output.rate or source.sample_rate
-    channels = output.channels or source.channels
+    sink = report.sinks[output.sink]
+    sources = [report.sources[id] for id in output.sources]
+    made = [each for each in report.merges.values() if tuple(each.inputs) == output.sources]
+    rate = output.rate or (made[0] if made else sources[0]).sample_rate
+    counts = [source.channels for source in sources]
+    channels = output.channels or (sum(counts) if output.merge == "channels" else max(counts))
     frames = sum(file.frames for file in closed) if closed else sink.delivered
     silence = frames - sink.delivered
     fewer = [f"{some} of the {all_} of {id}" for id, some, all_ in sink.fewer_channels]
     paths = [str(Path(file.path).resolve()) for file in closed] or [output.described_path]
     return [
+        ("merged", f"{output.merge} of {' + '.join(output.sources)}" if output.merge else ""),
         ("delivered", f"{sink.delivered} frames at {rate} Hz"),
         ("dropped", f"{sink.dropped} frames" if sink.dropped else ""),
         *_gaps(sink.gaps, rate),

@@ -172,3 +172,21 @@ def test_the_first_that_will_do_is_the_default(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="no folder to spill to") as caught:
         spill_directory(None)
     assert "/var/tmp: No such file" in str(caught.value)
+
+
+def test_many_threads_that_ask_at_once_get_one_thread(session):
+    queue = session.queue(limit=2**20)
+    together = threading.Barrier(8)
+
+    def ask():
+        together.wait()
+        for _ in range(100):
+            session.spill.ask(queue)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(spilling_threads()) == 1
+    assert len(session.spill._asking) <= 1

@@ -82,8 +82,10 @@ def test_what_memory_holds_needs_no_disk_and_no_thread(setup):
 
 
 def test_the_oldest_goes_to_disk_and_comes_back_in_its_place(setup):
-    assert setup.put(7) == []
-    assert setup.asks == 1
+    assert setup.put(4) == []
+    assert setup.asks == 0
+    assert setup.put(3, 40) == []
+    assert setup.asks > 0
     setup.spill()
     assert setup.queue.memory_bytes == 160
     assert setup.queue.disk_bytes == 120

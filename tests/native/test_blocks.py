@@ -18,7 +18,7 @@ def block():
 
 
 def test_one_that_nobody_sees_is_free(block):
-    assert block.is_free
+    assert block.reclaim()
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,16 @@ def test_one_that_nobody_sees_is_free(block):
 )
 def test_one_that_somebody_sees_is_not(block, look_at):
     seen = look_at(block)
-    assert not block.is_free
+    before = np.array(seen)
+    assert not block.reclaim()
+    assert np.array_equal(seen, before)
+
+
+def test_one_that_was_seen_is_free_as_soon_as_nobody_does(block):
+    seen = [block.samples[:10], memoryview(block.samples[3:]), block.peaks[3], block.squares[3]]
     del seen
-    assert block.is_free
+    assert block.reclaim()
+    assert block.reclaim()
 
 
 class Fed:

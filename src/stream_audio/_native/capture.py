@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import math
-import sys
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,13 +124,11 @@ class Block:
         self.frames = frames
         # Bytes own what users see, so that no array of theirs can be made writeable. Only C, which
         # has the address, writes there, and never where a finished chunk stands.
-        self.samples: NDArray[np.float32] = _over_bytes((frames, channels), np.float32)
-        self.peaks: NDArray[np.float32] = _over_bytes((rows, channels), np.float32)
-        self.squares: NDArray[np.float64] = _over_bytes((rows, channels), np.float64)
+        self._shapes = (frames, channels), (rows, channels)
+        self._memory = bytes(frames * channels * 4), bytes(rows * channels * 12)
         self.rows: NDArray[np.int64] = np.empty((rows, COLUMNS), np.int64)
-        self._seen = self.samples, self.peaks, self.squares
-        self.bytes = self.rows.nbytes + sum(array.nbytes for array in self._seen)
-        self._referrers = self._count_referrers()
+        self.bytes = self.rows.nbytes + sum(map(len, self._memory))
+        self._show()
         self.native = ffi.new(
             "sa_block *",
             {
@@ -144,20 +142,25 @@ class Block:
         )
         self.address = address(self.native)
 
-    @property
-    def is_free(self) -> bool:
-        """Whether nobody but this object can see any of its memory."""
-        return self._count_referrers() == self._referrers
+    def _show(self) -> None:
+        of_frames, of_rows = self._shapes
+        samples, levels = self._memory
+        peaks_at = of_rows[0] * of_rows[1] * 8
+        self.samples: NDArray[np.float32] = np.ndarray(of_frames, np.float32, samples)
+        self.squares: NDArray[np.float64] = np.ndarray(of_rows, np.float64, levels)
+        self.peaks: NDArray[np.float32] = np.ndarray(of_rows, np.float32, levels, peaks_at)
 
-    def _count_referrers(self) -> list[int]:
-        # What is sliced from an array refers to that one, which refers to its bytes.
-        count = sys.getrefcount
-        return [count(each) for array in self._seen for each in (array, array.base)]
+    def reclaim(self) -> bool:
+        """Make it as new, if nobody else sees any of its memory; else it is theirs for good.
 
-
-def _over_bytes(shape: tuple[int, int], dtype: type[Any]) -> NDArray[Any]:
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    return np.ndarray(shape, dtype, buffer=bytes(size))
+        What is sliced from an array keeps that array alive, whichever thread lets go of it last.
+        """
+        seen = [weakref.ref(each) for each in (self.samples, self.peaks, self.squares)]
+        del self.samples, self.peaks, self.squares
+        if any(each() is not None for each in seen):
+            return False
+        self._show()
+        return True
 
 
 class Reader:
@@ -202,7 +205,7 @@ class Reader:
             before is None
             or waiting_frames > usual
             or before.frames != usual
-            or not before.is_free
+            or not before.reclaim()
         ):
             return self._new_block(waiting_frames)
         return before

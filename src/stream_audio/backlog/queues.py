@@ -56,7 +56,8 @@ class ChunkQueue:
     @property
     def frames(self) -> int:
         """Frames that were put, and neither dropped nor taken (or released) yet."""
-        return self._frames_in - self._frames_out
+        out = self._frames_out  # first: what is put and taken meanwhile never makes it negative
+        return self._frames_in - out
 
     @property
     def has_any(self) -> bool:

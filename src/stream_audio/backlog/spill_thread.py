@@ -6,6 +6,7 @@ import os
 import threading
 from collections import deque
 
+from stream_audio._locks import InterruptibleLock
 from stream_audio.backlog.spill_directory import spill_directory
 from stream_audio.backlog.spill_file import Storage, TemporaryStorage
 from stream_audio.backlog.spilling_queue import SpillingQueue
@@ -28,7 +29,8 @@ class SpillThread:
         self._clock = clock
         self._wanted = directory
         self._directory: str | None = None
-        self._asking: deque[SpillingQueue] = deque()
+        self._asking: deque[SpillingQueue] = deque()  # each once
+        self._changing = InterruptibleLock()
         self._signal: Signal | None = None
         self._closing = False
 
@@ -38,20 +40,29 @@ class SpillThread:
             spill_directory(self._wanted)
 
     def ask(self, queue: SpillingQueue) -> None:
-        """Let a step of the queue be done; called by the router."""
-        self._asking.append(queue)
-        if self._signal is None:
-            self._signal = self._clock.signal()
-            thread = threading.Thread(target=self._run, name="stream-audio-spill", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:  # the system has no thread left
-                self._signal.close()
-                self._signal = None
-                self._asking.clear()
-                queue.stop_spilling(error)
+        """Let a step of the queue be done, if none is asked for yet; on any thread."""
+        with self._changing:
+            if queue in self._asking:
                 return
-        self._signal.set()
+            self._asking.append(queue)
+            error = None if self._signal is not None else self._start()
+        if error is not None:
+            queue.stop_spilling(error)
+        elif self._signal is not None:
+            self._signal.set()
+
+    def _start(self) -> RuntimeError | None:
+        """Start the thread; return the error if the system has none left."""
+        self._signal = self._clock.signal()
+        thread = threading.Thread(target=self._run, name="stream-audio-spill", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._signal.close()
+            self._signal = None
+            self._asking.clear()
+            return error
+        return None
 
     def open_storage(self) -> Storage:
         """Make a temporary file; called on this thread."""
@@ -72,7 +83,7 @@ class SpillThread:
         try:
             while True:
                 closing = self._closing  # asked first: what was asked for before is then seen
-                if self._asking:
+                if self._asking:  # taken out first: what comes up meanwhile asks again
                     self._asking.popleft().spill_step()
                 elif closing:
                     break

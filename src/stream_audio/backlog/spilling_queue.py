@@ -37,7 +37,8 @@ class SpillingQueue(ChunkQueue):
     open_storage : callable
         Makes a new, empty temporary file.
     ask : callable
-        Asks for a :meth:`spill_step` of the queue, which is its argument; on any thread.
+        Asks for a :meth:`spill_step` of the queue, which is its argument; on any thread, again and
+        again.
     when_spill_failed : callable
         Gets the error; called once until the queue has run empty, on the thread that met it.
     """
@@ -53,7 +54,6 @@ class SpillingQueue(ChunkQueue):
         super().__init__(limit_bytes)
         self._batch_bytes = min(BATCH_BYTES, limit_bytes // 4, spill_limit // 4)
         self._ask = ask
-        self._asked = False
         self._when_spill_failed = when_spill_failed
         self._failed = False
         # All that follows is changed with the lock held.
@@ -123,8 +123,7 @@ class SpillingQueue(ChunkQueue):
 
     def _ask_if_needed(self) -> None:
         spill = self.memory_bytes > self.limit and not self._failed
-        if (spill or self._discarded) and not self._asked:
-            self._asked = True
+        if spill or self._discarded:
             self._ask(self)
 
     # ---- the taking side ----
@@ -203,7 +202,6 @@ class SpillingQueue(ChunkQueue):
 
     def spill_step(self) -> None:
         """Move a batch to disk, and ask for another step if that was not enough."""
-        self._asked = False
         with self._left:
             discarded, self._discarded = self._discarded, []
             chunks = self._begin_to_write()
@@ -269,7 +267,6 @@ class SpillingQueue(ChunkQueue):
         # Its traceback would keep the temporary file for as long as the error is kept.
         error.__traceback__ = None
         first, self._failed = not self._failed, True
-        self._asked = False
         if first:
             self._when_spill_failed(error)
 

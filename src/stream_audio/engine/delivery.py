@@ -323,12 +323,11 @@ class Delivery(abc.ABC):
 
     def report(self) -> SinkReport:
         """Return its part of the session's report."""
-        self.account.pending = self.pending
         return SinkReport(
             offered=self.account.offered,
             delivered=self.account.delivered,
             dropped=self.account.dropped,
-            pending=self.account.pending,
+            pending=self.pending,
             sent=self.account.delivered if self.sink.confirms is False else 0,
             unread=min(self.sink.unread, self.account.delivered),
             gaps=tuple(self.account.gaps),
@@ -374,6 +373,7 @@ class DirectDelivery(Delivery):
             self._taken_back(self.backlog.dropped())
         for event in self.losses.end(self._clock.now()):
             self._send(event)
+        self.account.pending = self.pending
         self.account.stopped = True
 
     def wait(self, left: Callable[[], float], sleep: Callable[[float], object]) -> None:  # noqa: D102

@@ -30,7 +30,7 @@ class History:
     @property
     def bytes(self) -> int:
         """Bytes of the samples that are kept."""
-        return sum(chunk.data.nbytes for chunk in list(self._chunks))
+        return sum(chunk.data.nbytes for chunk in self._chunks.copy())
 
     def add(self, chunk: AudioChunk) -> None:
         """Append the source's next chunk, and forget what is too old; never waits."""
@@ -46,7 +46,8 @@ class History:
         The first chunk is cut to measure; of the gaps before it only what lies in that time is
         told.
         """
-        chunks = list(self._chunks)  # one step of the interpreter, whatever is added meanwhile
+        # One step, whatever the router adds meanwhile; to walk through it would be many.
+        chunks = list(self._chunks.copy())
         if not chunks:
             return []
         last = chunks[-1]

@@ -128,6 +128,7 @@ class WorkerDelivery(Delivery):
             # The router may have put one more while the worker was giving the sink up.
             self._drop_all(GapCause.SINK_FAILED)
             self._drop(self.backlog.dropped())
+        self.account.pending = self.pending
         self.account.stopped = True
 
     def _wait_until_done(

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 from stream_audio._checks import real_number
+from stream_audio._locks import InterruptibleLock
 from stream_audio._public import public
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
@@ -87,6 +88,7 @@ class ChannelSink:
         self._queue = ChunkQueue(limit)
         self.handed: AudioChunk | None = None
         """A chunk before all that is in the queue, from a turn that was run in :meth:`get`."""
+        self._taking = InterruptibleLock()
         self._arrived = LockSignal()
         self._resumed_at = -math.inf  # when other greenlets of a hub had their turn
         self._waiter: LoopWaiter | None = None
@@ -281,12 +283,12 @@ class ChannelSink:
         return self._passed_over.give_to(chunk)
 
     def _take(self) -> AudioChunk | None:
-        # Between reading and clearing it there is no call, hence neither a signal nor a thread.
-        chunk = self.handed
+        chunk = None
+        if self.handed is not None:
+            with self._taking:  # several threads may poll; no call in here: see ChunkQueue.take
+                chunk, self.handed = self.handed, None
         if chunk is None:
             chunk = self._queue.take()
-        else:
-            self.handed = None
         if chunk is None or not self._passed_over.by_source:
             return chunk
         return self._passed_over.give_to(chunk)

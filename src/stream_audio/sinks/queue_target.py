@@ -142,7 +142,7 @@ class LoopQueue:
     @property
     def unread(self) -> int:
         """Frames that wait in it, or for it."""
-        sizes = list(self._sizes)
+        sizes = list(self._sizes.copy())  # one step, whatever the loop adds meanwhile
         waiting = min(self._target.qsize(), len(sizes))
         return self._staged.frames + sum(sizes[len(sizes) - waiting :])
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream_audio import (
     AudioFormat,
@@ -24,6 +26,7 @@ from stream_audio import (
 )
 from stream_audio.testing import Fault, VirtualClock
 from stream_audio.waiting.clock import sit_on
+from support.effort import examples
 from support.readers import by_soundfile
 from support.takes import replaced
 from support.world import offsets, thd_n
@@ -595,3 +598,79 @@ def test_a_loss_across_the_end_is_counted_up_to_it(at, periods):
     builder, mic, speaker, merged = both(seconds=4, speaker=lossy)
     run(builder)
     assert mic.end == speaker.end == merged.end == 4 * RATE
+
+
+# ---- any schedule ----
+
+
+def tiles(track):
+    """Chunks and gaps tile the session's timeline, and absences lie within their chunks."""
+    end = 0
+    for chunk in track.chunks:
+        for gap in chunk.gaps:
+            assert gap.frame == end
+            end = gap.end
+        assert chunk.frame == end
+        end = chunk.end
+        assert all(chunk.frame <= gap.frame < gap.end <= end for gap in chunk.absent)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["pause", "resume", "sleep", "advance"]),
+            st.sampled_from(["mic", "speaker"]),
+            st.floats(0.05, 1.5),
+        ),
+        max_size=8,
+    ),
+    st.lists(st.tuples(st.integers(0, 6 * RATE), st.integers(1, 120)), max_size=3),
+    st.sampled_from([0.05, 0.1, 0.3]),
+)
+@settings(max_examples=examples(12), deadline=None)
+def test_any_schedule_of_pauses_losses_and_sleep_balances(schedule, losses, chunk_duration):
+    clock = VirtualClock(auto=False)
+    lossy = a_device(faults=tuple(Fault.lose(at, periods) for at, periods in losses))
+    builder, mic, speaker, merged = both(
+        clock, seconds=8, speaker=lossy, chunk_duration=chunk_duration
+    )
+    with builder as session:
+        for what, source, amount in schedule:
+            if what == "pause":
+                session.pause(source)
+            elif what == "resume":
+                session.resume(source)
+            elif what == "sleep":
+                clock.suspend(amount)
+            clock.advance(amount)
+    report = session.report()
+    assert report.balanced, report
+    for track in (mic, speaker, merged):
+        tiles(track)
+    assert mic.end == speaker.end == merged.end
+    span = report.merges["merge"].span
+    for each in report.merges["merge"].inputs.values():
+        assert each.placed + sum(each.silent.values()) == span
+
+
+def test_a_merge_is_the_same_however_long_the_chunks_are():
+    """But for a fraction of a frame: the controller makes one step a chunk."""
+    found = []
+    for chunk_duration in (0.02, 0.1, 0.37):
+        builder, _, _, merged = both(
+            seconds=5,
+            mic=a_device(),
+            speaker=a_device(faults=(Fault.lose(2 * RATE, 20),)),
+            chunk_duration=chunk_duration,
+            merge=PATIENT,
+        )
+        session, _ = run(builder)
+        assert is_in_step(merged, session, within=0.5e6 / RATE) is True
+        found.append(merged)
+    for other in found[1:]:
+        for cause, [(start, end)] in found[0].absent.items():
+            assert other.absent[cause] == [pytest.approx((start, end), abs=1)]
+        assert [chunk.frame for chunk in other.chunks] == [
+            chunk.frame for chunk in found[0].chunks
+        ]
+        assert other.end == found[0].end

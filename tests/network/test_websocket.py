@@ -164,6 +164,46 @@ def test_a_connection_that_breaks_at_the_very_end_is_made_again_for_what_it_lost
     assert frames.spans[1] == [(19 * CHUNK, 20 * CHUNK)]
 
 
+def test_a_connection_that_breaks_just_before_the_end_is_made_again_for_the_last_seconds():
+    """Nobody confirms anything; the server has the end, and the last message, all the same."""
+    broke, heard, spans = threading.Event(), [], []
+
+    async def handle(connection):
+        async for message in connection:
+            if isinstance(message, str):
+                heard.append(message)
+                return
+            spans.append(span(message))
+            if spans[-1][1] == 20 * CHUNK and not broke.is_set():
+                broke.set()
+                connection.transport.abort()
+                return
+
+    with ThreadServer(handle) as server:
+        sink = WebSocketSink(server.url, encode=encode, replay=0.5, finish="finish")
+        plain = sink.stop
+        sink.stop = lambda: (
+            broke.wait(GIVE_UP),
+            wait_until(lambda: not sink.is_up(), ""),
+            plain(),
+        )
+        report = record(sink)
+    assert (report.sent, report.error) == (20 * CHUNK, "")
+    assert heard == ["finish"]
+    assert spans[20:] == spans[15:20]
+
+
+def test_a_server_that_closes_each_connection_soon_is_not_stormed():
+    frames = Frames(breaks_after=[0] * 1000)
+    with ThreadServer(frames) as server:
+        sink = WebSocketSink(server.url, encode=encode, retry=Retry(None, first=0.2, longest=5.0))
+        session = building(sink, frames=None, pace="real_time", chunk_duration=0.02).start()
+        time.sleep(1.2)
+        connections = len(frames.spans)
+        session.stop(timeout=1.0)
+    assert 2 <= connections <= 4  # at once, and after 0.2, 0.4 and 0.8 s
+
+
 # ---- servers that are killed ----
 
 

@@ -45,8 +45,10 @@ class LoopThread:
         finally:
             self._loop.close()
 
-    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def call(self, coroutine: Coroutine[Any, Any, T], within: float | None = None) -> T:
         """Run a coroutine there, and wait for what it returns; not on the loop's own thread.
+
+        ``within`` so many seconds, or it raises TimeoutError.
 
         Raises
         ------
@@ -57,7 +59,8 @@ class LoopThread:
             if self._ended:
                 coroutine.close()
                 raise _given_up()
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            limited = coroutine if within is None else _within(coroutine, within)
+            future = asyncio.run_coroutine_threadsafe(limited, self._loop)
         try:
             return future.result()
         except CancelledError:
@@ -75,6 +78,11 @@ class LoopThread:
         """End it, and wait for the thread."""
         self.end()
         self._thread.join(2.0)
+
+
+async def _within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    async with asyncio.timeout(seconds):
+        return await coroutine
 
 
 def _given_up() -> SinkError:

@@ -7,6 +7,7 @@ So whatever is captured meanwhile waits in the session's backlog, on disk too.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Coroutine
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,6 +70,10 @@ class NetworkSink(abc.ABC):
         self._changing = InterruptibleLock()
         self._abandoned = False
         self._lost_at = 0.0
+        self._up_at = 0.0  # since then; once anything was confirmed on it, for ever
+        self._useless = 0  # connections in a row that were soon lost
+        self._not_before = 0.0
+        self._last: AudioChunk | None = None
         self._is_rewound = True  # what was lost on the way comes again, oldest first
         self._final: SinkError | None = None
 
@@ -119,28 +124,33 @@ class NetworkSink(abc.ABC):
         """Send a chunk; called by the session, on the sink's worker thread."""
         self._raise_final()
         prepared = self.prepare(chunk)
-        if not self._is_rewound:
-            self._is_rewound = True
-            if not self.in_flight.begins_with(chunk):
-                raise SinkError(f"the connection to {self.endpoint.shown} was lost")
-        if self._state is not LinkState.UP or not self.is_up():
+        if self._state is LinkState.UP and not self.is_up():
+            self.lost(ConnectionError("the connection is closed"))
+        if self._state is not LinkState.UP:
+            if not self._is_rewound:
+                self._is_rewound = True
+                if not self.in_flight.begins_with(chunk):
+                    raise SinkError(f"the connection to {self.endpoint.shown} was lost")
             self._connect(chunk)
         if self.confirms:
             self.in_flight.add(chunk)  # first: it may be confirmed before this goes on
         self._on_loop(self.transmit(chunk, prepared))
+        self._last = chunk
         self.transmitted(chunk, prepared)
         self._raise_final()
 
-    def _connect(self, chunk: AudioChunk) -> None:
-        if self._state is LinkState.UP:  # and nobody has said that it is not
-            self.lost(ConnectionError("the connection is closed"))
+    def _connect(self, chunk: AudioChunk, within: float | None = None) -> None:
+        """Make a connection, of which a chunk is the first; ``within`` so many seconds."""
+        if within is None and self.info.now() < self._not_before:
+            raise SinkError(f"{self.endpoint.shown} closes each connection soon")
         again = self._state is LinkState.DOWN
         replayed = self.in_flight.frames if self.confirms else 0
-        self._on_loop(self.open())
-        replayed += self._on_loop(self.greet(chunk, again=again))
+        self._on_loop(self.open(), within)
+        replayed += self._on_loop(self.greet(chunk, again=again), within)
         self.in_flight.clear()
         with self._changing:
             self._state = LinkState.UP
+            self._up_at = self.info.now()
         if again:
             now = self.info.now()
             away = max(0.0, now - self._lost_at)
@@ -150,16 +160,19 @@ class NetworkSink(abc.ABC):
 
     def stop(self) -> None:
         """Flush and close; called by the session."""
-        with self._changing:
-            up = self._state is LinkState.UP and self.is_up()
-            self._state = LinkState.CLOSING
-        loop = self._loop
+        seconds = self.info.stop_timeout * FOR_CLOSING
         try:
-            if up and loop is not None:
-                self._on_loop(self.finish(self.info.stop_timeout * FOR_CLOSING))
+            if self._state is LinkState.DOWN and self._last is not None and self._final is None:
+                self._connect(self._last, seconds / 2)  # for what may be lost, and the end
+            with self._changing:
+                up = self._state is LinkState.UP and self.is_up()
+                self._state = LinkState.CLOSING
+            if up:
+                self._on_loop(self.finish(seconds / 2))
         finally:
-            if loop is not None:
-                loop.close()
+            self._state = LinkState.CLOSING
+            if self._loop is not None:
+                self._loop.close()
         self._raise_final()
 
     def abandon(self) -> None:
@@ -168,7 +181,7 @@ class NetworkSink(abc.ABC):
         if self._loop is not None:
             self._loop.end()
 
-    def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def _on_loop(self, coroutine: Coroutine[Any, Any, T], within: float | None = None) -> T:
         if self._loop is None:
             from stream_audio.network.loop_thread import LoopThread
 
@@ -176,7 +189,7 @@ class NetworkSink(abc.ABC):
             if self._abandoned:
                 self._loop.end()
         try:
-            return self._loop.call(coroutine)
+            return self._loop.call(coroutine, within)
         except SinkError as error:
             self.lost(error)
             raise
@@ -201,6 +214,11 @@ class NetworkSink(abc.ABC):
             self._state = LinkState.DOWN
             self._lost_at = self.info.now()
             self._is_rewound = not (was_up and self.confirms)
+            if was_up:
+                useless = self._lost_at - self._up_at < self.retry.longest
+                self._useless = self._useless + 1 if useless else 0
+                wait = self.retry.wait_before(self._useless) if useless else 0.0
+                self._not_before = self._lost_at + wait
         self.info.send(SinkDisconnected(self._lost_at, self.info.name, told))
         if self.confirms:
             self.info.resend(told)
@@ -216,6 +234,7 @@ class NetworkSink(abc.ABC):
     def confirm(self, source: str, frame: int) -> None:
         """Take all of a source before ``frame`` as arrived."""
         self.info.confirm(source, frame)
+        self._up_at = -math.inf
         self.in_flight.confirm(source, frame)
 
     def words(self, error: BaseException) -> str:

@@ -132,6 +132,7 @@ class WebSocketSink(NetworkSink):
         self._link: WebSocketLink | None = None
         self._replies: Replies | None = None
         self._recent: deque[tuple[AudioChunk, Message | None]] = deque()
+        self._recent_seconds = 0.0
         self._next_frame: int | None = None  # on this connection
 
     def _checked_headers(self, headers: Headers) -> Headers:
@@ -184,9 +185,10 @@ class WebSocketSink(NetworkSink):
         if self.confirms or not self._replay:
             return
         self._recent.append((chunk, prepared))
-        oldest = chunk.time + chunk.duration - self._replay
-        while self._recent[0][0].time + self._recent[0][0].duration <= oldest:
-            self._recent.popleft()
+        wanted = self._replay * len(self.info.sources)
+        self._recent_seconds += chunk.duration
+        while self._recent_seconds - self._recent[0][0].duration >= wanted - 1e-9:
+            self._recent_seconds -= self._recent.popleft()[0].duration
 
     def _users_own(self, what: str, error: Exception) -> SinkError:
         return SinkError(

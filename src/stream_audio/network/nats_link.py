@@ -122,7 +122,9 @@ class NatsServers:
 
     def describe(self, error: BaseException) -> SinkError:
         """Return an error that says what happened, with none of the secrets in it."""
-        from nats import errors, js
+        from nats.js import errors as of_stream
+
+        from nats import errors
 
         if isinstance(error, SinkError):
             return error
@@ -135,13 +137,13 @@ class NatsServers:
         elif isinstance(error, errors.AuthorizationError) or "authorization" in words.lower():
             message, again = f"{self.shown} refuses the connection", False
             hint = "Look at the credentials"
-        elif isinstance(error, js.errors.NotFoundError):
+        elif isinstance(error, of_stream.NotFoundError):
             message, again = f"no stream of {self.shown} takes that subject", False
             hint = "Create one: nats stream add AUDIO --subjects 'audio.>'"
-        elif isinstance(error, js.errors.APIError):
+        elif isinstance(error, of_stream.APIError):
             words = f"{error.code} {error.description}"
             again = (error.code or 500) >= 500
-        elif isinstance(error, js.errors.NoStreamResponseError):
+        elif isinstance(error, of_stream.NoStreamResponseError):
             words = "no stream answers"
         elif isinstance(error, TimeoutError | asyncio.TimeoutError):
             message, words = f"{self.shown} did not answer in time", ""

@@ -9,6 +9,7 @@ import typer
 
 import stream_audio
 from stream_audio.cli.devices import devices
+from stream_audio.cli.doctor import doctor
 from stream_audio.cli.formats import formats
 from stream_audio.cli.latency import latency
 from stream_audio.cli.monitor import monitor
@@ -52,7 +53,8 @@ _add(
     "stream-audio record - --format RAW | program",
 )
 _add(monitor, "stream-audio monitor --device USB")
-_add(devices, "stream-audio devices --json")
+_add(devices, "stream-audio devices --json", "stream-audio devices --watch")
+_add(doctor, "stream-audio doctor")
 _add(transcode, "stream-audio transcode talk.wav talk.opus --rate 16000 --channels 1")
 _add(repair, "stream-audio repair talk.wav --output whole.wav")
 _add(formats, "stream-audio formats")

@@ -53,6 +53,14 @@ Duration = Annotated[
         help="How long: 90 (seconds), 1m or 1h30m. Without it, until you press Ctrl-C.",
     ),
 ]  # fmt: skip
+OnLost = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT",
+        help="When a device is lost: `wait` until it is back, go on with the `default` one, or "
+        "`stop`. Usually `wait`.",
+    ),
+]
 Rate = Annotated[
     int | None,
     typer.Option("-r", "--rate", metavar="HZ", help="Samples a second. Usually the device's."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.live import Live
@@ -29,6 +29,7 @@ from stream_audio.cli.options import (
     Device,
     Duration,
     FallbackVirtual,
+    OnLost,
     Rate,
     Sources,
     System,
@@ -38,7 +39,9 @@ from stream_audio.cli.outcome import err, errors_as_messages, print_json, say
 from stream_audio.cli.outputs import MergeMode, Output, outputs_of, settings_of
 from stream_audio.cli.stopping import STOP_TIMEOUT, Stopping
 from stream_audio.cli.summary import exit_code, print_summary
+from stream_audio.contracts.source import OnLost as OnLostWish
 from stream_audio.files.libsndfile.limits import NotHeldError
+from stream_audio.sources.losing import when_lost
 
 LEVELS = "levels"
 """The name of the sink that only shows levels."""
@@ -79,6 +82,7 @@ def record(
     application: Application = None,
     virtual: Virtual = False,
     fallback_virtual: FallbackVirtual = False,
+    on_lost: OnLost = None,
     rate: Rate = None,
     channels: Channels = None,
     format: Annotated[
@@ -126,6 +130,8 @@ def record(
             virtual=virtual,
             fallback_virtual=fallback_virtual,
         )
+        lost = cast("OnLostWish | None", on_lost)  # when_lost refuses what it is not
+        sources = {id: when_lost(each, lost) for id, each in sources.items()}
         outputs = outputs_of(
             file,
             out,

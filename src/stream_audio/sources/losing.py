@@ -61,6 +61,7 @@ def when_lost(
     ConfigError
         It is said of a source that cannot go on, such as a file.
     """
+    check_losing(on_lost, lost_timeout)
     if on_lost is None and lost_timeout is None:
         if default is None or getattr(source, "on_lost", "") is not None:
             return source

@@ -676,6 +676,9 @@ def test_a_channel_used_again_after_its_session():
 class NoDevices:
     devices = ()
 
+    def __init__(self, *, without_pulse):
+        pass
+
     def release(self):
         pass
 

@@ -146,7 +146,9 @@ def test_listing_opens_nothing_beside_a_stream(
         with session:
             opened: list[object] = []
             monkeypatch.setattr(native.JackClient, "__init__", lambda *_: opened.append("client"))
-            monkeypatch.setattr(devices_list, "Generation", lambda: opened.append("PortAudio"))
+            monkeypatch.setattr(
+                devices_list, "Generation", lambda **how: opened.append("PortAudio")
+            )
             for _ in range(20):
                 names = {device.name for device in list_input_devices()}
                 assert {"counter", servers.ALSA_NULL_DEVICE} <= names

@@ -382,7 +382,7 @@ def test_a_program_that_starts_late_stops_and_starts_again_is_on_one_timeline(se
 
 @both
 def test_what_the_machine_can_do_is_said_without_opening_anything(server, monkeypatch):
-    def refuse(*arguments):
+    def refuse(**how):
         raise AssertionError("PortAudio was initialised")
 
     monkeypatch.setattr(listing, "Generation", refuse)

@@ -89,6 +89,10 @@ class DeviceWatcher:
         self._told.put(_CLOSED)
         self._subscription.close()
 
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "watching"
+        return f"<DeviceWatcher {state}: {', '.join(each.name for each in self.devices)}>"
+
     def __enter__(self) -> Self:
         return self
 

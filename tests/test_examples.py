@@ -237,9 +237,9 @@ def test_record_on_sound_hears_the_virtual_tone(tmp_path):
 # ---- while they run ----
 
 
-def test_meeting_records_each_side_pauses_and_keeps_what_was_just_said(tmp_path):
+def test_pauses_and_marks_records_each_side_and_keeps_what_was_just_said(tmp_path):
     with subprocess.Popen(
-        command("meeting.py", "meeting", "--virtual"),
+        command("pauses_and_marks.py", "meeting", "--virtual"),
         cwd=tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -19,6 +19,7 @@ DOCS = ROOT / "docs"
 PAGES = [page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")]
 OWN_TESTS = {
     *("consumers", "delivery", "events", "feeds", "file-formats", "files", "formats"),
+    "how-to/meetings",
     "how-to/testing",
 }
 """Guides whose programs have tests of their own, as they take something for granted."""

@@ -95,9 +95,10 @@ if TYPE_CHECKING:
     from stream_audio.reports.stats import SinkStats as SinkStats
     from stream_audio.reports.stats import SourceStats as SourceStats
     from stream_audio.session import Session as Session
-    from stream_audio.shortcuts import listen as listen
-    from stream_audio.shortcuts import open as open
-    from stream_audio.shortcuts import record as record
+    from stream_audio.shortcuts.meeting import record_meeting as record_meeting
+    from stream_audio.shortcuts.quick import listen as listen
+    from stream_audio.shortcuts.quick import open as open
+    from stream_audio.shortcuts.quick import record as record
     from stream_audio.sinks.callback import CallbackSink as CallbackSink
     from stream_audio.sinks.channel import ChannelSink as ChannelSink
     from stream_audio.sinks.energy_gate import EnergyGate as EnergyGate
@@ -207,9 +208,10 @@ _WHERE = {
     "formats": "files.formats",
     "list_input_devices": "devices.list",
     "list_playing": "devices.playing",
-    "listen": "shortcuts",
-    "open": "shortcuts",
-    "record": "shortcuts",
+    "listen": "shortcuts.quick",
+    "open": "shortcuts.quick",
+    "record": "shortcuts.quick",
+    "record_meeting": "shortcuts.meeting",
     "repair": "files.repair",
     "transcode": "transcoding",
     "watch_devices": "sources.watching",

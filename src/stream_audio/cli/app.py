@@ -12,6 +12,7 @@ from stream_audio.cli.devices import devices
 from stream_audio.cli.doctor import doctor
 from stream_audio.cli.formats import formats
 from stream_audio.cli.latency import latency
+from stream_audio.cli.meeting import meeting
 from stream_audio.cli.monitor import monitor
 from stream_audio.cli.outcome import out
 from stream_audio.cli.record import record
@@ -52,6 +53,7 @@ _add(
     "stream-audio record -s me=USB -s others=system -o me.wav:me -o others.wav:others",
     "stream-audio record - --format RAW | program",
 )
+_add(meeting, "stream-audio meeting standup", "stream-audio meeting talk --duration 1h")
 _add(monitor, "stream-audio monitor --device USB")
 _add(devices, "stream-audio devices --json", "stream-audio devices --watch")
 _add(doctor, "stream-audio doctor")

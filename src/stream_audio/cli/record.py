@@ -170,7 +170,7 @@ def record(
 
         with _start(describe, outputs) as session:
             stopping.session = session
-            _watch(session, display, stopping.told, is_shown=is_shown)
+            watch(session, display, stopping.told, is_shown=is_shown)
             if stopping.in_a_hurry:
                 session.stop(timeout=STOP_TIMEOUT)
     report = session.report()
@@ -196,7 +196,7 @@ def _start(describe: Callable[[], StreamAudioBuilder], outputs: list[Output]) ->
                 raise
 
 
-def _watch(
+def watch(
     session: Session, display: Display, told_to_stop: threading.Event, *, is_shown: bool
 ) -> None:
     """Show levels, on a terminal only, until the session ends or is told to."""

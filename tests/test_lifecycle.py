@@ -877,3 +877,32 @@ def test_a_source_that_cannot_be_closed_does_not_have_the_others_closed_twice():
     result = run_program(CLOSE_FAILS)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "on purpose 3 3\n"
+
+
+STUCK_AT_EXIT = """
+import threading
+import stream_audio as s
+
+stuck = threading.Event()
+
+def write(chunk):
+    stuck.set()
+    threading.Event().wait()
+
+sink = s.CallbackSink(write)
+config = s.StreamConfig(stop_timeout=600.0)
+builder = s.StreamAudio.builder().add_source("mic", s.AudioSource.virtual()).add_sink(sink)
+session = builder.config(config).start()
+stuck.wait()
+"""
+
+
+@pytest.mark.long  # ten seconds each
+@pytest.mark.parametrize("way", ["", "raise SystemExit(0)"], ids=["the end", "SystemExit"])
+def test_the_end_of_the_interpreter_takes_ten_seconds_in_all_with_a_sink_that_is_stuck(way):
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK_AT_EXIT + way], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert 9 < time.monotonic() - began < 15  # importing included

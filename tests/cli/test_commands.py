@@ -434,7 +434,9 @@ def test_a_report_that_cannot_be_written_leaves_the_recording(tmp_path):
             env=environment(),
         )
     assert result.returncode == 1
-    assert "cannot write to the standard output" in result.stderr.splitlines()[-1]
+    assert result.stderr == (
+        "error: cannot write to the standard output: No space left on device\n"
+    )
     assert soundfile.info(path).frames == 4800
 
 

@@ -180,3 +180,26 @@ with builder.add_sink(channel).start() as session:
 print(24_000 - frames)
 """)
     assert missing == "0"
+
+
+@pytest.mark.parametrize(
+    ("library", "made"),
+    [
+        ("gevent", "queue.Queue()"),  # patched
+        ("gevent", "__import__('gevent.queue').queue.Queue()"),
+        ("eventlet", "__import__('eventlet.queue').queue.Queue()"),
+    ],
+)
+def test_a_queue_of_greenlets_is_refused_as_no_other_thread_may_fill_it(library, made):
+    patch = THREADS_LEFT[library] if made == "queue.Queue()" else "pass"
+    told = run(f"""
+{BESIDE[library].format(patch=patch)}
+import queue
+import stream_audio as s
+try:
+    s.ChannelSink({made})
+except s.ConfigTypeError as error:
+    assert {library!r} in str(error) and "Read the channel" in error.hint
+    print("told")
+""")
+    assert told == ["told"]

@@ -24,8 +24,9 @@ def chosen_sources(
     application: str | None,
     virtual: bool,
     fallback_virtual: bool,
+    tell: bool = True,
 ) -> dict[str, Source]:
-    """Return the sources by their ids, or raise ConfigError."""
+    """Return the sources by their ids, or raise ConfigError; ``tell`` of a fallback."""
     lone = {
         "--device": device is not None,
         "--system": system,
@@ -46,7 +47,7 @@ def chosen_sources(
         return {ONLY_ID: AudioSource.system(device)}
     if device is not None:
         return {ONLY_ID: AudioSource.device(device)}
-    if virtual or (fallback_virtual and not _has_default()):
+    if virtual or (fallback_virtual and not _has_default(tell=tell)):
         return {ONLY_ID: AudioSource.virtual("sine")}
     return {ONLY_ID: AudioSource.default_device()}
 
@@ -84,10 +85,11 @@ def _application(name: str) -> Source:
     return AudioSource.application(int(name) if name.isdecimal() else name)
 
 
-def _has_default() -> bool:
+def _has_default(*, tell: bool) -> bool:
     try:
         stream_audio.default_input_device()
     except (DeviceNotFoundError, stream_audio.BackendError) as error:
-        say(f"{error.message}: recording a tone from the virtual device", "yellow")
+        if tell:
+            say(f"{error.message}: recording a tone from the virtual device", "yellow")
         return False
     return True

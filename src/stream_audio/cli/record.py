@@ -129,6 +129,7 @@ def record(
             application=application,
             virtual=virtual,
             fallback_virtual=fallback_virtual,
+            tell=not as_json,  # that is read by a program, and has the device
         )
         lost = cast("OnLostWish | None", on_lost)  # when_lost refuses what it is not
         sources = {id: when_lost(each, lost) for id, each in sources.items()}

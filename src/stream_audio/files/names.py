@@ -94,7 +94,8 @@ class Names:
                 filled = format(start.astimezone(zone), part.format)
         except ValueError as error:
             raise ConfigError(f"{part.text} in {self._given!r}: {error}") from error
-        if not filled or (part.name == "index" and os.sep in filled):
+        # Up to 3.13 strftime refuses a NUL itself.
+        if not filled or "\0" in filled or (part.name == "index" and os.sep in filled):
             raise ConfigError(f"{part.text} in {self._given!r} gives no valid name: {filled!r}")
         return filled
 

@@ -47,6 +47,12 @@ class QueueTarget(Protocol):
 def queue_target(target: object, limit_bytes: int) -> QueueTarget:
     """Return the target for a queue, or raise if it is of no kind that can be filled."""
     given: Any = target
+    library = type(target).__module__.partition(".")[0]
+    if library in ("gevent", "eventlet"):  # which may have put it in the place of queue.Queue
+        raise ConfigTypeError(
+            f"ChannelSink cannot fill a queue of {library}, which one thread alone may use",
+            hint="Read the channel itself, which lets other greenlets run meanwhile",
+        )
     queues = sys.modules.get("queue")  # without it there is no such object
     if queues is not None and isinstance(target, queues.Queue) and isinstance(given.queue, deque):
         return ThreadQueue(given)

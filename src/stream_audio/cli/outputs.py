@@ -33,7 +33,9 @@ class Output:
     ) -> None:
         self.file = file
         self.sources = sources
-        self.merge = (merge or "mix") if len(sources) > 1 else None
+        self.merge: MergeMode | None = None
+        if len(sources) > 1:
+            self.merge = merge or "mix"
         self.rate = rate
         self.channels = channels
         self.sink = ""

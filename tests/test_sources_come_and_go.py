@@ -1,6 +1,7 @@
 """Sources that come and go while a session runs: nobody else loses a frame."""
 
 import asyncio
+import itertools
 import threading
 import wave
 
@@ -500,6 +501,10 @@ def test_sources_come_and_go_at_random_and_nobody_loses_a_frame(tmp_path, rounds
     running = Running()
     session = running.session
     session.add_sink(FileSink(tmp_path / "host.wav"), sources="host")
+    session.add_source("other", guest())
+    merged = ChannelSink(backlog="600 s")
+    both = AudioFormat(RATE, 1)
+    session.add_sink(merged, sources=["host", "other"], merge=True, format=both, name="merge")
     present, sinks, reports = [], {}, {}
     for number in range(rounds):
         running.advance(float(random.uniform(0, 0.3)))
@@ -520,7 +525,7 @@ def test_sources_come_and_go_at_random_and_nobody_loses_a_frame(tmp_path, rounds
     running.advance(0.3)
     report = running.stop()
     reports |= {name: report.sources[name] for name in present}
-    assert len(report.sources) <= 1 + len(present) + 5
+    assert len(report.sources) <= 2 + len(present) + 5
     for name, channel in sinks.items():
         check_whole(list(channel), reports[name])
         check_whole(running.listener.of(name), reports[name])
@@ -528,3 +533,10 @@ def test_sources_come_and_go_at_random_and_nobody_loses_a_frame(tmp_path, rounds
     check_whole(running.listener.of("host"), report.sources["host"])
     with wave.open(str(tmp_path / "host.wav")) as file:
         assert file.getnframes() == report.sources["host"].captured
+    check_whole(running.listener.of("other"), report.sources["other"])
+    chunks = list(merged)
+    assert all(not chunk.gaps for chunk in chunks[1:])
+    assert all(before.end == after.frame for before, after in itertools.pairwise(chunks))
+    middle = [chunk for chunk in chunks[1:-1] if chunk.timestamp > 0.5]
+    assert middle[:-5]
+    assert not any(chunk.absent for chunk in middle[:-5])

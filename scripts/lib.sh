@@ -117,7 +117,7 @@ need_test_packages() {
     need_apt jackd2 libjack-jackd2-dev sox e2fsprogs || :
     need_apt g++ valgrind strace || :
     need_apt portaudio19-dev || : # its header, beside which csrc/portaudio_abi.h is held
-    need_apt pulseaudio pulseaudio-utils || :
+    need_apt pulseaudio pulseaudio-utils pulseaudio-module-jack || :
     need_apt libpulse-dev || : # its headers, beside which csrc/pulse_abi.h is held
     need_apt pipewire wireplumber pipewire-pulse libspa-0.2-modules dbus-daemon || :
     need_apt ffmpeg || : # to which a sink writes

@@ -252,7 +252,7 @@ def test_what_it_takes_is_learnt_of_the_last_packets():
             merge.take(lumps, a_chunk(frame - 900, 1000, "lumps"))
         merge.collect()
     merge.finish()
-    assert joined(merge.absent()["lumps"]) == [(0, 900, GapCause.LATE_START)]
+    assert merge.absent() == {}
 
 
 def test_a_source_that_no_clock_paces_is_waited_for_and_waits():
@@ -274,7 +274,9 @@ def test_it_says_when_it_is_due():
     merge = Merge(mic, speaker)
     merge.take(mic, a_chunk(0, 100), at=0.1)
     merge.collect()
-    assert merge.merger.due == pytest.approx(0.1 + 0.05 + 0.2)
+    assert merge.merger.due == pytest.approx(2.5)  # the first delivery may take that long
+    merge.take(speaker, a_chunk(0, 20, "speaker"), at=0.1)
+    assert merge.merger.due == pytest.approx(0.1 + 0.1 + 0.2)  # what the first one has taken
     merge.collect(at=merge.merger.due)
     assert merge.merger.position == 100
     # The one is absent; the other brings 0.1 s at a time.

@@ -500,6 +500,7 @@ def test_the_ledger_beside_the_file_tells_what_is_missing(tmp_path):
         "channels": 1,
         "gaps_are": "silence",
         "start_frame": 0,
+        "begins": 0.0,
         "frames": 300,
         "missing_frames": 35,
     }

@@ -17,6 +17,10 @@ from stream_audio.reports.ledger import MergeInputAccount
 PACKETS_KNOWN = 16
 """Of how many of its last packets the slowest says how long to wait for the next."""
 
+FIRST_DELIVERY = 2.5
+"""Seconds that the first delivery may take: sound servers hand over up to 2 s at once, and no host
+says so before."""
+
 MOST_LATE = 10.0
 """Seconds by which a source may be late as a rule; more is an outage."""
 
@@ -125,7 +129,10 @@ class MergeInput:
         if not self._paced:
             return math.inf
         patience = 0.0 if self.state is InputState.ABSENT else timeout
-        return frame / rate + self.interval + patience
+        late_at = frame / rate + self.interval + patience
+        if self.state is InputState.WAITING:
+            return max(late_at, self._begin / rate + FIRST_DELIVERY)
+        return late_at
 
     def miss(self) -> bool:
         """Go on without it, until it delivers again; True if it was expected."""

@@ -117,7 +117,7 @@ def test_the_level_of_silence_is_null_in_json():
     assert stats.sources["mic"].peak == (-math.inf, -math.inf)
     assert json.loads(stats.to_json())["sources"]["mic"]["peak"] == [None, None]
     assert stats.sources["mic"].captured == RATE
-    assert session.memory().rings > 0
+    assert session.memory().rings == 0  # but its memory is not
 
 
 def test_memory_is_told_and_bounded(running):

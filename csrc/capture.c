@@ -41,6 +41,11 @@ void sa_capture_hang_bell(sa_capture *capture, const sa_sleeper *sleeper) {
     }
 }
 
+void sa_capture_abandon(sa_capture *capture) {
+    sa_ring *frames = &capture->frames;
+    sa_empty_for_audio(frames->memory, frames->capacity * frames->frame_bytes);
+}
+
 void sa_capture_ask_to_be_rung(sa_capture *capture, const sa_sleeper *sleeper, int64_t position) {
     if (!capture->may_ring) {
         return;

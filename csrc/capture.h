@@ -106,6 +106,10 @@ sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_
                               uint64_t ring_frames, uint64_t packet_slots);
 void sa_capture_destroy(sa_capture *capture);
 
+/* For one that is never destroyed, as its host hangs: gives the frames' memory back to the system.
+ * Addresses stay valid, so a callback may still come; no reader may read any more. */
+void sa_capture_abandon(sa_capture *capture);
+
 /* The reader's, before a sleep: from now on the end of the capture wakes its sleeper. On a virtual
  * clock, where nobody is late, it does nothing. */
 void sa_capture_hang_bell(sa_capture *capture, const sa_sleeper *sleeper);

@@ -105,6 +105,7 @@ sa_capture *sa_capture_create(const sa_clock *clock, double sample_rate, uint32_
                               uint64_t ring_frames, uint64_t packet_slots);
 void sa_capture_destroy(sa_capture *capture);
 void sa_capture_finish(sa_capture *capture);
+void sa_capture_abandon(sa_capture *capture);
 sa_capture_counts sa_capture_count(sa_capture *capture);
 
 /* realtime.h */

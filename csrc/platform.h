@@ -44,6 +44,10 @@ void *sa_library_copy(const char *path, char *reason, size_t reason_bytes);
 void *sa_map_for_audio(size_t bytes);
 void sa_unmap_for_audio(void *memory, size_t bytes);
 
+/* Gives the system back what is in the memory, but not the memory: whoever still reads or writes
+ * there finds zeros. */
+void sa_empty_for_audio(void *memory, size_t bytes);
+
 /* ---- time ---- */
 
 /* A condition whose waits go by the clock of sa_clock_real. */

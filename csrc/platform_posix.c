@@ -156,6 +156,10 @@ void sa_unmap_for_audio(void *memory, size_t bytes) {
     munmap(memory, bytes);
 }
 
+void sa_empty_for_audio(void *memory, size_t bytes) {
+    madvise(memory, bytes, MADV_DONTNEED);
+}
+
 /* ---- time ---- */
 
 static struct timespec timespec_of(int64_t ns) {

@@ -100,6 +100,11 @@ void sa_unmap_for_audio(void *memory, size_t bytes) {
     VirtualFree(memory, 0, MEM_RELEASE);
 }
 
+void sa_empty_for_audio(void *memory, size_t bytes) {
+    (void)memory; /* it stays as it is */
+    (void)bytes;
+}
+
 /* ---- time ---- */
 
 void sa_cond_init(pthread_cond_t *cond) {

@@ -116,6 +116,14 @@ class Capture:
         self.native = ffi.NULL
         note_end_of_use(self)
 
+    def abandon(self) -> None:
+        """Give its memory back but keep its addresses: a host that hangs may still call back.
+
+        It is never closed then. No reader may read any more.
+        """
+        if self.native != ffi.NULL and in_own_process():
+            lib.sa_capture_abandon(self.native)
+
 
 class Block:
     """Memory lent to a reader: about a second of audio and the rows of its chunks."""

@@ -173,7 +173,8 @@ class OpenJack(UntoldDevice):
         try:
             self.stop()
         except HostUnresponsiveError as error:
-            log.warning("%s: %s; the memory of its ring is given up", self.description, error)
+            log.warning("%s: %s; the addresses of its ring are given up", self.description, error)
+            self.capture.abandon()
         else:
             self.capture.close()
 

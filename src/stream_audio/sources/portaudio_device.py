@@ -113,7 +113,9 @@ class OpenPortAudio(UntoldDevice):
         """Do nothing: a call that hangs is given up."""
 
     def close(self) -> None:
-        """Close the stream; the capture is kept for good if a callback might still come."""
+        """Close the stream; the capture keeps its addresses if a callback might still come."""
         self._probe.end(ASK_SECONDS)  # an open question uses the stream
         if self._stream.close():
             self.capture.close()
+        else:
+            self.capture.abandon()

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import time
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from stream_audio import (
     AudioChunk,
     AudioSource,
+    Backlog,
+    CallbackSink,
     ChannelSink,
     ConfigError,
     ConfigTypeError,
@@ -798,3 +801,38 @@ def test_started_is_when_its_first_frame_was_captured():
     after = time.time()
     (began,) = [event for event in events if isinstance(event, TriggerStarted)]
     assert before - 1 <= began.started <= after + 1
+
+
+def test_a_trigger_by_frame_is_exact_on_a_file_that_is_faster_than_real_time(tmp_path):
+    """Commands come before their frames do; the file waits for nobody's clock."""
+    path = tmp_path / "long.wav"
+    frames = 20 * RATE
+    samples = (np.arange(frames) % 2**15).astype(np.int16)
+    soundfile.write(path, samples, RATE, subtype="PCM_16")
+    inner, begin = ChannelSink(), threading.Event()
+    sink = TriggerSink(inner, pre_roll=0.5, post_roll=0.25)
+
+    def hold_up(chunk):
+        """Keep the file from going on until the commands are given."""
+        begin.wait(30)
+
+    gate = CallbackSink(hold_up)
+    builder = StreamAudio.builder().add_source("file", AudioSource.file(path, pace="freewheel"))
+    builder.format(FormatPreset.NATIVE).add_sink(sink)
+    builder.add_sink(gate, backlog=Backlog(limit="64 KiB", when_full="block"))
+    spans = [(5 * RATE + 7, 6 * RATE + 1), (12 * RATE - 3, 12 * RATE + 4)]
+    with builder.start() as session:
+        for first, last in spans:
+            sink.trigger(frame=first)
+            sink.release(frame=last)
+        begin.set()
+        chunks = list(inner)
+        session.wait()
+    assert session.report().balanced
+    expected = [
+        frame for first, last in spans for frame in range(first - RATE // 2, last + RATE // 4)
+    ]
+    got = [frame for chunk in chunks for frame in range(chunk.frame, chunk.end)]
+    assert got == expected
+    heard = np.concatenate([chunk.data[:, 0] for chunk in chunks])
+    np.testing.assert_array_equal(np.rint(heard * 2**15), samples[expected])

@@ -15,7 +15,7 @@ import soundfile
 from pocketsphinx import Decoder
 
 import stream_audio
-from stream_audio import AudioSource, SourceLost, SourceRecovered
+from stream_audio import AudioSource, SourceLost, SourceRecovered, SourceSwitched
 from support.processes import require_program
 
 RATE = 48_000
@@ -99,6 +99,27 @@ def test_each_side_and_the_mix_are_understood(desk, spoken, tmp_path):
     assert recognised(found["microphone"]) == SENTENCES["rms"]
     assert recognised(found["others"]) == SENTENCES["awb"]
     assert recognised(found["mix"]) == " ".join(SENTENCES.values())
+
+
+def test_another_output_is_followed(desk, spoken, tmp_path):
+    folder = tmp_path / "meeting"
+    switched = threading.Event()
+
+    def react(event):
+        if isinstance(event, SourceSwitched):
+            switched.set()
+
+    with stream_audio.record_meeting(folder, on_event=react) as meeting:
+        desk.say(spoken / "awb.wav", "loud")
+        desk.pulse.load_sink("hdmi")
+        desk.pulse.ask("set-default-sink", "hdmi")
+        assert switched.wait(GIVE_UP)
+        desk.say(spoken / "rms.wav", "hdmi")
+        meeting.wait(0.5)
+    assert meeting.report().balanced
+    found = read(folder)
+    assert len({len(samples) for samples in found.values()}) == 1
+    assert recognised(found["others"]) == f"{SENTENCES['awb']} {SENTENCES['rms']}"
 
 
 def offset(one, other):

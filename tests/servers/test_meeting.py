@@ -122,6 +122,29 @@ def test_another_output_is_followed(desk, spoken, tmp_path):
     assert recognised(found["others"]) == f"{SENTENCES['awb']} {SENTENCES['rms']}"
 
 
+def test_without_a_microphone_the_others_are_not_recorded_in_its_place(desk, spoken, tmp_path):
+    """PulseAudio then calls the monitor of an output the default source."""
+    folder = tmp_path / "meeting"
+    lost = threading.Event()
+
+    def react(event):
+        if isinstance(event, SourceLost):
+            lost.set()
+
+    with stream_audio.record_meeting(folder, on_event=react) as meeting:
+        desk.say(spoken / "rms.wav", "room")
+        desk.unplug()
+        assert lost.wait(GIVE_UP)
+        desk.say(spoken / "awb.wav", "loud")
+        desk.plug_in()
+        desk.say(spoken / "rms.wav", "room")
+        meeting.wait(0.5)
+    assert meeting.report().balanced
+    found = read(folder)
+    assert recognised(found["others"]) == SENTENCES["awb"]
+    assert SENTENCES["awb"] not in recognised(found["microphone"])
+
+
 def offset(one, other):
     """Return by how many frames a sound comes later in the other."""
     size = 2 * len(one)

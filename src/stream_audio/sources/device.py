@@ -15,6 +15,7 @@ from stream_audio.devices.jack import JackDevice
 from stream_audio.devices.pulse import PulseInput, check_not_mixed
 from stream_audio.devices.role import default_candidate, role_is_named
 from stream_audio.devices.wanted import DeviceId, Wanted
+from stream_audio.errors import DeviceNotFoundError
 from stream_audio.sources.channels import channels_to_open
 from stream_audio.sources.jack_device import CLIENT_NAME, open_jack
 from stream_audio.sources.losing import check_follow, check_losing
@@ -50,6 +51,8 @@ class DeviceSource(Record):
     on_lost: OnLost | None = None
     lost_timeout: float | None = None
     follow: bool = False
+    no_monitor: bool = False
+    """As the default input, what the computer plays will not do: it takes an input's place."""
 
     def __post_init__(self) -> None:
         check_losing(self.on_lost, self.lost_timeout)
@@ -63,7 +66,7 @@ class DeviceSource(Record):
         Channels that were chosen one by one are not replaced by others.
         """
         name = None if self.name is None else DeviceId(lost.device_id)
-        same = replace(self, name=name)
+        same = replace(self, name=name, no_monitor=not lost.is_monitor)
         tries = [
             replace(same, sample_rate=lost.sample_rate),
             same,
@@ -72,7 +75,7 @@ class DeviceSource(Record):
         if isinstance(self.channels, int):
             tries.append(replace(same, sample_rate=None, channels=None))
         if self.on_lost == "default":
-            default = replace(self, name=None, sample_rate=None, period=None)
+            default = replace(same, name=None, sample_rate=None, period=None)
             tries += [default, replace(default, channels=None)]
         return tuple(tries)
 
@@ -82,6 +85,11 @@ class DeviceSource(Record):
         is_role = self.name is None
         found = default_candidate(listing) if self.name is None else find_input(self.name, listing)
         if isinstance(found.native, PulseInput):
+            if is_role and self.no_monitor and found.native.source.is_monitor:
+                # What a server calls the default once no input is left.
+                raise DeviceNotFoundError(
+                    f"there is no input device: the default is {found.name}, an output's monitor"
+                )
             return open_pulse(
                 found.native,
                 opening,

@@ -35,8 +35,10 @@ from stream_audio import (
     NatsSink,
     PipeSink,
     StreamAudio,
+    StreamConfig,
     WebSocketSink,
 )
+from stream_audio.testing import VirtualClock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.nats import Nats
@@ -132,10 +134,26 @@ def fleet(url: str) -> list[list[str]]:
         report = session.report()
         assert report.complete, report
         each = (stored(url) - before) / FLEET / SECONDS
-        spill = 3600 * 16_000 * (4 if encode == "opus" else 2) / 1e6
+        spill = spilled_in_an_hour(encode) / 1e6
         cpu = f"{1000 * taken / FLEET / SECONDS:.1f} ms"
         rows.append([encode, f"{each / 1000:.1f} kB", f"{spill:.0f} MB", cpu])
     return rows
+
+
+def spilled_in_an_hour(encode: str) -> float:
+    """Return the bytes of one source that wait, by a minute without a server in virtual time."""
+    clock, sources = VirtualClock(), 5
+    config = StreamConfig(clock=clock, raise_on_sink_failure=False)
+    builder = StreamAudio.builder().format(AudioFormat(16_000, 1)).config(config)
+    for number in range(sources):
+        builder.add_source(f"mic-{number}", AudioSource.virtual("sine", sample_rate=16_000))
+    sink = NatsSink("nats://127.0.0.1:9", encode=encode)  # type: ignore[arg-type]
+    session = builder.add_sink(sink, name="away", backlog="1 s").start()
+    clock.sleep(60.0)
+    stats = session.stats().sinks["away"]
+    waiting = stats.spilled_bytes + stats.backlog_bytes
+    session.stop(timeout=0.0)
+    return 60 * waiting / sources
 
 
 def stored(url: str) -> int:

@@ -1,10 +1,13 @@
 """A NatsSink feeds a stream, and readers elsewhere have each frame once."""
 
 import asyncio
+import os
 import subprocess
+import sys
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,6 +205,46 @@ def test_a_server_that_is_killed_and_restarted_costs_no_frame_and_doubles_none(t
     lost = [event for event in events if isinstance(event, SinkDisconnected)]
     found = [event for event in events if isinstance(event, SinkReconnected)]
     assert len(lost) == len(found) == times
+
+
+HALF_OPEN = """
+import subprocess, sys, time
+from tests_of_it import *
+
+events = []
+with Nats() as server:
+    server.create()
+    drop = ["iptables", "-I", "INPUT", "-p", "tcp", "--dport", str(server.port), "-j", "DROP"]
+    sink = NatsSink(server.url, session="half", encode="float32")
+    session = building(sink, frames=None, pace="real_time", events=events).start()
+    wait_until(lambda: session.stats().sinks["uplink"].delivered, "it runs")
+    subprocess.run(drop, check=True)
+    wait_until(lambda: any(isinstance(e, SinkDisconnected) for e in events), "", seconds=60)
+    drop[1] = "-D"
+    subprocess.run(drop, check=True)
+    wait_until(lambda: any(isinstance(e, SinkReconnected) for e in events), "", seconds=60)
+    report = session.stop()
+    uplink = report.sinks["uplink"]
+    assert report.balanced and (uplink.dropped, uplink.error) == (0, ""), report
+    with Reader(server.url) as reader:
+        np.testing.assert_array_equal(numbers_in(list(reader)), np.arange(uplink.delivered))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a network of its own")
+def test_a_connection_on_which_nothing_arrives_any_more_is_given_up_and_made_again(tmp_path):
+    require_program("iptables", "iptables")
+    (tmp_path / "tests_of_it.py").write_text(Path(__file__).read_text())
+    command = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$0" -c "$1"', sys.executable]
+    done = subprocess.run(
+        [*command, HALF_OPEN],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env=os.environ | {"PYTHONPATH": f"{Path(__file__).parents[1]}:{tmp_path}"},
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_a_server_it_waits_and_then_all_arrives():

@@ -11,8 +11,10 @@ import pytest
 
 from stream_audio.engine.engine import Engine
 
-# A runner may have it ignored (nohup), which the programs under test would inherit and honour.
+# A runner may have them ignored (nohup, a shell's background), which the programs under test would
+# inherit and honour.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Ear(logging.Handler):

@@ -383,7 +383,7 @@ def test_web_listeners_get_all_and_a_slow_one_costs_the_others_nothing(tmp_path)
     assert output.count("sink ChannelSink") == 3
 
 
-def test_every_example_is_tested_here():
+def test_every_example_is_tested_here():  # "meeting.py": tests/test_meetings_guide.py
     tested = Path(__file__).read_text(encoding="utf-8")
     for path in EXAMPLES.glob("*.py"):
         assert f'"{path.name}"' in tested, f"{path.name} has no test"

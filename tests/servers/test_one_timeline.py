@@ -11,6 +11,7 @@ from stream_audio import (
     StreamAudio,
 )
 from support import servers
+from support.effort import LONG
 
 FREQUENCY = 50.0  # of which a period is longer than any offset
 SECONDS = 12
@@ -55,4 +56,4 @@ def test_jack_and_pulseaudio_are_on_one_timeline(a_tone_in_both):
     offsets = np.angle(whole[:, 0] / whole[:, -1]) / (2 * np.pi * FREQUENCY)
     spread = np.ptp(offsets)
     print(f"JACK and PulseAudio: {offsets.mean() * 1e3:.2f} ms apart, ± {spread * 5e2:.2f} ms")
-    assert spread < 2e-3
+    assert spread < (2e-3 if LONG else 20e-3)  # on a quiet machine

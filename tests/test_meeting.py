@@ -119,7 +119,7 @@ import os, signal, stream_audio
 from stream_audio import AudioSource
 tone = AudioSource.virtual()
 with stream_audio.record_meeting("meeting", microphone=tone, others=tone) as meeting:
-    meeting.wait(0.5)
+    meeting.wait(0.7)
     os.kill(os.getpid(), signal.SIGINT)
     meeting.wait()
 """
@@ -132,4 +132,4 @@ def test_ctrl_c_completes_all_files(tmp_path):
     assert b"KeyboardInterrupt" in done.stderr
     lengths = {soundfile.info(tmp_path / "meeting" / f"{name}.wav").frames for name in FILES}
     assert len(lengths) == 1
-    assert lengths.pop() >= RATE // 4
+    assert lengths.pop() >= RATE // 2

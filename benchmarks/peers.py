@@ -298,7 +298,7 @@ def disturb(trial: str, running: servers.PulseAudio) -> None:
         return
     running.kill()
     time.sleep(AWAY_SECONDS)
-    running.start()
+    running.restart()
 
 
 def told(trial: str, figures: Figures) -> str:

@@ -215,6 +215,8 @@ def main() -> None:
     results = benchmark.results()
     if options.keep:
         keep("capture", TITLE, report.document(results), results)
+        pictures = Path(__file__).parent.parent / "scripts" / "pictures.py"
+        subprocess.run([sys.executable, pictures], check=True)
     print(report.tables(results))
     sys.exit(1 if benchmark.failures else 0)
 

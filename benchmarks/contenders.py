@@ -18,14 +18,17 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cycles import CHANNELS, COUNTER_FRAMES, DEVICE, PERIOD, RATE
@@ -33,6 +36,9 @@ from numpy.typing import NDArray
 
 from stream_audio.latency import peers
 from stream_audio.latency.loads import Load
+
+if TYPE_CHECKING:
+    from stream_audio import Sink
 
 WARM_UP_NS = 300_000_000
 SETTLE_NS = 300_000_000
@@ -74,10 +80,27 @@ def frame_numbers(samples: Samples) -> NDArray[np.int64]:
 
 @contextmanager
 def stream_audio(
-    switch_interval: float | None = None, *, asynchronous: bool = False
+    switch_interval: float | None = None,
+    *,
+    asynchronous: bool = False,
+    beside: Sequence[Sink] = (),
 ) -> Iterator[Feed]:
-    with peers.stream_audio(WANTED, switch_interval, asynchronous=asynchronous) as feed:
+    with peers.stream_audio(
+        WANTED, switch_interval, asynchronous=asynchronous, beside=beside
+    ) as feed:
         yield Feed(feed.blocks, feed.samples, notes=stream_audio_notes)
+
+
+@contextmanager
+def beside_a_file() -> Iterator[Feed]:
+    """The same channel, while all is recorded, too."""
+    from stream_audio import FileSink
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        stream_audio(beside=[FileSink(Path(folder) / "recording.wav")]) as feed,
+    ):
+        yield feed
 
 
 def stream_audio_notes(chunks: list[Any]) -> dict[str, Any]:
@@ -165,12 +188,59 @@ def floor(switch_interval: float | None = None) -> Iterator[Feed]:
         thread.join()
 
 
+@contextmanager
+def floor_asyncio() -> Iterator[Feed]:
+    """The same on an event loop: the thread rings what the loop waits for, a future is set."""
+    loop = asyncio.get_running_loop()
+    bell = os.eventfd(0, os.EFD_NONBLOCK)
+    due: deque[int] = deque()
+    waiter: asyncio.Future[None] | None = None
+    stopping = threading.Event()
+    period_ns = PERIOD * 1_000_000_000 // RATE
+
+    def wake() -> None:
+        at = time.monotonic_ns() + period_ns
+        while not stopping.is_set():
+            time.sleep(max(0, at - time.monotonic_ns()) * 1e-9)
+            now = time.monotonic_ns()
+            while at <= now:
+                due.append(at)
+                at += period_ns
+            os.eventfd_write(bell, 1)
+
+    def rung() -> None:
+        os.eventfd_read(bell)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def blocks() -> AsyncIterator[int]:
+        nonlocal waiter
+        while True:
+            while not due:
+                waiter = loop.create_future()
+                await waiter
+            yield due.popleft()
+
+    loop.add_reader(bell, rung)
+    thread = threading.Thread(target=wake)
+    thread.start()
+    try:
+        yield Feed(blocks(), last_frame=lambda at: at * RATE // 10**9)
+    finally:
+        stopping.set()
+        thread.join()
+        loop.remove_reader(bell)
+        os.close(bell)
+
+
 CONTENDERS: dict[str, Callable[[], AbstractContextManager[Feed]]] = {
     "stream_audio": stream_audio,
+    "stream_audio-file": beside_a_file,
     "stream_audio-asyncio": lambda: stream_audio(asynchronous=True),
     "sounddevice-asyncio": sounddevice_asyncio,
     **{name: partial(peer, name) for name in peers.PEERS if name != peers.OURS},
     "floor": floor,
+    "floor-asyncio": floor_asyncio,
     "stream_audio-switch": lambda: stream_audio(SHORT_SWITCH_INTERVAL),
     "floor-switch": lambda: floor(SHORT_SWITCH_INTERVAL),
 }

@@ -6,18 +6,21 @@ import threading
 
 import numpy as np
 import pytest
+import soundfile
 
 from stream_audio import (
+    AudioFormat,
     AudioSource,
     CallbackSink,
     ChannelSink,
+    FileSink,
     FormatPreset,
     StreamAudio,
     StreamConfig,
 )
 from stream_audio.audio.gap import GapCause
 from stream_audio.engine.baton import Baton
-from stream_audio.engine.fast_path import FastPath
+from stream_audio.engine.fast_path import PATIENCE, FastPath
 from stream_audio.reports.events import Clipping, GapDetected
 from stream_audio.sources.virtual import Fault
 from support.processes import wait_until
@@ -180,6 +183,65 @@ def test_a_sink_that_comes_ends_it_and_nothing_is_lost_or_doubled(ways):
         assert chunk.frame == expected
         expected = chunk.end
     assert expected == report.sources["mic"].captured == report.sinks["channel"].delivered
+
+
+@pytest.mark.parametrize("wanted", [None, AudioFormat(16_000, 1)], ids=["as it is", "converted"])
+def test_a_file_beside_the_channel_gets_the_same(ways, tmp_path, wanted):
+    """In order, with what a loss, a pause and the end need; it costs the channel nothing."""
+    channel, path = ChannelSink(), tmp_path / "beside.wav"
+    faults = [Fault.lose(RATE // 4, 3)]
+    file = FileSink(path, subtype="FLOAT", gaps="skip")
+    builder = builder_of(channel, signal="sine", level=-6.0, chunk=0.01, faults=faults)
+    with builder.add_sink(file, name="file", format=wanted).start() as session:
+        chunks = []
+        for number, chunk in enumerate(channel):
+            chunks.append(chunk.data)
+            if number == 12:
+                session.pause()
+                session.resume()
+    report = session.report()
+    assert report.balanced
+    assert ways.count(True) > len(chunks) // 2
+    captured, delivered = report.sources["mic"].captured, report.sinks["file"].delivered
+    assert report.sinks["channel"].delivered == captured
+    recorded, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    assert len(recorded) == delivered == report.sinks["file"].offered
+    if wanted is None:
+        assert np.array_equal(recorded, np.concatenate(chunks))
+    else:
+        assert delivered == pytest.approx(captured * rate / RATE, abs=4)
+
+
+def test_a_sink_that_can_wait_waits_while_the_consumer_reads_and_no_longer():
+    """The router brings its chunks, in order, though the consumer runs every turn."""
+    got, channel = [], ChannelSink()
+
+    class Patient:
+        gather = PATIENCE
+
+        def write(self, chunk):
+            got.append((chunk.frame, chunk.end))
+
+    builder = builder_of(channel, chunk=0.005, seconds=None)
+    with builder.start() as session:
+        patient = session.add_sink(Patient(), name="patient")
+        newest = channel.get()
+        while not got or got[-1][1] < RATE // 2:
+            newest = channel.get()
+        assert newest.end >= got[-1][1]
+        removed = patient.remove()
+    report = session.report()
+    assert report.balanced
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(got))
+    assert removed.delivered == removed.offered == got[-1][1] - got[0][0]
+
+
+def test_two_sinks_in_a_hurry_take_the_usual_way(ways):
+    channel = ChannelSink()
+    builder = builder_of(channel, seconds=0.2).add_sink(CallbackSink(lambda chunk: None))
+    with builder.start():
+        assert list(channel)
+    assert not ways
 
 
 def test_two_sources_or_another_format_take_the_usual_way(ways):

@@ -2,10 +2,13 @@
 
 After a wait for the next packet little of Python is left in the processor's caches: each function
 on the way to the consumer takes microseconds, though it has next to nothing to do. So for a chunk
-like the one before (whole, with nothing lost before it), on its way from a lone source to a lone
+like the one before (whole, with nothing lost before it), on its way from a lone source to a
 channel as it is, all that can be is made ready before the wait, and what is left is done here,
 past the layers in between. Any other chunk takes the usual way, and a test holds the two against
 each other.
+
+Sinks beside the channel that let audio gather, as files do, get theirs from the router, a tenth of
+a second later (:meth:`Routing.catch_up`). So a file costs the channel's consumer nothing.
 
 It runs on the consumer's thread, where an exception may come from outside: Ctrl-C, or one that
 another thread sets. Python raises those after calls. So what takes calls is done first and changes
@@ -14,6 +17,10 @@ nothing, and then all is entered without a call.
 That is why it is a second way, and not the only one: conversions, backlogs, histories and users'
 sinks are calls, which only the router's thread may make. The usual way has as few of them as could
 be had.
+
+An ``async for`` gains nothing by it: most of its time is the event loop's own. Where a thread does
+no more than ring the loop, and the loop sets a future, a task has the news later than a consumer
+has a chunk by the fast path (``floor-asyncio`` in benchmarks/capture.py).
 
 Tried and not kept: an empty turn just before the packet is due, to warm the caches. It wins the
 GIL twice a packet, and where the machine is slow it comes too late itself.
@@ -36,6 +43,9 @@ from stream_audio.waiting.clock import Clock, MonotonicClock
 LENDING_RING = 1.0
 """Seconds of audio that a ring must hold for a consumer to run the turns: it may stay away."""
 
+PATIENCE = 0.25
+"""Seconds that chunks may gather for a sink that can wait until the router comes round."""
+
 
 class Waiting(Protocol):
     """A sink whose consumer runs the turns while it waits."""
@@ -52,17 +62,18 @@ class Waiting(Protocol):
 def find_fast_path(
     tracks: Mapping[str, Track], deliveries: Mapping[str, Delivery], clock: Clock, sleeper: Any
 ) -> FastPath | None:
-    """Return the way from the only source to the only sink, if there is such a way.
+    """Return the way from the only source to the only sink in a hurry, if there is such a way.
 
     All that has to be so for as long as neither changes is asked here: the sink's consumer may be
-    handed chunks, and gets them as they are; nothing else is done with them; and the consumer may
-    stay away for a while. What may change with each chunk is asked in :meth:`FastPath.prepare`
-    before a wait, and in :meth:`FastPath.run_turn` after it.
+    handed chunks, and gets them as they are; whatever else is done with them can wait; and the
+    consumer may stay away for a while. What may change with each chunk is asked in
+    :meth:`FastPath.prepare` before a wait, and in :meth:`FastPath.run_turn` after it.
     """
-    if len(tracks) != 1 or len(deliveries) != 1 or not isinstance(clock, MonotonicClock):
+    in_hurry = [each for each in deliveries.values() if each.sink.gather < PATIENCE]
+    if len(tracks) != 1 or len(in_hurry) != 1 or not isinstance(clock, MonotonicClock):
         return None
-    [track], [delivery] = tracks.values(), deliveries.values()
-    route, channel, take = track.routing.lone_route, delivery.sink.waiting, track.take
+    [track], [delivery] = tracks.values(), in_hurry
+    route, channel, take = track.routing.plain_route(delivery), delivery.sink.waiting, track.take
     if (
         route is None
         or channel is None
@@ -78,17 +89,19 @@ def find_fast_path(
 
 
 class FastPath:
-    """From the only source, along its only route, to a channel. For whoever has the baton."""
+    """From the only source, along one of its routes, to a channel. For whoever has the baton."""
 
     __slots__ = (
         "_account",
         "_channel",
         "_delivery",
         "_frames",
+        "_has_others",
         "_known",
         "_readers",
         "_route",
         "_row",
+        "_served",
         "_take",
         "_track",
     )
@@ -102,8 +115,10 @@ class FastPath:
         self._frames = take.reader.chunk_frames
         self._delivery = route.delivery
         self._account = route.delivery.account
+        self._served = route
         self._route = route.account
         self._channel = channel
+        self._has_others = not track.routing.is_lone(route)
         self._row: Any = None
         self._known: Any = None  # of the next chunk: its arrays, and what its place counts from
 
@@ -146,6 +161,10 @@ class FastPath:
             or self._route.end != frame
         ):
             return False
+        signal = track.signal
+        is_news = signal.would_be_news(marks)
+        if is_news and self._has_others:
+            return False  # the last line below can be but one
         frames = self._frames
         end = frame + frames
         chunk = engine_chunk(
@@ -161,8 +180,6 @@ class FastPath:
             squares,
             origin,
         )
-        signal = track.signal
-        is_news = signal.would_be_news(marks)
         # No call from here on, but for the last line.
         reader.taken += 1
         track.newest = chunk
@@ -176,6 +193,8 @@ class FastPath:
         self._channel.handed = chunk
         if is_news:
             signal.unseen.append(chunk)
+        elif self._has_others:
+            track.routing.left.append((chunk, self._served))
         return True
 
     @property

@@ -336,6 +336,8 @@ class Router:
         """Do what nobody waited for in the last turns, whoever took them."""
         now = self._clock.now()
         for track in self._tracks.read:
+            if track.routing.left:
+                track.routing.catch_up()
             if track.signal.unseen:
                 track.look(now)
         self._announcer.tick(now)

@@ -8,6 +8,7 @@ one rate are resampled once.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -122,12 +123,19 @@ class Routing:
         The source's id.
     ledger : Ledger
         Where the conversions are accounted for.
+
+    Attributes
+    ----------
+    left : deque of (AudioChunk, Route)
+        What one route has got, and all others are to get before anything else: see
+        :meth:`catch_up`. A consumer's thread may append to it.
     """
 
     def __init__(self, source: str, ledger: Ledger) -> None:
         self._source = source
         self._ledger = ledger
         self._root = Branch()
+        self.left: deque[tuple[AudioChunk, Ending]] = deque()
 
     def add(
         self, stages: Iterable[Settings], delivery: Delivery, before: Sequence[AudioChunk] = ()
@@ -144,6 +152,7 @@ class Routing:
         self, stages: Iterable[Settings], route: Ending, before: Sequence[AudioChunk] = ()
     ) -> list[AudioChunk]:
         """Lead what comes from now on to a route; returns what ``before`` comes to."""
+        self.catch_up()
         branch, made = self._root, list(before)
         try:
             for settings in stages:
@@ -165,6 +174,7 @@ class Routing:
 
     def remove(self, delivery: object) -> None:
         """End the routes to a sink; it gets the rest of a conversion that was its own alone."""
+        self.catch_up()
         self._remove(self._root, delivery)
         self._prune(self._root)
 
@@ -173,29 +183,47 @@ class Routing:
         """Whether nobody gets anything."""
         return not any(True for _ in self._root.all_routes())
 
-    @property
-    def lone_route(self) -> Route | None:
-        """The route, if there is just one, without conversions."""
-        root = self._root
-        if len(root.routes) != 1 or root.stages:
-            return None
-        route = root.routes[0]
-        return route if isinstance(route, Route) else None
+    def plain_route(self, delivery: Delivery) -> Route | None:
+        """Return the route to a sink, if it has no conversions, and no route leads to a merge."""
+        found = None
+        for route in self._root.all_routes():
+            if not isinstance(route, Route):
+                return None
+            if route.delivery is delivery and route in self._root.routes:
+                found = route
+        return found
+
+    def is_lone(self, route: Route) -> bool:
+        """Whether there is no other."""
+        return list(self._root.all_routes()) == [route]
 
     def take(self, chunk: AudioChunk) -> None:
         """Convert the source's next chunk and offer it to every sink. Never raises."""
+        if self.left:
+            self.catch_up()
+        self._take(chunk)
+
+    def _take(self, chunk: AudioChunk, served: Ending | None = None) -> None:
         root = self._root
         for route in root.routes:
-            route.offer(chunk)
+            if route is not served:
+                route.offer(chunk)
         for stage, further in root.stages.values():
             self._convert(stage, further, chunk)
 
+    def catch_up(self) -> None:
+        """Offer to the other routes what one of them was handed at once. Never raises."""
+        while self.left:
+            self._take(*self.left.popleft())
+
     def skip(self, chunk: AudioChunk) -> None:
         """Pass over what a pause left out: aligned tracks know at once that it is missing."""
+        self.catch_up()
         self._skip(self._root, chunk)
 
     def finish(self) -> None:
         """Offer what is still in the conversions: nothing will follow. Never raises."""
+        self.catch_up()
         self._finish(self._root)
         for route in self._root.all_routes():
             route.end()

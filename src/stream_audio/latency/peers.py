@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_audio.contracts.sink import Sink
 from stream_audio.contracts.source import Source
 
 Samples = NDArray[np.float32]
@@ -76,9 +77,13 @@ class Feed:
 
 @contextmanager
 def stream_audio(
-    wanted: Wanted, switch_interval: float | None = None, *, asynchronous: bool = False
+    wanted: Wanted,
+    switch_interval: float | None = None,
+    *,
+    asynchronous: bool = False,
+    beside: Sequence[Sink] = (),
 ) -> Iterator[Feed]:
-    """Iterate over a channel; ``asynchronous``: with ``async for``."""
+    """Iterate over a channel; ``asynchronous``: with ``async for``; ``beside``: other sinks."""
     from stream_audio import ChannelSink, FormatPreset, StreamAudio, StreamConfig
 
     channel = ChannelSink()
@@ -86,6 +91,8 @@ def stream_audio(
     builder.format(FormatPreset.NATIVE)
     chunk_duration = wanted.period / wanted.sample_rate
     config = StreamConfig(chunk_duration=chunk_duration, switch_interval=switch_interval)
+    for sink in beside:
+        builder.add_sink(sink)
     with builder.add_sink(channel).config(config).start():
         blocks = aiter(channel) if asynchronous else iter(channel)
         yield Feed(blocks, lambda chunk: chunk.data)

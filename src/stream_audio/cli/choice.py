@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import stream_audio
 from stream_audio import AudioSource, ConfigError, DeviceNotFoundError
@@ -13,43 +15,44 @@ from stream_audio.contracts.source import Source
 ONLY_ID = "input"
 """The id of a source that was given none."""
 
+_LONE = ("device", "system", "application", "virtual", "fallback_virtual")
+"""Options that name the only source; two of them exclude each other, but for the first two."""
+
 _WITH_ID = re.compile(r"([\w.-]+)=(.+)")
 
 
-def chosen_sources(
-    sources: list[str] | None,
-    *,
-    device: str | None,
-    system: bool,
-    application: str | None,
-    virtual: bool,
-    fallback_virtual: bool,
-    tell: bool = True,
-) -> dict[str, Source]:
-    """Return the sources by their ids, or raise ConfigError; ``tell`` of a fallback."""
-    lone = {
-        "--device": device is not None,
-        "--system": system,
-        "--application": application is not None,
-        "--virtual": virtual,
-        "--fallback-virtual": fallback_virtual,
-    }
-    given = [option for option, is_given in lone.items() if is_given]
-    if sources:
-        if given:
-            raise ConfigError(f"{given[0]} and --source exclude each other")
-        return _named(sources)
-    if len(given) > 1 and given != ["--device", "--system"]:
-        raise ConfigError(f"{given[0]} and {given[1]} exclude each other")
-    if application is not None:
-        return {ONLY_ID: _application(application)}
-    if system:
-        return {ONLY_ID: AudioSource.system(device)}
-    if device is not None:
-        return {ONLY_ID: AudioSource.device(device)}
-    if virtual or (fallback_virtual and not _has_default(tell=tell)):
+def chosen_sources(given: Mapping[str, Any], *, tell: bool = True) -> dict[str, Source]:
+    """Return the sources by their ids, or raise ConfigError.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        The options of the command by their names in Python: ``source``, ``device``, ``system``,
+        ``application``, ``virtual`` and ``fallback_virtual``.
+    tell : bool
+        Whether a fallback is told.
+    """
+    lone = [name for name in _LONE if given[name] not in (None, False)]
+    if given["source"]:
+        if lone:
+            raise ConfigError(f"{_option(lone[0])} and --source exclude each other")
+        return _named(given["source"])
+    if len(lone) > 1 and lone != ["device", "system"]:
+        both = f"{_option(lone[0])} and {_option(lone[1])}"
+        raise ConfigError(f"{both} exclude each other")
+    if given["application"] is not None:
+        return {ONLY_ID: _application(given["application"])}
+    if given["system"]:
+        return {ONLY_ID: AudioSource.system(given["device"])}
+    if given["device"] is not None:
+        return {ONLY_ID: AudioSource.device(given["device"])}
+    if given["virtual"] or (given["fallback_virtual"] and not _has_default(tell=tell)):
         return {ONLY_ID: AudioSource.virtual("sine")}
     return {ONLY_ID: AudioSource.default_device()}
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _named(sources: list[str]) -> dict[str, Source]:

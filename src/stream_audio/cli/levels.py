@@ -7,10 +7,12 @@ import time
 from collections import deque
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
 from rich.text import Text
 
 from stream_audio import (
     AudioChunk,
+    Session,
     SourceEnded,
     SourceLost,
     SourceStalled,
@@ -18,6 +20,7 @@ from stream_audio import (
     StreamEvent,
 )
 from stream_audio.cli.options import clock
+from stream_audio.cli.stopping import Stopping
 
 FLOOR = -60.0
 """Where the bar begins, dBFS."""
@@ -26,6 +29,8 @@ HOLD = 2.0
 MOST_CHANNELS = 8
 """Lines for each source; the levels of further channels are not shown."""
 WIDEST_BAR = 40
+REFRESH = 0.05
+"""Seconds between two looks."""
 _STATES: dict[type[StreamEvent], str] = {
     SourceStalled: "delivers nothing",
     SourceSuspended: "suspended",
@@ -105,6 +110,11 @@ class SourceLevels:
         return now - self._clipped_at[channel] <= HOLD
 
 
+def state_after(event: StreamEvent) -> str:
+    """Return what is wrong with a device after an event, if anything."""
+    return _STATES.get(type(event), "")
+
+
 class Display:
     """The levels of all sources, for a terminal of any width from 40 columns on.
 
@@ -123,7 +133,7 @@ class Display:
 
     def react(self, event: StreamEvent) -> None:
         """Note the state of a device; on the session's thread for events."""
-        state = _STATES.get(type(event))
+        state = state_after(event)
         source = self.sources.get(getattr(event, "source", ""))
         if state and source is not None:
             source.state = state
@@ -157,6 +167,18 @@ class Display:
             head.append(f"  {source.state}", style="yellow")
         head.truncate(width)
         return head
+
+
+def watch(session: Session, display: Display, stopping: Stopping, console: Console | None) -> None:
+    """Wait until a session ends, or is to end; show levels on a terminal, if one is given."""
+    if console is None:
+        while not stopping.is_over(session, REFRESH):
+            pass
+        return
+    with Live(display, console=console, transient=True, auto_refresh=False) as live:
+        while not stopping.is_over(session, REFRESH):
+            display.look()
+            live.refresh()
 
 
 def _channel(source: SourceLevels, channel: int, now: float, width: int) -> Text:

@@ -15,18 +15,12 @@ from stream_audio import (
     StreamConfig,
     StreamEvent,
 )
-from stream_audio.cli.levels import Display
+from stream_audio.cli.levels import Display, watch
 from stream_audio.cli.options import AsJson, Duration, clock, device_names
-from stream_audio.cli.outcome import (
-    FAILED,
-    FRAMES_MISSING,
-    err,
-    errors_as_messages,
-    print_json,
-    show,
-)
-from stream_audio.cli.record import LEVELS, watch
-from stream_audio.cli.stopping import STOP_TIMEOUT, Stopping
+from stream_audio.cli.outcome import err, errors_as_messages, print_json, show
+from stream_audio.cli.recording import LEVELS
+from stream_audio.cli.stopping import Stopping
+from stream_audio.cli.summary import exit_code
 from stream_audio.shortcuts.meeting import (
     FILES,
     MICROPHONE,
@@ -90,13 +84,10 @@ def meeting(
         except BaseException:
             made.undo()
             raise
-        with session:
-            stopping.session = session
-            watch(session, display, stopping.told, is_shown=is_shown)
-            if stopping.in_a_hurry:
-                session.stop(timeout=STOP_TIMEOUT)
+        with stopping.ending(session):
+            watch(session, display, stopping, err if is_shown else None)
     report = session.report()
-    code = _exit_code(report)
+    code = exit_code(report, FILES)
     if as_json:
         paths = [{"path": str(each.path.resolve()), "frames": each.frames} for each in files]
         print_json({"files": paths, **report.to_dict()}, on_stderr=False)
@@ -104,15 +95,6 @@ def meeting(
         _print_summary(report, files)
     if code:
         raise typer.Exit(code)
-
-
-def _exit_code(report: SessionReport) -> int:
-    sinks = [report.sinks[name] for name in FILES]
-    if any(sink.error for sink in sinks) or not report.balanced:
-        return FAILED
-    sources = report.sources.values()
-    missing = any(source.lost or source.error for source in sources)
-    return FRAMES_MISSING if missing or any(sink.dropped for sink in sinks) else 0
 
 
 def _print_summary(report: SessionReport, files: list[FileClosed]) -> None:

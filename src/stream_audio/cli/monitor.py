@@ -7,12 +7,11 @@ import time
 from typing import Annotated
 
 import typer
-from rich.live import Live
 
 import stream_audio
 from stream_audio import FormatPreset, Session
 from stream_audio.cli.choice import chosen_sources
-from stream_audio.cli.levels import Display, SourceLevels, decibels
+from stream_audio.cli.levels import REFRESH, Display, SourceLevels, decibels, watch
 from stream_audio.cli.options import (
     Application,
     AsJson,
@@ -31,10 +30,7 @@ from stream_audio.cli.outcome import (
     print_json,
     show,
 )
-from stream_audio.cli.stopping import STOP_TIMEOUT, Stopping
-
-REFRESH = 0.05
-"""Seconds between two looks."""
+from stream_audio.cli.stopping import Stopping
 
 
 def monitor(
@@ -55,30 +51,20 @@ def monitor(
 
     On a terminal the display is live. In a pipe, or with --json, each source gets a line a second.
     """
+    given = dict(locals())
     with errors_as_messages(), Stopping() as stopping:
-        sources = chosen_sources(
-            source,
-            device=device,
-            system=system,
-            application=application,
-            virtual=virtual,
-            fallback_virtual=fallback_virtual,
-        )
+        sources = chosen_sources(given)
         display = Display(list(sources), duration)
         builder = stream_audio.StreamAudio.builder().format(FormatPreset.NATIVE)
         builder.add_sink(display.sink, name="levels").on_event(display.react)
         for id, each in sources.items():
             builder.add_source(id, each)
-        if duration is not None:
-            builder.duration(duration)
-        with builder.start() as session:
-            stopping.session = session
+        session = (builder if duration is None else builder.duration(duration)).start()
+        with stopping.ending(session):
             if out.is_terminal and not as_json:
-                _show_live(session, display, stopping)
+                watch(session, display, stopping, out)
             else:
                 _print_lines(session, display, stopping, interval, as_json=as_json)
-            if stopping.in_a_hurry:
-                session.stop(timeout=STOP_TIMEOUT)
     display.look()
     report = session.report()
     if not as_json:
@@ -88,19 +74,12 @@ def monitor(
         raise typer.Exit(FRAMES_MISSING)
 
 
-def _show_live(session: Session, display: Display, stopping: Stopping) -> None:
-    with Live(display, console=out, transient=True, auto_refresh=False) as live:
-        while not stopping.told.is_set() and not session.wait(REFRESH):
-            display.look()
-            live.refresh()
-
-
 def _print_lines(
     session: Session, display: Display, stopping: Stopping, interval: float, *, as_json: bool
 ) -> None:
     due = time.monotonic() + interval
     while True:
-        ended = session.wait(min(REFRESH, interval)) or stopping.told.is_set()
+        ended = stopping.is_over(session, min(REFRESH, interval))
         if time.monotonic() < due and not ended:
             continue
         due += interval

@@ -38,8 +38,8 @@ class Output:
             self.merge = merge or "mix"
         self.rate = rate
         self.channels = channels
-        self.sink = ""
-        """The sink's name in the report, once it was added."""
+        self.name = STDOUT if self.is_stdout else Path(file).name
+        """The sink's name in the report."""
         self._settings = settings
         self._rate_was_asked_for = rate is not None
 
@@ -56,10 +56,9 @@ class Output:
     def add_to(self, builder: StreamAudioBuilder) -> None:
         """Add a sink for it."""
         target = sys.stdout.buffer if self.is_stdout else self.file
-        self.sink = STDOUT if self.is_stdout else Path(self.file).name
         builder.add_sink(
             FileSink(target, **self._settings),
-            name=self.sink,
+            name=self.name,
             sources=self.sources,
             format=AudioFormat(self.rate, self.channels),
             merge=None if self.merge is None else Merge(self.merge),
@@ -95,10 +94,11 @@ def outputs_of(
     channels: int | None,
     merge: MergeMode | None,
     settings: dict[str, Any],
+    may_be_none: bool,
 ) -> list[Output]:
     """Return what was asked for, or raise ConfigError."""
     files = [*([file] if file is not None else []), *(more or [])]
-    if not files:
+    if not files and not may_be_none:
         raise typer.BadParameter("name a FILE to write, or - for the standard output")
     found = []
     for text in files:
@@ -109,7 +109,7 @@ def outputs_of(
                 hint="Send it on: stream-audio record - | program",
             )
         found.append(Output(name, ids, rate, channels, merge, settings))
-    names = [Path(output.file).name for output in found]
+    names = [output.name for output in found]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two files are called {name}", hint="Give them different names")

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
-from rich.live import Live
 
-import stream_audio
-from stream_audio import (
-    DigitalSilence,
-    FileClosed,
-    FormatPreset,
-    Session,
-    SinkFailed,
-    StreamAudioBuilder,
-    StreamConfig,
-    StreamEvent,
-)
-from stream_audio.cli.choice import chosen_sources
-from stream_audio.cli.levels import Display
 from stream_audio.cli.options import (
     Application,
     AsJson,
@@ -35,19 +19,8 @@ from stream_audio.cli.options import (
     System,
     Virtual,
 )
-from stream_audio.cli.outcome import err, errors_as_messages, print_json, say
-from stream_audio.cli.outputs import MergeMode, Output, outputs_of, settings_of
-from stream_audio.cli.stopping import STOP_TIMEOUT, Stopping
-from stream_audio.cli.summary import exit_code, print_summary
-from stream_audio.contracts.source import OnLost as OnLostWish
-from stream_audio.files.libsndfile.limits import NotHeldError
-from stream_audio.sources.losing import when_lost
-
-LEVELS = "levels"
-"""The name of the sink that only shows levels."""
-
-REFRESH = 0.05
-"""Seconds between two looks at the levels."""
+from stream_audio.cli.outputs import MergeMode
+from stream_audio.cli.recording import run
 
 
 def record(
@@ -120,102 +93,4 @@ def record(
     as_json: AsJson = False,
 ) -> None:
     """Record to a file, and report where every frame went."""
-    files: list[FileClosed] = []
-    with errors_as_messages(), Stopping() as stopping:
-        sources = chosen_sources(
-            source,
-            device=device,
-            system=system,
-            application=application,
-            virtual=virtual,
-            fallback_virtual=fallback_virtual,
-            tell=not as_json,  # that is read by a program, and has the device
-        )
-        lost = cast("OnLostWish | None", on_lost)  # when_lost refuses what it is not
-        sources = {id: when_lost(each, lost) for id, each in sources.items()}
-        outputs = outputs_of(
-            file,
-            out,
-            sources,
-            rate=rate,
-            channels=channels,
-            merge=merge,
-            settings=settings_of(
-                format=format,
-                subtype=subtype,
-                quality=quality,
-                rotate=rotate,
-                align=align,
-                keep=keep,
-                ledger=ledger,
-                overwrite=overwrite,
-            ),
-        )
-        display = Display(list(sources), duration)
-        is_shown = err.is_terminal and not quiet
-
-        def react(event: StreamEvent) -> None:
-            display.react(event)
-            _react(event, stopping.told, files)
-
-        def describe() -> StreamAudioBuilder:
-            builder = stream_audio.StreamAudio.builder().on_event(react)
-            builder.config(StreamConfig(raise_on_sink_failure=False))  # the summary tells
-            for id, each in sources.items():
-                builder.add_source(id, each)
-            for output in outputs:
-                output.add_to(builder)
-            if is_shown:  # without it the files let audio gather
-                builder.add_sink(display.sink, name=LEVELS, format=FormatPreset.NATIVE)
-            return builder if duration is None else builder.duration(duration)
-
-        with _start(describe, outputs) as session:
-            stopping.session = session
-            watch(session, display, stopping.told, is_shown=is_shown)
-            if stopping.in_a_hurry:
-                session.stop(timeout=STOP_TIMEOUT)
-    report = session.report()
-    on_stderr = any(output.is_stdout for output in outputs)
-    code = exit_code(report, outputs)
-    if as_json:
-        made = [{"path": str(each.path.resolve()), "frames": each.frames} for each in files]
-        first = outputs[0].described_path
-        print_json({"path": first, "files": made, **report.to_dict()}, on_stderr=on_stderr)
-    elif code or not quiet:
-        print_summary(report, outputs, files, on_stderr=on_stderr)
-    if code:
-        raise typer.Exit(code)
-
-
-def _start(describe: Callable[[], StreamAudioBuilder], outputs: list[Output]) -> Session:
-    """Start a session; where a format has not the device's rate, with one that it has."""
-    while True:
-        try:
-            return describe().start()
-        except NotHeldError as error:
-            if not any([output.convert_for(error) for output in outputs]):
-                raise
-
-
-def watch(
-    session: Session, display: Display, told_to_stop: threading.Event, *, is_shown: bool
-) -> None:
-    """Show levels, on a terminal only, until the session ends or is told to."""
-    if not is_shown:
-        while not told_to_stop.is_set() and not session.wait(REFRESH):
-            pass
-        return
-    with Live(display, console=err, transient=True, auto_refresh=False) as live:
-        while not told_to_stop.is_set() and not session.wait(REFRESH):
-            display.look()
-            live.refresh()
-
-
-def _react(event: StreamEvent, told_to_stop: threading.Event, files: list[FileClosed]) -> None:
-    """Tell what a user can mend while the recording runs, and end it if nothing is left of it."""
-    if isinstance(event, FileClosed):
-        files.append(event)
-    if isinstance(event, SinkFailed) and event.detached and event.sink != LEVELS:
-        told_to_stop.set()  # the summary says why
-    if isinstance(event, DigitalSilence):
-        say(f"nothing but exact silence for {event.seconds:.0f} s. {event.hint}", "yellow")
+    run(dict(locals()))

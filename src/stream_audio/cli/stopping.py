@@ -76,6 +76,19 @@ class Stopping:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def ending(self, session: Session) -> Iterator[None]:
+        """Stop a session at the end of a ``with`` block, as quickly as the signal asks for."""
+        with session:
+            self.session = session
+            yield
+            if self.in_a_hurry:
+                session.stop(timeout=STOP_TIMEOUT)
+
+    def is_over(self, session: Session, seconds: float) -> bool:
+        """Wait so long; True once a session has ended, or is to end."""
+        return self.told.is_set() or session.wait(seconds)
+
     def _tell(self, number: int, frame: FrameType | None) -> None:
         hurry = number != signal.SIGINT or self._received
         stops_already = self._received

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from stream_audio import FileClosed, Gap, SessionReport, SourceReport
@@ -12,9 +13,9 @@ MOST_GAPS = 5
 """Losses that are told one by one."""
 
 
-def exit_code(report: SessionReport, outputs: list[Output]) -> int:
-    """Judge by the files: what became of the display is nobody's loss."""
-    sinks = [report.sinks[output.sink] for output in outputs]
+def exit_code(report: SessionReport, files: Iterable[str]) -> int:
+    """Judge by the sinks that write files: what became of a display is nobody's loss."""
+    sinks = [report.sinks[name] for name in files]
     if any(sink.error for sink in sinks) or not report.balanced:
         return FAILED
     sources = report.sources.values()
@@ -34,7 +35,7 @@ def print_summary(
     for output in outputs:
         if several:
             show(f"file {output.file}", on_stderr=on_stderr)
-        closed = [file for file in files if file.sink == output.sink]
+        closed = [file for file in files if file.sink == output.name]
         _print_rows(_of_file(report, output, closed), on_stderr)
     for problem in report.problems:
         show(f"the sums are wrong: {problem}", on_stderr=on_stderr)
@@ -67,7 +68,7 @@ def _of_source(source: SourceReport) -> list[tuple[str, str]]:
 def _of_file(
     report: SessionReport, output: Output, closed: list[FileClosed]
 ) -> list[tuple[str, str]]:
-    sink = report.sinks[output.sink]
+    sink = report.sinks[output.name]
     sources = [report.sources[id] for id in output.sources]
     made = [each for each in report.merges.values() if tuple(each.inputs) == output.sources]
     rate = output.rate or (made[0] if made else sources[0]).sample_rate

@@ -123,6 +123,7 @@ need_test_packages() {
     need_apt ffmpeg || : # to which a sink writes
     need_apt nats-server || : # which sinks feed
     need_apt iptables openssl || : # half-open connections, and certificates
+    need_apt chromium fonts-dejavu-core || : # opens the pages
     need_apt flite || : # speaks to the recognisers of the examples
 }
 

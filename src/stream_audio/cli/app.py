@@ -17,6 +17,7 @@ from stream_audio.cli.monitor import monitor
 from stream_audio.cli.outcome import out
 from stream_audio.cli.record import record
 from stream_audio.cli.repair import repair
+from stream_audio.cli.serve import serve
 from stream_audio.cli.transcode import transcode
 
 EXIT_CODES = "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 recorded, but frames are missing."
@@ -55,6 +56,11 @@ _add(
 )
 _add(meeting, "stream-audio meeting standup", "stream-audio meeting talk --duration 1h")
 _add(monitor, "stream-audio monitor --device USB")
+_add(
+    serve,
+    "stream-audio serve talk.flac",
+    "stream-audio serve -s mic=USB --out day.flac --rotate 1h --host 0.0.0.0",
+)
 _add(devices, "stream-audio devices --json", "stream-audio devices --watch")
 _add(doctor, "stream-audio doctor")
 _add(transcode, "stream-audio transcode talk.wav talk.opus --rate 16000 --channels 1")

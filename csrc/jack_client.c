@@ -27,6 +27,9 @@ struct sa_jack_client {
     char (*targets)[SA_JACK_NAME_BYTES];
     sa_jack_feed feed;
     _Atomic bool gone;
+    bool told;                  /* of ports that come and go; guarded by `mutex` */
+    pthread_mutex_t bell_mutex; /* guards `bell`, for an instant only */
+    int bell;                   /* -1: none */
 };
 
 static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -59,6 +62,16 @@ static void note_connection(uint32_t a, uint32_t b, int connected, void *argumen
             atomic_store_explicit(&client->feed.astray, true, memory_order_relaxed);
         }
     }
+}
+
+static void note_port(uint32_t port, int registered, void *argument) {
+    (void)port, (void)registered;
+    sa_jack_client *client = argument;
+    pthread_mutex_lock(&client->bell_mutex);
+    if (client->bell >= 0) {
+        sa_bell_ring(client->bell);
+    }
+    pthread_mutex_unlock(&client->bell_mutex);
 }
 
 /* ---- opening and closing ---- */
@@ -128,7 +141,9 @@ sa_jack_status sa_jack_client_open(const char *name, sa_jack_client **made, char
         return SA_JACK_REFUSED;
     }
     client->library = library;
+    client->bell = -1;
     pthread_mutex_init(&client->mutex, NULL);
+    pthread_mutex_init(&client->bell_mutex, NULL);
     pthread_mutex_lock(&open_mutex);
     sa_jack_status status = clear_the_dead() ? open_handle(client, name, reason) : SA_JACK_STANDS;
     if (status == SA_JACK_OPEN) {
@@ -138,6 +153,7 @@ sa_jack_status sa_jack_client_open(const char *name, sa_jack_client **made, char
     pthread_mutex_unlock(&open_mutex);
     if (status != SA_JACK_OPEN) {
         pthread_mutex_destroy(&client->mutex);
+        pthread_mutex_destroy(&client->bell_mutex);
         free(client);
         return status;
     }
@@ -160,6 +176,7 @@ void sa_jack_client_close(sa_jack_client *client) {
     close_handle(client);
     pthread_mutex_unlock(&open_mutex);
     pthread_mutex_destroy(&client->mutex);
+    pthread_mutex_destroy(&client->bell_mutex);
     free(client->sources);
     free(client->targets);
     free(client->feed.interleaved);
@@ -220,6 +237,26 @@ int64_t sa_jack_client_ports(sa_jack_client *client, uint32_t flags, sa_jack_por
     }
     end(client);
     return count;
+}
+
+bool sa_jack_client_ring_at_changes(sa_jack_client *client, int bell) {
+    pthread_mutex_lock(&client->bell_mutex);
+    client->bell = bell;
+    pthread_mutex_unlock(&client->bell_mutex);
+    if (bell < 0) {
+        return true;
+    }
+    const sa_jack_library *library = client->library;
+    sa_jack_handle *handle = begin(client);
+    if (handle && !client->told) {
+        /* A server tells active clients alone. It runs none that has no process callback. */
+        client->told =
+            library->set_port_registration_callback(handle, note_port, client) == 0 &&
+            library->activate(handle) == 0;
+    }
+    bool told = handle && client->told;
+    end(client);
+    return told;
 }
 
 static bool copy_names(char (**copy)[SA_JACK_NAME_BYTES], const char *const *names,

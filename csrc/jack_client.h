@@ -55,6 +55,10 @@ const char *sa_jack_client_name(const sa_jack_client *client);
 int64_t sa_jack_client_ports(sa_jack_client *client, uint32_t flags, sa_jack_port *ports,
                              size_t room);
 
+/* Rings the bell (see platform.h) whenever ports come or go from now on; -1: no longer. For a
+ * client without a stream, which the server then tells, but never runs. False: it will not. */
+bool sa_jack_client_ring_at_changes(sa_jack_client *client, int bell);
+
 /* What the stream is for. One of the two must outlive the client. */
 typedef struct {
     sa_capture *capture;

@@ -30,6 +30,7 @@ static const struct {
     NAMED(on_info_shutdown),
     NAMED(set_process_callback),
     NAMED(set_port_connect_callback),
+    NAMED(set_port_registration_callback),
     NAMED(get_sample_rate),
     NAMED(get_buffer_size),
     NAMED(last_frame_time),

@@ -37,6 +37,8 @@ typedef struct {
     int (*set_process_callback)(sa_jack_handle *, int (*)(uint32_t, void *), void *);
     int (*set_port_connect_callback)(sa_jack_handle *, void (*)(uint32_t, uint32_t, int, void *),
                                      void *);
+    int (*set_port_registration_callback)(sa_jack_handle *, void (*)(uint32_t, int, void *),
+                                          void *);
     uint32_t (*get_sample_rate)(sa_jack_handle *);
     uint32_t (*get_buffer_size)(sa_jack_handle *);
     uint32_t (*last_frame_time)(const sa_jack_handle *);

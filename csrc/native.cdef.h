@@ -507,6 +507,7 @@ uint32_t sa_jack_client_period(const sa_jack_client *client);
 const char *sa_jack_client_name(const sa_jack_client *client);
 int64_t sa_jack_client_ports(sa_jack_client *client, uint32_t flags, sa_jack_port *ports,
                              size_t room);
+bool sa_jack_client_ring_at_changes(sa_jack_client *client, int bell);
 bool sa_jack_client_prepare(sa_jack_client *client, const sa_jack_plan *plan, char *reason);
 bool sa_jack_client_start(sa_jack_client *client, char *reason);
 bool sa_jack_client_look(sa_jack_client *client, char *reason);

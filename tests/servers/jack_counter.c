@@ -6,8 +6,8 @@
  * Usage: jack_counter NAME [PORTS [LATENCY [SIGN]]]. LATENCY is what its ports report for captured
  * input, in frames, as a sound card's would. Values are multiplied by SIGN. Prints "ready" once it
  * plays, and for each byte of its standard input what the server counts: "frame COUNT", or for an
- * x of how many xruns it was told: "told COUNT". Ends when its standard input does, and prints
- * that number: "xruns COUNT".
+ * x of how many xruns it was told: "told COUNT", or for a p that it has one port more, which plays
+ * nothing: "ports COUNT". Ends when its standard input does, and prints the xruns: "xruns COUNT".
  */
 #include <jack/jack.h>
 #include <stdatomic.h>
@@ -52,8 +52,8 @@ static void report_latency(jack_latency_callback_mode_t mode, void *latency) {
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "counter";
     port_count = argc > 2 ? atoi(argv[2]) : port_count;
-    if (port_count < 1 || port_count > MAX_PORTS) {
-        fprintf(stderr, "1 to %d ports\n", MAX_PORTS);
+    if (port_count < 0 || port_count > MAX_PORTS) {
+        fprintf(stderr, "0 to %d ports\n", MAX_PORTS);
         return 2;
     }
     client = jack_client_open(name, JackNoStartServer | JackUseExactName, NULL);
@@ -82,9 +82,15 @@ int main(int argc, char **argv) {
     puts("ready");
     fflush(stdout);
     char byte;
+    int more = 0;
     while (read(STDIN_FILENO, &byte, 1) > 0) {
         if (byte == 'x') {
             printf("told %u\n", atomic_load(&xruns));
+        } else if (byte == 'p') {
+            char port_name[16];
+            snprintf(port_name, sizeof port_name, "more_%d", ++more);
+            jack_port_register(client, port_name, JACK_DEFAULT_AUDIO_TYPE, flags, 0);
+            printf("ports %d\n", port_count + more);
         } else {
             printf("frame %u\n", jack_last_frame_time(client));
         }

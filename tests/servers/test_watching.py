@@ -55,6 +55,31 @@ def test_a_jack_server_that_starts_is_told(jack: servers.Jack) -> None:
         until(watcher, DeviceAdded, "jack:system")
 
 
+def test_a_jack_client_that_only_makes_ports_is_told(jack: servers.Jack) -> None:
+    """Beside no other change: neither a client nor a socket comes or goes."""
+    with servers.JackCounter("late", 0) as late, watch_devices() as watcher:
+        assert "jack:late" not in {device.id for device in watcher.devices}
+        assert watcher.get(1.0) is None  # what the client itself made known is over
+        late.add_port()
+        until(watcher, DeviceAdded, "jack:late")
+        late.add_port()
+        until(watcher, DeviceRemoved, "jack:late")  # it has two channels now
+        until(watcher, DeviceAdded, "jack:late")
+        assert [each.channels for each in watcher.devices if each.id == "jack:late"] == [2]
+
+
+def test_a_jack_server_that_starts_again_tells_of_ports_too(jack: servers.Jack) -> None:
+    with watch_devices() as watcher:
+        jack.kill()
+        until(watcher, DeviceRemoved, "jack:system")
+        jack.restart()
+        until(watcher, DefaultChanged, "jack:system")
+        with servers.JackCounter("late", 0) as late:
+            assert watcher.get(1.0) is None
+            late.add_port()
+            until(watcher, DeviceAdded, "jack:late")
+
+
 IDLE = """
 import time
 from stream_audio import watch_devices

@@ -173,6 +173,10 @@ class JackCounter:
         """The number of xruns that it was told of so far; the server's log may be ahead."""
         return int(self._ask("x").removeprefix("told "))
 
+    def add_port(self) -> None:
+        """Have one output port more, which plays nothing."""
+        assert self._ask("p").startswith("ports ")
+
     def _ask(self, byte: str) -> str:
         process = self._process
         assert process is not None

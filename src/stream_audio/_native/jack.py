@@ -176,6 +176,13 @@ class JackClient:
             count = lib.sa_jack_client_ports(self._native, flags, rows, room)
         return [_port(rows[i]) for i in range(count)]
 
+    def ring_at_changes(self, bell: int) -> bool:
+        """Ring an eventfd whenever ports come or go; ``-1``: no longer.
+
+        Return whether it will. It asks the server, so it is for a :class:`Call`; ``-1`` is not.
+        """
+        return bool(lib.sa_jack_client_ring_at_changes(self._native, bell))
+
     def prepare(
         self,
         to: Capture | RoundTrip,

@@ -1,9 +1,9 @@
 """When devices may have come or gone: told by what changes, and never by looking again and again.
 
-Three things tell: PulseAudio or PipeWire by its subscription, and the kernel by inotify of
-``/dev/snd``, where sound cards are, and of the folders where the sockets of JACK and PulseAudio
-appear. One thread waits for all of them, for all who want to know; there is none while nobody
-does.
+Three things tell: PulseAudio or PipeWire by its subscription, JACK of the ports of its clients,
+and the kernel by inotify of ``/dev/snd``, where sound cards are, and of the folders where the
+sockets of JACK and PulseAudio appear. One thread waits for all of them, for all who want to know;
+there is none while nobody does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Protocol
 from stream_audio._locks import InterruptibleLock
 from stream_audio._log import log
 from stream_audio._native.pulse import PulseConnection
+from stream_audio.devices.jack import ring_at_changes, ring_no_more
 from stream_audio.errors import BackendError, StreamAudioError
 
 SETTLE_SECONDS = 0.1
@@ -169,6 +170,8 @@ class _Watching:
         retries = 0
         try:
             connection = _connect(bell)
+            _listen_to_jack(bell)
+            self._tell()  # of what has changed until now, when nobody had told
             while self._is_wanted(bell):
                 timeout = RETRY_SECONDS * 1000 if connection is None and retries else None
                 ready = dict(poll.poll(timeout))
@@ -187,8 +190,10 @@ class _Watching:
                     connection = _connect(bell)
                     changed |= connection is not None
                 if changed:
+                    _listen_to_jack(bell)
                     self._tell()
         finally:
+            ring_no_more(bell)
             if connection is not None:
                 connection.ring_at_changes(-1)
                 connection.release()
@@ -223,6 +228,11 @@ def _connect(bell: int) -> PulseConnection | None:
         return None  # none runs, or it hangs: its socket tells when another one starts
     connection.ring_at_changes(bell)
     return connection
+
+
+def _listen_to_jack(bell: int) -> None:
+    with contextlib.suppress(StreamAudioError):  # as above
+        ring_at_changes(bell)
 
 
 def _drain(bell: int) -> bool:

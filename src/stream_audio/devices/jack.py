@@ -72,6 +72,33 @@ class _Lister:
         self._lock = InterruptibleLock()
         self._client: JackClient | None = None
         self._opening: Call[JackClient] | None = None
+        self._bell = -1
+        self._rings: JackClient | None = None  # the client that was given the bell
+
+    def ring_at_changes(self, bell: int) -> None:
+        """Ring an eventfd from now on whenever ports come or go, also of a later server.
+
+        Raises
+        ------
+        HostUnresponsiveError, BackendError
+            As for :meth:`devices`.
+        """
+        with self._lock:
+            self._bell = bell
+            self._rings = None
+            self._connected()
+
+    def ring_no_more(self, bell: int) -> None:
+        """Never ring it again; another one that was given meanwhile stays."""
+        with self._lock:
+            if self._bell == bell:
+                self._bell = -1
+                self._silence()
+
+    def _silence(self) -> None:
+        if self._rings is not None:
+            self._rings.ring_at_changes(-1)
+            self._rings = None
 
     def devices(self, flags: int) -> list[JackDevice]:
         """Return the clients that have ports with these flags; none without a server.
@@ -97,6 +124,14 @@ class _Lister:
             ]
 
     def _connected(self) -> JackClient | None:
+        client = self._running()
+        bell = self._bell
+        if client is not None and bell >= 0 and self._rings is None:
+            self._rings = client
+            Call(lambda: client.ring_at_changes(bell)).result(ANSWER_SECONDS)
+        return client
+
+    def _running(self) -> JackClient | None:
         client = self._client
         if client is not None and not client.gone:
             if client.server_runs():
@@ -104,6 +139,7 @@ class _Lister:
             if not client.gone:
                 raise not_answering()
         if client is not None:
+            self._silence()
             self._client = None
             Call(client.close)  # of a server that is gone
         if self._opening is None:
@@ -124,6 +160,22 @@ class _Lister:
 
 
 _lister = _Lister()
+
+
+def ring_at_changes(bell: int) -> None:
+    """Ring an eventfd from now on whenever a client of JACK has other ports.
+
+    Raises
+    ------
+    HostUnresponsiveError, BackendError
+        The server hangs, or refuses a client.
+    """
+    _lister.ring_at_changes(bell)
+
+
+def ring_no_more(bell: int) -> None:
+    """Never ring that eventfd again."""
+    _lister.ring_no_more(bell)
 
 
 def forget_after_fork() -> None:

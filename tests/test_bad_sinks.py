@@ -1,6 +1,7 @@
 """Whatever a sink is, returns or raises: it fails alone, is reported, and all accounts balance."""
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -13,6 +14,7 @@ from stream_audio import (
     CallbackSink,
     ChannelSink,
     ConfigError,
+    ConfigTypeError,
     FormatPreset,
     Gap,
     GapCause,
@@ -53,6 +55,30 @@ class HiddenError(Exception):
 class IntegerTextError(Exception):
     def __str__(self):
         return 503
+
+
+class LiarError(Exception):
+    """Lies about its class, and raises where its attributes are looked at."""
+
+    def _raise(self, *_):
+        raise SystemExit("asked")
+
+    __class__ = __notes__ = args = property(_raise)
+    add_note = _raise
+
+
+class Nameless(type):
+    """The type of a type that has no name."""
+
+    def _raise(cls, *_):
+        raise SystemExit("asked")
+
+    __name__ = property(_raise)
+    __repr__ = _raise
+
+
+class NamelessError(Exception, metaclass=Nameless):
+    pass
 
 
 class Contrary:
@@ -235,6 +261,52 @@ def test_whatever_it_raises_it_fails_alone(kind, error, caplog):
     assert report.delivered == (FRAMES if kind is Stops else 0)
 
 
+@pytest.mark.parametrize("name", ["LiarError", "NamelessError"])
+@pytest.mark.parametrize("kind", [*KINDS, Stops])
+def test_an_error_that_lies_of_itself_is_the_failure_of_its_sink(kind, name):
+    error = globals()[name]()
+
+    def raises(*_):
+        raise error
+
+    report, (failure,) = run(kind(raises))
+    assert failure.error is error
+    assert name in report.error
+    assert report.delivered == (FRAMES if kind is Stops else 0)
+
+
+def test_an_error_that_lies_of_itself_is_raised_as_it_is():
+    def write(chunk):
+        raise LiarError
+
+    session = builder(raise_on_sink_failure=True).add_sink(CallbackSink(write)).start()
+    raised = None
+    try:
+        session.wait(GIVE_UP)
+    except LiarError as error:  # which pytest.raises cannot do
+        raised = type(error)
+    assert raised is LiarError
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_log_that_raises_harms_nobody(kind, capsys):
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise SystemExit("no disk")
+
+    def raises(chunk):
+        raise OSError("broken")
+
+    log, own = logging.getLogger("stream_audio"), Broken()
+    log.addHandler(own)
+    try:
+        report, failures = run(kind(raises))
+    finally:
+        log.removeHandler(own)
+    assert (report.error, len(failures)) == ("OSError: broken", 1)
+    assert "sink bad failed: OSError: broken (cannot be logged" in capsys.readouterr().err
+
+
 def test_what_an_error_says_can_be_printed_whatever_is_in_it():
     assert in_words(OSError("caf\udce9")) == "OSError: caf\\udce9"
     assert in_words(HiddenError()) == "HiddenError (which cannot be shown)"
@@ -406,17 +478,112 @@ def test_a_figure_that_raises_counts_as_0(caplog):
     assert "has no readable unread: SystemExit" in caplog.text
 
 
-def test_what_is_sent_as_an_event_must_be_one(caplog):
-    class Sends(Good):
+class Own(StreamEvent):
+    def dated(self, epoch):
+        return None
+
+
+class Sends(Good):
+    def __init__(self, event):
+        super().__init__()
+        self.event = event
+
+    def start(self, info):
+        self.send = info.send
+
+    def write(self, chunk):
+        self.send(self.event)
+
+
+NO_EVENTS = {
+    "send takes an event, not None": None,
+    "time must be a number": StreamEvent("now"),
+    "time must be from": StreamEvent(math.nan),
+    "a sink cannot send SinkFailed": SinkFailed(1.0, "good", OSError("lie"), True),
+    "something that is not a gap: None": GapDetected(1.0, None, "bad"),
+    "something that is not a gap: Gap": GapDetected(1.0, gap(0, "ten"), "bad"),
+    "count must be a whole number": GapDetected(1.0, gap(0, 10), "bad", "many"),
+    "further_frames must be a whole number": GapDetected(1.0, gap(0, 10), "bad", 2, math.nan),
+}
+
+
+@pytest.mark.parametrize("words", NO_EVENTS)
+def test_what_is_sent_as_an_event_must_be_one(words):
+    report, failures = run(Sends(NO_EVENTS[words]))
+    assert words in report.error
+    assert len(failures) == 1  # the thread of events lives
+
+
+def test_an_event_of_ones_own_is_sent_as_it_is():
+    events = []
+    building = builder().add_sink(Sends(Own(1.0))).on_event(events.append)
+    building.start().wait(GIVE_UP)
+    assert [type(event) for event in events].count(Own) == FRAMES / 4800
+
+
+def test_what_is_to_be_sent_again_needs_an_error():
+    class Resends(Good):
+        confirms = True
+
         def start(self, info):
-            self.send = info.send
+            self.resend = info.resend
 
         def write(self, chunk):
-            self.send(None)
+            self.resend("lost")
 
-    report, failures = run(Sends())
-    assert "send takes an event, not None" in report.error
-    assert len(failures) == 1  # the thread of events lives
+    report, failures = run(Resends())
+    assert "resend takes an error, not 'lost'" in report.error
+    assert len(failures) == 1
+
+
+# ---- what would do nothing, and what answers for everything ----
+
+
+def yields(*_):
+    yield
+
+
+async def yields_later(*_):
+    yield
+
+
+@pytest.mark.parametrize("write", [yields, yields_later])
+def test_a_write_with_a_yield_in_it_is_refused(write):
+    for make in (lambda: type("Bad", (), {"write": write})(), lambda: CallbackSink(write)):
+        with pytest.raises(ConfigTypeError, match="has a yield in it"):
+            builder().add_sink(make())
+
+
+class Answers(Good):
+    """A wrapper, say, that has any method that is asked for."""
+
+    blocking, confirms, gather, preferred_dtype = False, None, 0.0, "float32"
+
+    def __getattr__(self, name):
+        def answer(*_):
+            if name not in ("start", "begun", "stop", "caught_up", "source_added"):
+                raise RuntimeError(f"{name} is not a sink's")
+            return True
+
+        return answer
+
+
+def test_what_answers_for_everything_is_no_channel():
+    building = endless().add_sink(Answers(), name="answers")
+    with building.start() as session:
+        session.add_sink(Good()).remove()
+        assert goes_on(session)
+    report = session.report()
+    assert report.balanced
+    assert report.sinks["answers"].error == ""
+
+
+@pytest.mark.parametrize("attribute", ["preferred_dtype", "gather"])
+def test_a_value_that_raises_is_an_error_where_the_sink_is_added(attribute):
+    sink = Good()
+    setattr(sink, attribute, Contrary())
+    with pytest.raises((ConfigError, ConfigTypeError), match=attribute):
+        builder().add_sink(sink)
 
 
 # ---- the same on an event loop, and within a trigger ----
@@ -488,6 +655,53 @@ def test_the_sink_within_a_trigger_fails_with_it_alone(where, error):
     report, failures = run(trigger)
     assert report.error
     assert len(failures) == 1
+
+
+@pytest.mark.parametrize("attribute", ["start", "begun", "stop", "caught_up", "write"])
+@pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit("no"), HiddenError()])
+def test_an_attribute_that_raises_within_a_trigger_is_an_error_there(attribute, error):
+    def raises(self):
+        raise error
+
+    inner = object.__new__(type("Bad", (Good,), {attribute: property(raises)}))
+    with pytest.raises(ConfigError, match=f"its attribute {attribute} raised"):
+        TriggerSink(inner)
+    report, failures = run(TriggerSink(lambda event: inner, when=lambda chunk: True))
+    assert f"its attribute {attribute} raised" in report.error
+    assert len(failures) == 1
+
+
+@pytest.mark.parametrize("made", [None, 5, Good, "sink"])
+def test_what_a_trigger_is_given_must_be_a_sink(made):
+    report, failures = run(TriggerSink(lambda event: made, when=lambda chunk: True))
+    assert "a sink" in report.error
+    assert len(failures) == 1
+
+
+def test_what_a_detector_claims_to_have_taken_is_not_delivered():
+    def when(chunk):
+        raise SinkError("half", retryable=False, taken=chunk.frames)
+
+    report, _ = run(TriggerSink(Good(), when=when))
+    assert (report.delivered, report.error) == (0, "half")
+
+
+def test_a_stuck_sink_within_a_trigger_is_abandoned():
+    abandoned = threading.Event()
+    building = endless(stop_timeout=0.1).duration(1.0)
+
+    class Stuck(Good):
+        def write(self, chunk):
+            building._config.clock.sleep(10_000.0)
+
+        def abandon(self):
+            abandoned.set()
+
+    building.add_sink(TriggerSink(Stuck(), when=lambda chunk: True))
+    session = building.start()
+    assert session._engine.wait(GIVE_UP)
+    assert abandoned.is_set()
+    assert session.report().balanced
 
 
 # ---- a session whose sinks have all failed ----

@@ -7,6 +7,8 @@ All three are part of ``str(error)``.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -50,11 +52,11 @@ def in_words(error: BaseException) -> str:
 
     Never raises, whatever the error's own methods do.
     """
-    kind = type(error).__name__
+    kind = kind_of(error)
     text = _text_of(str, error)
     if text is None:
         return f"{kind} (which cannot be shown)"
-    if isinstance(error, StreamAudioError):
+    if issubclass(type(error), StreamAudioError):  # isinstance would ask the error itself
         return text or kind
     return f"{kind}: {text}" if text else (_text_of(repr, error) or kind)
 
@@ -62,7 +64,13 @@ def in_words(error: BaseException) -> str:
 def shown(thing: object) -> str:
     """Return ``repr(thing)``, or its type if that raises: the object is a user's."""
     text = _text_of(repr, thing)
-    return f"<{type(thing).__name__}, which cannot be shown>" if text is None else text
+    return f"<{kind_of(thing)}, which cannot be shown>" if text is None else text
+
+
+def kind_of(thing: object) -> str:
+    """Return the name of the type, whatever the type's own type answers."""
+    name: str = type.__dict__["__name__"].__get__(type(thing))
+    return name
 
 
 def say_whose(error: BaseException, note: str) -> None:
@@ -70,8 +78,25 @@ def say_whose(error: BaseException, note: str) -> None:
     try:
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
-    except Exception:
+    except BaseException as refused:
+        if is_ctrl_c(refused):
+            raise
         return  # it is raised all the same
+
+
+def log_raised(log: Any, error: BaseException | None, text: str, *arguments: object) -> None:
+    """Log what a user's code raised, with its traceback; ``None``: without one.
+
+    Never raises, whatever the error's attributes do, or a handler of the log: what cannot be
+    logged goes to stderr.
+    """
+    try:
+        log.error(text, *arguments, exc_info=error)
+    except BaseException as raised:
+        if is_ctrl_c(raised):
+            raise
+        with contextlib.suppress(Exception):  # no stderr, or a full one: nobody is left to tell
+            sys.stderr.write(f"{text % arguments} (cannot be logged: {in_words(raised)})\n")
 
 
 def is_ctrl_c(error: BaseException) -> bool:

@@ -146,7 +146,7 @@ class Session(LiveSources):
         failure = self._engine.failure_to_raise
         if failure is not None and not self.running:
             say_whose(failure.error, f"It was raised by the sink {failure.sink}.")
-            if not isinstance(failure.error, Exception):
+            if not issubclass(type(failure.error), Exception):
                 # SystemExit and its like would end more than the session.
                 words = in_words(failure.error)
                 raise SinkError(f"sink {failure.sink} failed: {words}") from failure.error

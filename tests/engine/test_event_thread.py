@@ -1,5 +1,6 @@
 """Events: in order, however fast they come, and whatever the handler does."""
 
+import logging
 import threading
 import time
 
@@ -140,6 +141,44 @@ def test_whatever_a_handler_raises_later_events_arrive(error, caplog):
     assert handled == sent
     assert caplog.text.count("on_event raised for SourceEnded") == 3
     assert type(error).__name__ in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["the error", "the log"])
+def test_later_events_arrive_though_the_log_cannot_be_written(broken, capsys):
+    class SpitefulError(Exception):
+        @property
+        def __class__(self):
+            raise SystemExit
+
+        @property
+        def __notes__(self):
+            raise SystemExit
+
+    class Broken(logging.Handler):
+        def emit(self, record):
+            if broken == "the log":
+                raise SystemExit
+            self.format(record)
+
+    handled = []
+
+    def handler(event):
+        handled.append(event)
+        raise SpitefulError
+
+    log, own = logging.getLogger("stream_audio"), Broken()
+    log.addHandler(own)
+    try:
+        thread = EventThread(handler)
+        sent = [SourceEnded(1000.0 + i, "mic") for i in range(3)]
+        for event in sent:
+            thread.send(event)
+        thread.close()
+        thread.join(GIVE_UP)
+    finally:
+        log.removeHandler(own)
+    assert handled == sent
+    assert capsys.readouterr().err.count("on_event raised for SourceEnded") == 3
 
 
 def test_an_event_that_cannot_be_shown_is_logged_all_the_same(caplog):

@@ -29,6 +29,7 @@ from stream_audio import (
     WebSocketSink,
 )
 from stream_audio.network import websocket_errors, websocket_link
+from stream_audio.network.replies import Replies
 from stream_audio.testing import VirtualClock
 from support.frames_server import ThreadServer, encode, span
 from support.processes import require_program, wait_until
@@ -621,6 +622,34 @@ def test_messages_first_and_last_and_the_server_has_the_last_word():
     assert report.error == ""
     assert heard == ["rate 48000", "from 0", "finish"]
     assert replies == ["the end"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_a_handler_of_messages_that_raises_gets_the_next_one(error, caplog):
+    handled, failed = [], []
+
+    def handle(message):
+        handled.append(message)
+        raise error
+
+    replies = Replies(None, handle, failed.append)
+    for message in ("one", "two"):
+        assert replies.put(message)
+    replies.close(GIVE_UP)
+    assert handled == ["one", "two"]
+    assert caplog.text.count(f"on_message raised: {error.__name__}") == 2
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), SystemExit()])
+def test_a_confirmation_that_raises_is_told_whatever_it_is(error):
+    def confirm(message):
+        raise error
+
+    failed = []
+    replies = Replies(confirm, None, failed.append)
+    replies.put("one")
+    replies.close(GIVE_UP)
+    assert failed == [error]
 
 
 def test_a_server_that_never_closes_costs_no_more_than_the_stop_timeout(caplog):

@@ -73,14 +73,15 @@ def test_an_async_iterator_has_each_change(devices, clock):
     assert [short(event) for event in asyncio.run(watch())] == EXPECTED
 
 
-def test_a_callback_gets_each_change_and_may_raise(devices, clock, caplog):
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_a_callback_gets_each_change_and_may_raise(error, devices, clock, caplog):
     events, done = [], threading.Event()
 
     def note(event):
         events.append(event)
         if len(events) == 4:
             done.set()
-        raise ZeroDivisionError
+        raise error
 
     with watch_devices(note):
         clock.advance(1.0)

@@ -6,13 +6,18 @@ only exact types are looked at, and each look that may call the user's code is g
 
 from __future__ import annotations
 
+import inspect
 import math
 import types
 from numbers import Integral
 from typing import Any
 
+from stream_audio._checks import real_number, whole_number
 from stream_audio.audio.gap import Gap, GapCause
-from stream_audio.errors import SinkError, is_ctrl_c, shown
+from stream_audio.errors import ConfigError, ConfigTypeError, SinkError, is_ctrl_c, shown
+from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
+
+_MOST = 2**63 - 1
 
 
 def refuse_coroutine(returned: object) -> None:
@@ -44,6 +49,42 @@ def dropped_in(returned: object) -> tuple[Gap, ...]:
     if not any(type(each) is Gap for each in answers):
         return ()
     return tuple(map(_checked, answers))
+
+
+def refuse_generator(function: object, name: str) -> None:
+    """Raise ``ConfigTypeError`` for what has a ``yield`` in it: a call would do nothing at all."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigTypeError(
+            f"{name} has a yield in it, so a call would do nothing",
+            hint="Take the yield out",
+        )
+
+
+def event_of_sink(event: Any) -> StreamEvent:
+    """Return what a sink sends as an event, if nobody who handles it can come to harm.
+
+    Raises
+    ------
+    ConfigTypeError, ConfigError
+        It is none, or its figures are no figures, or only the session may send it.
+    SinkError
+        What it calls a gap is none.
+    """
+    kind = type(event)
+    if not issubclass(kind, StreamEvent):
+        raise ConfigTypeError(f"send takes an event, not {shown(event)}")
+    real_number("time", event.time, -_MOST, _MOST)
+    if issubclass(kind, SinkFailed):
+        raise ConfigError(
+            "a sink cannot send SinkFailed; the session does, of a sink that raises",
+            hint="Raise an error",
+        )
+    if issubclass(kind, GapDetected):
+        _checked(event.gap)
+        whole_number("count", event.count, 1, _MOST)
+        whole_number("further_frames", event.further_frames, 0, _MOST)
+    made: StreamEvent = event
+    return made
 
 
 def _checked(answer: Any) -> Gap:

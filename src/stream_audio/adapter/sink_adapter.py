@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from stream_audio._checks import one_of, real_number, whole_number
 from stream_audio._log import log
+from stream_audio.adapter.answers import refuse_generator
 from stream_audio.adapter.loop_sink import LoopSink, blocking_form
 from stream_audio.audio.format import SAMPLE_TYPES, SampleType
 from stream_audio.backlog.policy import Backlog
@@ -24,6 +25,7 @@ from stream_audio.errors import (
     SessionStateError,
     in_words,
     is_ctrl_c,
+    kind_of,
     shown,
 )
 
@@ -86,46 +88,54 @@ class SinkAdapter:
                 f"{sink.__name__} is a class, and a sink is an object of it",
                 hint=f"Make one: {sink.__name__}(…)",
             )
-        write = _read(sink, "write", None)
+        write = read_attribute(sink, "write", None)
         if not callable(write):
             raise ConfigTypeError(
                 f"{shown(sink)} is not a sink: it has no method write(chunk)",
                 hint="Use FileSink, ChannelSink, CallbackSink, or an object with write(chunk)",
             )
         self.write: Method = write
+        refuse_generator(write, f"the method write of {shown(sink)}")
         methods = {name: _method(sink, name) for name in _OPTIONAL}
         self._methods = {name: method for name, method in methods.items() if method is not None}
         self._is_async = any(map(inspect.iscoroutinefunction, (write, *self._methods.values())))
         self._loop_sink: LoopSink | None = None
         self._complained_of: set[str] = set()
-        dtype = one_of("preferred_dtype", _read(sink, "preferred_dtype", "float32"), SAMPLE_TYPES)
-        self.dtype: SampleType = cast(SampleType, dtype)
-        self.gather = real_number("gather", _read(sink, "gather", 0.0), 0, LONGEST_GATHER)
+        dtype = _checked(sink, "preferred_dtype", "float32", one_of, SAMPLE_TYPES)
+        self.dtype = cast(SampleType, dtype)
+        self.gather: float = _checked(sink, "gather", 0.0, real_number, 0, LONGEST_GATHER)
         self.takes_batches = _flag(sink, "takes_batches", default=False)
         self.fills_gaps = _flag(sink, "fills_gaps", default=True)
         self.blocking = self._is_async or _flag(sink, "blocking", default=True)
-        says = _read(sink, "confirms", None)
+        says = read_attribute(sink, "confirms", None)
         self.confirms = None if says is None else _flag(sink, "confirms", default=False)
         if self.confirms and not self.blocking:
             raise ConfigError(
                 f"{shown(sink)} confirms but is not blocking, so nothing would keep its frames",
                 hint="Leave out blocking = False",
             )
-        self.use_queue = None if self.blocking else _method(sink, "use_queue")
-        self.lend_baton = _method(sink, "lend_baton")
+        # By its type: an object that answers for any attribute is no channel.
+        self.waiting = sink if hasattr(type(sink), "can_be_handed") else None
+        self.use_queue: Method | None = None
+        self.lend_baton: Method | None = None
         self.own_backlog: Backlog | None = None
-        if self.use_queue is not None:
-            self.own_backlog = _read(sink, "backlog", None)
-        self.own_retry: Retry | None = _read(sink, "retry", None)
+        if self.waiting is not None:
+            self.use_queue, self.lend_baton = self.waiting.use_queue, self.waiting.lend_baton
+            self.own_backlog = self.waiting.backlog
+        self.own_retry: Retry | None = read_attribute(sink, "retry", None)
         if not isinstance(self.own_retry, (Retry, type(None))):
             self.own_retry = None  # something else of the same name
-        self.waiting = sink if hasattr(type(sink), "can_be_handed") else None
 
     @property
     def name(self) -> str:
         """What to call it if the user does not say: its own name, or its type's."""
-        name = _read(self.given, "name", None)
-        return name if type(name) is str and name.strip() else type(self.given).__name__
+        return self.own_name or kind_of(self.given)
+
+    @property
+    def own_name(self) -> str:
+        """Its own name; empty if it has none."""
+        name = read_attribute(self.given, "name", None)
+        return name if type(name) is str and name.strip() else ""
 
     def bind(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Find the event loop of an asynchronous one: the caller's, or else this one.
@@ -214,9 +224,11 @@ class SinkAdapter:
 
     def loop_sinks(self) -> Iterator[LoopSink]:
         """Yield what of it is called on an event loop: itself, or what it hands on to."""
-        for each in (self._loop_sink, self._inner()):
-            if type(each) is LoopSink:
-                yield each
+        if self._loop_sink is not None:
+            yield self._loop_sink
+        inner = self._inner()
+        if type(inner) is SinkAdapter:
+            yield from inner.loop_sinks()
 
     def _inner(self) -> object:
         try:
@@ -245,7 +257,8 @@ def called_by_one_of(sinks: Iterable[SinkAdapter]) -> bool:
     return any(each.is_called_here() for sink in sinks for each in sink.loop_sinks())
 
 
-def _read(sink: object, attribute: str, default: object) -> Any:
+def read_attribute(sink: object, attribute: str, default: object) -> Any:
+    """Return an attribute of a user's sink; ``ConfigError`` if it raises."""
     try:
         return getattr(sink, attribute, default)
     except BaseException as error:
@@ -254,14 +267,29 @@ def _read(sink: object, attribute: str, default: object) -> Any:
         raise _cannot_be_read(sink, attribute, error) from error
 
 
+def _checked(
+    sink: object, attribute: str, default: object, check: Callable[..., Any], *limits: object
+) -> Any:
+    """Return an attribute as ``check`` has it; its value, too, is a user's."""
+    value = read_attribute(sink, attribute, default)
+    try:
+        return check(attribute, value, *limits)
+    except (ConfigError, ConfigTypeError):
+        raise
+    except BaseException as error:
+        if is_ctrl_c(error):
+            raise
+        raise _cannot_be_read(sink, attribute, error) from error
+
+
 def _method(sink: object, name: str) -> Method | None:
     """Return an optional method; what cannot be called is something else of the same name."""
-    method = _read(sink, name, None)
+    method = read_attribute(sink, name, None)
     return method if callable(method) else None
 
 
 def _flag(sink: object, attribute: str, *, default: bool) -> bool:
-    value = _read(sink, attribute, default)
+    value = read_attribute(sink, attribute, default)
     try:
         return bool(value)
     except BaseException as error:

@@ -40,7 +40,8 @@ class Announcer:
         if self.first_failure is None and isinstance(event, SinkFailed):
             self.first_failure = event
         if self._events is not None:
-            self._events.send(event.dated(self._wall.epoch_now()))
+            # By the base class: an event of a sink may be of the user's own kind.
+            self._events.send(StreamEvent.dated(event, self._wall.epoch_now()))
 
     def when_failure_is_told(self, call: Callable[[], object]) -> None:
         """Have ``call`` called each time the handler has returned from the end of a sink."""

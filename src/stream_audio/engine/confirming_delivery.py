@@ -11,7 +11,7 @@ from stream_audio.backlog.confirming_queue import ConfirmingQueue
 from stream_audio.backlog.queues import ChunkQueue
 from stream_audio.engine.delivery import SinkState
 from stream_audio.engine.worker_delivery import Work, WorkerDelivery
-from stream_audio.errors import ConfigError, shown
+from stream_audio.errors import ConfigError, ConfigTypeError, shown
 
 _MOST = 2**63 - 1
 
@@ -39,6 +39,8 @@ class ConfirmingDelivery(WorkerDelivery):
             raise ConfigError(f"sink {self.name} cannot confirm: {error}") from None
 
     def resend(self, error: BaseException) -> None:  # noqa: D102 - see Delivery
+        if not issubclass(type(error), BaseException):
+            raise ConfigTypeError(f"resend takes an error, not {shown(error)}")
         self._lost_by = error
         self._arrived.set()
 

@@ -26,7 +26,13 @@ from stream_audio.backlog.retry import Retry
 from stream_audio.config import StreamConfig
 from stream_audio.contracts.sink import OnFailure
 from stream_audio.engine.loss_spell import LossSpells
-from stream_audio.errors import SinkError, StreamAudioError, in_words, is_ctrl_c
+from stream_audio.errors import (
+    SinkError,
+    StreamAudioError,
+    in_words,
+    is_ctrl_c,
+    log_raised,
+)
 from stream_audio.reports.durations import Durations
 from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
 from stream_audio.reports.ledger import SinkAccount
@@ -264,9 +270,7 @@ class Delivery(abc.ABC):
         self._logged_at, self._unlogged = now, 0
         # Of an error that this library did not expect, its place is what one wants to know.
         unexpected = None if issubclass(type(error), StreamAudioError) else error
-        _log.error(
-            "sink %s failed%s: %s", self.name, before, self._error_text, exc_info=unexpected
-        )
+        log_raised(_log, unexpected, "sink %s failed%s: %s", self.name, before, self._error_text)
 
     def _stop_sink(self) -> None:
         """Stop the sink; on the thread that wrote."""
@@ -279,7 +283,8 @@ class Delivery(abc.ABC):
                 self._fail(error)
             else:
                 self._enter_lost(error)
-                _log.error("sink %s could not stop either: %s", self.name, in_words(error))
+                text = "sink %s could not stop either: %s"
+                log_raised(_log, None, text, self.name, in_words(error))
         else:
             if not self._account_is_closed:
                 self._taken_back(dropped)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stream_audio._locks import InterruptibleLock
-from stream_audio.errors import shown
+from stream_audio.errors import log_raised, shown
 from stream_audio.reports.events import GapDetected, SinkFailed, StreamEvent
 from stream_audio.waiting.signals import LockSignal
 
@@ -126,14 +126,14 @@ class EventThread:
                 self._handler(event)
             except BaseException as error:
                 # SystemExit and its like, too: what follows is still to be told.
-                _log.error("on_event raised for %s", shown(event), exc_info=error)
+                log_raised(_log, error, "on_event raised for %s", shown(event))
             if _is_end_of_sink(event):
                 self._failures_told += 1
                 self.when_failure_is_told()
 
 
 def _kind_of_flood(event: StreamEvent) -> Kind | None:
-    if isinstance(event, GapDetected):
+    if type(event) is GapDetected:
         return event.gap.source, event.sink, event.gap.cause
     if isinstance(event, SinkFailed) and not event.detached:
         return "", event.sink, "sink_failed"

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from stream_audio.adapter.answers import event_of_sink
 from stream_audio.audio.format import FormatPreset
 from stream_audio.backlog.queues import BlockingQueue
 from stream_audio.backlog.spill_thread import SpillThread
@@ -17,7 +18,7 @@ from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.make_delivery import Inflow, check_that_they_can_wait, make_delivery
 from stream_audio.engine.merges import MergeHead, Merges
 from stream_audio.engine.track import Track
-from stream_audio.errors import ConfigTypeError, say_whose, shown
+from stream_audio.errors import say_whose
 from stream_audio.reports.events import StreamEvent
 from stream_audio.reports.ledger import Ledger, SinkAccount
 from stream_audio.waiting.clock import WallClock
@@ -139,9 +140,7 @@ class SinkSetup:
 
     def _take_event(self, event: StreamEvent) -> None:
         """Send an event of a sink's; anything else is an error of the sink."""
-        if not isinstance(event, StreamEvent):
-            raise ConfigTypeError(f"send takes an event, not {shown(event)}")
-        self._send(event)
+        self._send(event_of_sink(event))
 
     def head(self, name: str) -> Track | MergeHead:
         """Return the merge or the source of that id."""

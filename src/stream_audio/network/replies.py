@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from stream_audio.errors import in_words
+from stream_audio.errors import in_words, log_raised
 
 _log = logging.getLogger("stream_audio")
 
@@ -34,7 +34,7 @@ class Replies:
         self,
         confirm: Callable[[Message], object] | None,
         handle: Callable[[Message], object] | None,
-        failed: Callable[[Exception], object],
+        failed: Callable[[BaseException], object],
     ) -> None:
         self._confirm = confirm
         self._handle = handle
@@ -60,11 +60,11 @@ class Replies:
             if self._confirm is not None:
                 try:
                     self._confirm(message)
-                except Exception as error:
+                except BaseException as error:
                     self._failed(error)
                     return
             if self._handle is not None:
                 try:
                     self._handle(message)
-                except Exception as error:
-                    _log.exception("on_message raised: %s", in_words(error))
+                except BaseException as error:  # SystemExit and its like, too: more may come
+                    log_raised(_log, error, "on_message raised: %s", in_words(error))

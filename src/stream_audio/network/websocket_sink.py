@@ -190,7 +190,7 @@ class WebSocketSink(NetworkSink):
         while self._recent_seconds - self._recent[0][0].duration >= wanted - 1e-9:
             self._recent_seconds -= self._recent.popleft()[0].duration
 
-    def _users_own(self, what: str, error: Exception) -> SinkError:
+    def _users_own(self, what: str, error: BaseException) -> SinkError:
         return SinkError(
             f"{what} raised",
             retryable=False,
@@ -317,7 +317,7 @@ class WebSocketSink(NetworkSink):
             raise ConfigError("confirm must return source and frame: there are several sources")
         self.confirm(source, frame)
 
-    def _could_not_confirm(self, error: Exception) -> None:
+    def _could_not_confirm(self, error: BaseException) -> None:
         described = self._users_own("confirm", error)
         self.fail(described.message, host_text=described.host_text)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stream_audio._public import public
-from stream_audio.adapter.answers import refuse_coroutine
+from stream_audio.adapter.answers import refuse_coroutine, refuse_generator
 from stream_audio.audio.chunk import AudioChunk
-from stream_audio.errors import ConfigTypeError
+from stream_audio.errors import ConfigTypeError, shown
 
 if TYPE_CHECKING:
     from stream_audio.contracts.sink import SourceInfo
@@ -33,7 +33,8 @@ class CallbackSink:
 
     def __init__(self, function: Callable[[AudioChunk], object]) -> None:
         if not callable(function):
-            raise ConfigTypeError(f"CallbackSink takes a function, not {function!r}")
+            raise ConfigTypeError(f"CallbackSink takes a function, not {shown(function)}")
+        refuse_generator(function, shown(function))
         self._function = function
         if inspect.iscoroutinefunction(function):
             # So that the session sees what kind of sink this is.

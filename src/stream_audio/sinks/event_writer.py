@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 from stream_audio._record import Record
 from stream_audio.adapter.answers import refuse_coroutine
-from stream_audio.adapter.loop_sink import blocking_form
+from stream_audio.adapter.sink_adapter import SinkAdapter
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.untold_gaps import with_gaps_before
 from stream_audio.contracts.sink import SinkInfo
-from stream_audio.errors import SinkError
+from stream_audio.errors import SinkError, in_words, shown
 from stream_audio.reports.events import GapDetected, TriggerEnded, TriggerStarted
 from stream_audio.sinks.pre_roll import PreRoll
 from stream_audio.sinks.trigger_spans import HandedOn, Span, TriggerSpans
@@ -58,19 +58,19 @@ class EventWriter:
         What came, as far back as an event may need it.
     spans : TriggerSpans
         What triggers and is not dealt with yet.
-    inner : object
-        The sink under way, in blocking form, or ``None``.
+    inner : SinkAdapter or None
+        The sink under way.
     number : int
         How many events have begun.
     """
 
-    def __init__(self, given: Any, info: SinkInfo, rolls: Rolls, *, makes_sinks: bool) -> None:
+    def __init__(
+        self, sink: SinkAdapter | Callable[[TriggerStarted], object], info: SinkInfo, rolls: Rolls
+    ) -> None:
         self.kept = PreRoll(rolls.pre + rolls.late)
         self.spans = TriggerSpans()
         self.number = 0
-        self.inner: Any = None
-        self._given = given
-        self._makes_sinks = makes_sinks
+        self.inner: SinkAdapter | None = None
         self._info = info
         self._source = info.sources[0].id
         self._rolls = rolls
@@ -78,25 +78,39 @@ class EventWriter:
         self._event: _Event | None = None
         self._had = HandedOn()  # by the events before
         self._place = -(2**62)  # up to this frame all is handed on that belongs to an event
-        if not makes_sinks:
-            inner = blocking_form(given, self._loop)
-            _call(inner, "start", info)
-            self.inner = inner
+        self._make: Callable[[TriggerStarted], object] | None = None
+        if isinstance(sink, SinkAdapter):
+            sink.bind(self._loop)
+            sink.start(info)
+            self.inner = sink
+        else:
+            self._make = sink
 
     @property
     def is_open(self) -> bool:
         """Whether an event is under way."""
         return self._event is not None
 
-    def call_inner(self, name: str) -> None:
-        """Call an optional method of the sink under way."""
+    def begun(self) -> None:
+        """Tell the sink under way that the session has begun."""
         if self.inner is not None:
-            _call(self.inner, name)
+            self.inner.begun()
 
-    def let_go(self, name: str) -> object:
-        """Have done with the sink under way: by its method ``name``, else by ``stop``."""
+    def caught_up(self) -> None:
+        """Tell the sink under way that all that was there is written."""
+        if self.inner is not None:
+            self.inner.caught_up()
+
+    def stop(self) -> object:
+        """Stop the sink under way; returns what it returns."""
         inner, self.inner = self.inner, None
-        return _let_go(inner, name)
+        return None if inner is None else inner.stop()
+
+    def discard(self) -> None:
+        """Have the sink under way undo its start."""
+        inner, self.inner = self.inner, None
+        if inner is not None:
+            inner.discard()
 
     def hand_on(self, decided: int) -> None:
         """Write what belongs to events; after one that raises, the next call goes on from there.
@@ -149,13 +163,14 @@ class EventWriter:
             frame=event.begin,
             started=kept.wall_time_of(event.begin, info.epoch),
         )
-        if self._makes_sinks:
-            inner = blocking_form(self._given(started), self._loop)
-            _call(inner, "start", info)
+        if self._make is not None:
+            inner = SinkAdapter(self._make(started))
+            inner.bind(self._loop)
+            inner.start(info)
             try:
-                _call(inner, "begun")  # the session has, long since
+                inner.begun()  # the session has, long since
             except BaseException:
-                _let_go(inner, "discard")
+                inner.discard()
                 raise
             self.inner = inner
         self.spans.pop()
@@ -185,12 +200,9 @@ class EventWriter:
         return gap
 
     def _write(self, event: _Event, piece: AudioChunk) -> None:
-        try:
-            told = with_gaps_before(piece, event.untold) if event.untold else piece
+        told = with_gaps_before(piece, event.untold) if event.untold else piece
+        if self.inner is not None:
             refuse_coroutine(self.inner.write(told))
-        except SinkError as error:
-            error.taken = 0  # of this piece, and not of the chunk that was being taken
-            raise
         event.untold = ()
 
     def _close(self, event: _Event, end: float) -> None:
@@ -200,24 +212,14 @@ class EventWriter:
         self._had.add(event.begin, self._place)
         if self._place < min(event.until, self.kept.end):
             self.spans.add(event.last)  # it was the longest that it may be, and goes on
-        if self._makes_sinks:
-            inner, self.inner = self.inner, None
+        if self._make is not None:
+            name = shown(self.inner)
             try:
-                _call(inner, "stop")
+                self.stop()
             except Exception as error:
                 # Another try would find it stopped, and the failure would go unseen.
                 raise SinkError(
-                    f"{inner!r} could not be completed", retryable=False, host_text=str(error)
+                    f"{name} could not be completed", retryable=False, host_text=in_words(error)
                 ) from error
         info = self._info
         info.send(TriggerEnded(info.now(), info.name, self.number, self._source, self._place))
-
-
-def _call(sink: Any, name: str, *arguments: object) -> object:
-    """Call an optional method of a sink, if there is one."""
-    method = getattr(sink, name, None)
-    return None if method is None else method(*arguments)
-
-
-def _let_go(sink: Any, name: str) -> object:
-    return _call(sink, name if hasattr(sink, name) else "stop")

@@ -9,9 +9,17 @@ from typing import Any
 
 from stream_audio._checks import real_number, whole_number
 from stream_audio._public import public
+from stream_audio.adapter.sink_adapter import SinkAdapter, read_attribute
 from stream_audio.audio.chunk import AudioChunk
 from stream_audio.contracts.sink import SinkInfo
-from stream_audio.errors import ConfigError, ConfigTypeError, SessionStateError, session_ended
+from stream_audio.errors import (
+    ConfigError,
+    ConfigTypeError,
+    SessionStateError,
+    SinkError,
+    session_ended,
+    shown,
+)
 from stream_audio.sinks.blocks import Reblocker
 from stream_audio.sinks.event_writer import EventWriter, Rolls
 from stream_audio.sinks.trigger_spans import Span
@@ -87,16 +95,16 @@ class TriggerSink:
         decide_within: float = 2.0,
         longest: float | None = None,
     ) -> None:
-        is_sink = callable(getattr(sink, "write", None)) and not isinstance(sink, type)
+        is_sink = not isinstance(sink, type) and callable(read_attribute(sink, "write", None))
         if not is_sink and not callable(sink):
             raise ConfigTypeError(
-                f"{sink!r} is neither a sink nor a function that makes one",
+                f"{shown(sink)} is neither a sink nor a function that makes one",
                 hint="For example TriggerSink(FileSink('events.wav'))",
             )
         if when is not None and not callable(when):
-            raise ConfigTypeError(f"when takes a function, not {when!r}")
+            raise ConfigTypeError(f"when takes a function, not {shown(when)}")
         self._given = sink
-        self._makes_sinks = not is_sink
+        self._adapter = SinkAdapter(sink) if is_sink else None
         self._pre_roll = real_number("pre_roll", pre_roll, 0, 3600)
         self._post_roll = real_number("post_roll", post_roll, 0, 3600)
         self._window = real_number("window", window, 0.001, 10)
@@ -112,24 +120,28 @@ class TriggerSink:
     @property
     def name(self) -> str:
         """Name for events and the report: the inner sink's, if it has one."""
-        return str(getattr(self._given, "name", None) or type(self).__name__)
+        own = None if self._adapter is None else self._adapter.own_name
+        return own or type(self).__name__
 
     @property
     def preferred_dtype(self) -> str:
         """The type of samples that the inner sink asks for."""
-        if self._makes_sinks:
-            return "float32"
-        return str(getattr(self._given, "preferred_dtype", "float32"))
+        return "float32" if self._adapter is None else self._adapter.dtype
 
     @property
     def inner(self) -> Any:
-        """The sink under way, in blocking form; ``None`` if there is none."""
+        """The sink under way, as the session calls it; ``None`` if there is none."""
+        return self._under_way
+
+    @property
+    def _under_way(self) -> SinkAdapter | None:
         return None if self._state is State.NEW else self._events.inner
 
     @property
     def unread(self) -> int:
         """Frames that wait to be read in an inner channel."""
-        return int(getattr(self.inner, "unread", 0))
+        under_way = self._under_way
+        return 0 if under_way is None else under_way.unread
 
     @property
     def memory_bytes(self) -> int:
@@ -206,13 +218,13 @@ class TriggerSink:
             late=round(self._decide_within * rate),
             longest=None if self._longest is None else max(1, round(self._longest * rate)),
         )
-        self._events = EventWriter(self._given, info, rolls, makes_sinks=self._makes_sinks)
+        self._events = EventWriter(self._adapter or self._given, info, rolls)
         self._now = info.now
         self._state = State.RUNNING
 
     def begun(self) -> None:
         """Tell the inner sink that the session has begun; called by the session."""
-        self._events.call_inner("begun")
+        self._events.begun()
 
     def write(self, chunk: AudioChunk) -> None:
         """Take a chunk and hand on the frames that belong to an event; called by the session."""
@@ -223,13 +235,17 @@ class TriggerSink:
             if self._when is not None:
                 self._windows.extend(self._reblocker.push(chunk))
             self._obey()
-        self._judge()
-        self._events.hand_on(chunk.end - self._reblocker.waiting(chunk.source))
+        try:
+            self._judge()
+            self._events.hand_on(chunk.end - self._reblocker.waiting(chunk.source))
+        except SinkError as error:
+            error.taken = 0  # what it says is of a piece or a window, and not of this chunk
+            raise
         self._in_hand = None
 
     def caught_up(self) -> None:
         """Call ``caught_up`` of the open event's sink; called by the session."""
-        self._events.call_inner("caught_up")
+        self._events.caught_up()
 
     def stop(self) -> object:
         """End the open event and stop the inner sink; called by the session."""
@@ -239,13 +255,19 @@ class TriggerSink:
             self._events.finish()
         finally:
             self._state = State.ENDED
-            dropped = self._events.let_go("stop")
+            dropped = self._events.stop()
         return dropped
 
     def discard(self) -> None:
         """Undo the start; called by a session that could not start after all."""
         self._state = State.NEW
-        self._events.let_go("discard")
+        self._events.discard()
+
+    def abandon(self) -> None:
+        """Leave the sink under way to itself, on another thread; called by the session."""
+        under_way = self._under_way
+        if under_way is not None:
+            under_way.abandon()
 
     def _forget_what_failed(self) -> None:
         """Let go of a chunk that all tries failed with: for the session it is dropped."""
@@ -274,6 +296,6 @@ class TriggerSink:
 
     def __repr__(self) -> str:
         return (
-            f"TriggerSink({self._given!r}, pre_roll={self._pre_roll:g}, "
-            f"post_roll={self._post_roll:g}, when={self._when!r})"
+            f"TriggerSink({shown(self._given)}, pre_roll={self._pre_roll:g}, "
+            f"post_roll={self._post_roll:g}, when={shown(self._when)})"
         )

@@ -14,7 +14,12 @@ from stream_audio._public import public
 from stream_audio.devices import changes
 from stream_audio.devices.input_device import InputDevice
 from stream_audio.devices.list import list_input_devices
-from stream_audio.errors import BackendError, ConfigTypeError, HostUnresponsiveError
+from stream_audio.errors import (
+    BackendError,
+    ConfigTypeError,
+    HostUnresponsiveError,
+    log_raised,
+)
 from stream_audio.reports.events import DefaultChanged, DeviceAdded, DeviceRemoved
 from stream_audio.waiting.in_thread import in_thread
 
@@ -146,8 +151,8 @@ class DeviceWatcher:
                 continue
             try:
                 self._callback(event)
-            except Exception:
-                log.exception("the callback of watch_devices raised")
+            except BaseException as error:  # SystemExit and its like, too: more may come
+                log_raised(log, error, "the callback of watch_devices raised")
 
 
 @public

@@ -373,6 +373,9 @@ class Router:
     def _finish(self) -> None:
         """Stop the devices, drain the rings, deliver the tails, close everything."""
         for track in self._tracks.values():
+            if track.take is not None:
+                track.take.begin_to_stop()  # all at once: one may hang
+        for track in self._tracks.values():
             track.stop()
         self._run_turns(to_the_end=True)
         for track in self._tracks.values():

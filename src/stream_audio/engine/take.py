@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import threading
 from enum import Enum, auto
 
-from stream_audio._locks import InterruptibleLock
+from stream_audio._locks import InterruptibleLock, Latch
 from stream_audio._native.capture import Reader
 from stream_audio._record import Record
 from stream_audio.contracts.source import OpenSource
 from stream_audio.engine.take_conversion import TakeConversion
-from stream_audio.errors import StreamAudioError
+from stream_audio.errors import StreamAudioError, in_words
 from stream_audio.reports.durations import Durations, snapshot
 from stream_audio.reports.histogram import Histogram
 
 _log = logging.getLogger("stream_audio")
+
+SOON = 1.0
+"""Seconds that a device gets to stop before the others go on without it; usually it takes some
+milliseconds. One whose driver hangs goes on being stopped, on a thread of its own."""
 
 
 class TakeState(Enum):
@@ -23,7 +28,7 @@ class TakeState(Enum):
     RUNNING = auto()
     """Its device delivers, or is about to."""
     STOPPED = auto()
-    """Its device was stopped, or is gone; what it delivered stays to be read."""
+    """Its device was told to stop, or is gone; what it delivered stays to be read."""
     READ = auto()
     """All of that was read: the reader is gone, and the figures stand."""
     CLOSED = auto()
@@ -122,6 +127,8 @@ class Take:
         self.reader = Reader(source.capture, chunk_frames, freewheel=source.freewheel)
         # Frames may stay in the ring: of a limited take, or of a device that does not stop.
         self._leaves_some = limit is not None
+        self._stopped = Latch()
+        self._patience = SOON
         if limit is not None:
             self.reader.native.limit = limit
         # The figures may be asked for on another thread while the reader is being freed.
@@ -143,11 +150,27 @@ class Take:
         self._leaves_some = True
         self.reader.native.limit = max(frames, self.reader.progress.position)
 
-    def stop(self) -> None:
-        """Stop the device; what it delivered stays to be read. Does nothing twice."""
+    def begin_to_stop(self) -> None:
+        """Let the device stop; what it delivered stays to be read. Does nothing twice."""
         if self.state is not TakeState.RUNNING:
             return
         self.state = TakeState.STOPPED
+        stopping = threading.Thread(
+            target=self._stop_device, name="stream-audio-stop", daemon=True
+        )
+        try:
+            stopping.start()
+        except RuntimeError:  # the system gives no more threads
+            self._stop_device()
+
+    def stop(self) -> None:
+        """Stop the device and wait until it has, unless it hangs. Does nothing twice."""
+        self.begin_to_stop()
+        if not self._stopped.wait(self._patience):
+            self._patience = 0.0
+            self._leaves_some = True
+
+    def _stop_device(self) -> None:
         try:
             self.unclear = self.source.stop() or ""
         except StreamAudioError as error:
@@ -155,11 +178,13 @@ class Take:
             _log.warning("%s: %s", self.source.description, error)
             self.error = self.error or str(error)
             self._leaves_some = True
-        except BaseException:  # a Ctrl-C: whoever reads must come to an end all the same
+        except Exception as error:  # of a source that is none of ours
+            _log.exception("%s could not be stopped", self.source.description)
+            self.error = self.error or in_words(error)
             self._leaves_some = True
-            raise
         finally:
             self.source.capture.finish()
+            self._stopped.set()
 
     def let_go(self) -> None:
         """Free the reader, once all was read; the figures stay. Does nothing twice."""
@@ -182,6 +207,7 @@ class Take:
             if self.state is TakeState.CLOSED:
                 return
             self.state = TakeState.CLOSED
+        self._stopped.wait()
         self.source.close()
 
     @property

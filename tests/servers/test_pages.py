@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from stream_audio.latency import plot
+from stream_audio.latency.figures import figures
 from support.chromium import Chromium
+from support.measured import DOCUMENT, RUN
 from support.serving import RATE, running
 
 SCREENS = [(320, "light"), (320, "dark"), (390, "dark"), (1200, "light"), (1200, "dark")]
@@ -92,3 +95,58 @@ def test_what_a_browser_plays_is_what_is_recorded(browser, tmp_path):
     assert {rate for _, rate, _ in played} == {RATE}
     assert min(late) > -1e-6  # none upon another; only a browser that was late leaves a hole
     assert np.median(late) < 1e-6
+
+
+def measured(seconds, spread, count=500):
+    """Figures around a duration, with a tail."""
+    random = np.random.default_rng(30)
+    durations = seconds * random.lognormal(0, spread, count)
+    return figures(durations, np.linspace(100, 105, count))
+
+
+# Nanoseconds beside minutes, a single value, nothing at all, and a name that is markup.
+KINDS = {
+    "callback_to": {
+        "ring": measured(1e-8, 0.1),
+        "router": measured(0.5, 3),
+        "<b>channel": figures([0.001] * 9),
+        "none": figures([]),
+        **{f"kind {number}": measured(0.001, 0.01) for number in range(8)},
+    },
+    "period_jitter": measured(0.002, 0.001),
+    "dll_error": measured(1e-5, 0.5),
+}
+
+
+def test_the_page_of_latencies_can_be_read_on_every_screen(browser, tmp_path):
+    path = tmp_path / "latency.html"
+    plot.save(DOCUMENT | {"runs": [RUN | KINDS, RUN]}, path)
+    browser.look_like(width=1200)
+    browser.open(path.as_uri())
+    widths = "Array.from(document.querySelectorAll('svg'), one => one.clientWidth)"
+    smallest = (
+        "Math.min(...Array.from(document.querySelectorAll('svg text'),"
+        " one => one.getBoundingClientRect().height))"
+    )
+    for width, scheme in SCREENS:
+        fits(browser, width, scheme)
+        panels = browser.run(widths)
+        assert len(panels) == 3 * 3
+        assert min(panels) >= (350 if width >= 1200 else width - 32)
+        assert browser.run(smallest) > 10
+    titles = browser.run("Array.from(document.querySelectorAll('h2'), one => one.textContent)")
+    assert [title.partition(":")[0] for title in titles] == [
+        "Latency",
+        "The device's clock",
+        "Latency",
+    ]
+    keys = browser.run("Array.from(document.querySelectorAll('ul'), one => one.textContent)")
+    assert "period jitter" in keys[1]
+    assert not any("jitter" in key for key in (keys[0], keys[2]))
+    assert "→ <b>channel: p50 1.00 ms" in keys[0]
+    outside = """Array.from(document.querySelectorAll('svg text')).filter(one => {
+        const [text, all] = [one, one.closest('svg')].map(each => each.getBoundingClientRect())
+        return text.left < all.left - 1 || text.right > all.right + 1
+    }).map(one => one.textContent)"""
+    assert browser.run(outside) == []
+    assert browser.errors == []

@@ -357,10 +357,9 @@ class Engine:
         added = False
         try:
             self._setup.begin(delivery)
-            delivery.start()
             added = self._router.do(
                 partial(self._roster.connect, delivery, replay),
-                undo=partial(self._setup.discard, delivery.name, wait=False),
+                undo=partial(self._setup.discard, delivery, wait=False),
             )
         finally:
             if not added:
@@ -375,8 +374,7 @@ class Engine:
             soon = self._config.clock.now() + UNDO_TIME
             leaving = Leaving(delivery, soon, drain=False)
             self._router.do(partial(self._roster.disconnect, leaving))
-        if self._roster.deliveries.get(delivery.name) is not delivery:
-            self._setup.discard(delivery.name, wait=not within)
+        self._roster.discard(delivery, wait=not within)
 
     def is_connected(self, delivery: Delivery) -> bool:
         """Whether chunks are routed to a sink."""

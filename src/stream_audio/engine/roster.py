@@ -113,6 +113,10 @@ class Roster:
         """
         if self._state is RosterState.CLOSED:
             raise session_ended()
+        if self._state is RosterState.OPEN:
+            # Here, and not where it was added: no handler of signals runs here, and `Thread.start`
+            # does not stand one that raises.
+            delivery.start()
         replayed: list[tuple[AudioChunk, Route]] = []
         conversions = self._setup.conversions[delivery.name]
         try:
@@ -153,9 +157,10 @@ class Roster:
             self.disconnect(leaving)
         return left
 
-    def knows(self, delivery: Delivery) -> bool:
-        """Whether a sink was connected, and is not gone; on any thread."""
-        return self.deliveries.get(delivery.name) is delivery
+    def discard(self, delivery: Delivery, *, wait: bool) -> None:
+        """Undo what was done for a sink, unless it was connected; on the thread that did it."""
+        if self.deliveries.get(delivery.name) is not delivery:
+            self._setup.discard(delivery, wait=wait)
 
     def disconnect(self, leaving: Leaving) -> None:
         """Take a sink out: it gets nothing more, and what waits for it within its time."""
@@ -197,10 +202,10 @@ class Roster:
                 continue
             delivery.wait(lambda: 0.0, self._sleep)  # drops what is left
             self.leaving.remove(leaving)
+            self._setup.let_go(delivery)  # first: what is let go can no more be discarded
             self.deliveries = {
                 name: each for name, each in self.deliveries.items() if each is not delivery
             }
-            self._setup.let_go(delivery)
             self._removed[delivery.name] = delivery.report()
             self._forget_removed()
             self.changed()

@@ -274,15 +274,17 @@ class SinkSetup:
                     source,
                 )
 
-    def discard(self, name: str, *, wait: bool = True) -> None:
-        """Undo what was done for a sink that was never connected.
+    def discard(self, delivery: Delivery, *, wait: bool = True) -> None:
+        """Undo what was done for a sink that was never connected; does nothing twice.
 
         ``wait``: until its worker has stopped it, which may take as long as it likes.
         """
-        delivery = self._opened.pop(name, None)
-        if delivery is not None:
-            delivery.discard(stop_sink=name in self._begun, wait=wait)
-            self._claims.give_back(delivery.sink.given)
+        name = delivery.name
+        if self._opened.get(name) is not delivery:
+            return  # its name may be another sink's by now
+        del self._opened[name]
+        delivery.discard(stop_sink=name in self._begun, wait=wait)
+        self._claims.give_back(delivery.sink.given)
         self._specs.pop(name, None)
         self._begun.discard(name)
         self.merges.release(self.conversions.pop(name, {}))
@@ -290,8 +292,8 @@ class SinkSetup:
 
     def discard_all(self) -> None:
         """Undo all, for a session that never ran."""
-        for name in list(self._opened):
-            self.discard(name)
+        for delivery in list(self._opened.values()):
+            self.discard(delivery)
         self._claims.give_all_back()
 
     def let_go(self, delivery: Delivery) -> None:

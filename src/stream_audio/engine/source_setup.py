@@ -186,8 +186,6 @@ class SourceSetup:
             for delivery in takers:
                 self._setup.tell_of(delivery, track)
             track.start()
-            for delivery in own:
-                delivery.start()
             added = self._router.do(
                 partial(self._connect, track, own, takers),
                 undo=lambda: self._discard(track, own, wait=False),
@@ -221,8 +219,7 @@ class SourceSetup:
 
     def _discard(self, track: Track, own: list[Delivery], *, wait: bool) -> None:
         for delivery in own:
-            if not self._roster.knows(delivery):
-                self._setup.discard(delivery.name, wait=wait)
+            self._roster.discard(delivery, wait=wait)
         track.close()
         self._ledger.sources.pop(track.name, None)
 

@@ -879,6 +879,41 @@ def test_a_source_that_cannot_be_closed_does_not_have_the_others_closed_twice():
     assert result.stdout == "on purpose 3 3\n"
 
 
+KEPT_TO_THE_LAST = """
+import importlib._bootstrap as last  # a module that goes after all of ours
+import sys
+import stream_audio as s
+from stream_audio.backlog.spill_file import TemporaryStorage
+from stream_audio.testing import VirtualClock
+from stream_audio.waiting.clock import Sleeper
+
+class Freed:
+    def __del__(self, write=sys.stdout.write, flush=sys.stdout.flush):
+        write("freed")
+        flush()
+
+def run(clock):
+    channel = s.ChannelSink()
+    builder = s.StreamAudio.builder().add_source("mic", s.AudioSource.virtual()).add_sink(channel)
+    return builder.config(s.StreamConfig(clock=clock)).start(), channel
+
+clock = VirtualClock()
+loop = s.listen(s.AudioSource.virtual(), duration=60.0)
+last.kept = [
+    [module for name, module in sys.modules.items() if name.startswith("stream_audio")],
+    [clock, Sleeper(clock), Sleeper(VirtualClock()), TemporaryStorage(sys.argv[1])],
+    [run(clock), run(s.StreamConfig().clock), next(loop), loop],
+    Freed(),
+]
+"""
+
+
+def test_what_lives_as_long_as_the_interpreter_is_freed_in_silence(tmp_path):
+    """By then the names in the library's modules are gone."""
+    result = run_program(KEPT_TO_THE_LAST, tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "freed", "")
+
+
 STUCK_AT_EXIT = """
 import threading
 import stream_audio as s

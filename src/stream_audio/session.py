@@ -322,6 +322,8 @@ class Session(LiveSources):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if exception_type is GeneratorExit and not self.running:
+            return  # the interpreter ends, and this module's names are gone perhaps
         if in_own_process():  # in a forked child there is nothing to stop
             self._stop()
             if exception is None:

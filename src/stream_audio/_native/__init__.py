@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from typing import Any
 
 from stream_audio._native import _core
@@ -32,6 +33,16 @@ def keeping_the_gil(name: str, result: Any, *arguments: Any) -> Any:
 def address(pointer: Any) -> int:
     """Return a cffi pointer as ctypes takes it. What it points to must be kept alive."""
     return int(ffi.cast(INTEGER, pointer))
+
+
+def owned(pointer: Any, destroy: Callable[[Any], object]) -> Any:
+    """Return ``pointer`` so that ``destroy`` frees it once nobody refers to it.
+
+    Not in a forked child, where threads are missing that may have held its locks.
+    """
+    process, own = os.getpid, os.getpid()
+    # As the interpreter ends, names of modules are gone before the last objects are.
+    return ffi.gc(pointer, lambda it: destroy(it) if process() == own else None)
 
 
 def note_use(user: object) -> None:

@@ -37,6 +37,8 @@ class Storage(Protocol):
 class TemporaryStorage:
     """A file that has been unlinked already."""
 
+    _close = staticmethod(os.close)  # as the interpreter ends, `os` goes before the last objects
+
     def __init__(self, directory: str) -> None:
         self._descriptor = -1
         import tempfile  # most sessions spill nothing, and it takes long to load
@@ -64,7 +66,7 @@ class TemporaryStorage:
     def __del__(self) -> None:
         # Never while another thread reads: that one refers to it.
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._close(self._descriptor)
 
 
 @dataclass(slots=True)

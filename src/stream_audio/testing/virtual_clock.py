@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream_audio._checks import real_number
-from stream_audio._native import check_process, ffi, in_own_process, lib
+from stream_audio._native import check_process, lib, owned
 from stream_audio.waiting.clock import NANOSECONDS, Signal, Sleeper, deadline_ns, own_signal
 
 START = 1000.0
@@ -30,10 +30,8 @@ class VirtualClock:
         check_process()
         start = deadline_ns(START)
         self._auto = auto
-        self._native = ffi.gc(
-            lib.sa_virtual_clock_create(start, lib.SA_NEVER if auto else start),
-            lambda clock: lib.sa_virtual_clock_destroy(clock) if in_own_process() else None,
-        )
+        native = lib.sa_virtual_clock_create(start, lib.SA_NEVER if auto else start)
+        self._native = owned(native, lib.sa_virtual_clock_destroy)
 
     @property
     def native(self) -> Any:

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Protocol, runtime_checkable
 
-from stream_audio._native import check_process, ffi, in_own_process, lib
+from stream_audio._native import check_process, ffi, lib, owned
 from stream_audio.waiting.signals import LockSignal
 
 NANOSECONDS = 1_000_000_000
@@ -103,10 +103,7 @@ class Sleeper:
         native = lib.sa_sleeper_create(clock.native)
         if native == ffi.NULL:
             raise MemoryError("no memory for a sleeper")
-        self.native = ffi.gc(
-            native,
-            lambda sleeper: lib.sa_sleeper_destroy(sleeper) if in_own_process() else None,
-        )
+        self.native = owned(native, lib.sa_sleeper_destroy)
 
     def set(self) -> None:  # noqa: D102 - see Signal
         lib.sa_sleeper_wake(self.native)

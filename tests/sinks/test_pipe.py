@@ -69,7 +69,7 @@ def test_ffmpeg_makes_a_file_of_it(tmp_path):
 def test_an_ffmpeg_that_dies_is_told_of_with_its_last_words(tmp_path):
     ffmpeg = require_program("ffmpeg", "ffmpeg")
     report = record(PipeSink([ffmpeg, "-v", "error", "-i", "-", tmp_path / "no" / "a.flac"]))
-    assert "ffmpeg ended with exit code 1" in report.error
+    assert "ffmpeg ended with exit code " in report.error  # 1, or 254 from version 8 on
     assert "No such file or directory" in report.error
 
 

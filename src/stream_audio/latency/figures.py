@@ -8,6 +8,7 @@ consumer.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,9 @@ def hdr(durations: ArrayLike) -> str | None:
     for anything else.
     """
     try:
-        from hdrh.histogram import HdrHistogram
+        with warnings.catch_warnings():  # of its own, from Python 3.14 on
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from hdrh.histogram import HdrHistogram
     except ModuleNotFoundError:
         return None
     histogram = HdrHistogram(1, LONGEST_HDR_NS, 3)

@@ -115,6 +115,7 @@ need_apt() {
 # What the tests start, compile with or compare with.
 need_test_packages() {
     need_apt jackd2 libjack-jackd2-dev sox e2fsprogs || :
+    have jack_connect || need_apt jack-example-tools || : # in older Debians it is part of jackd2
     need_apt g++ valgrind strace || :
     need_apt portaudio19-dev || : # its header, beside which csrc/portaudio_abi.h is held
     need_apt pulseaudio pulseaudio-utils pulseaudio-module-jack || :

@@ -180,6 +180,7 @@ def steps_of(session, channel):
     """Return what the main thread does with a session, each to be interrupted."""
 
     def pause_and_resume():
+        session.resume()  # the last time may have ended between the two
         channel.get(timeout=GIVE_UP)
         session.pause()
         session.resume()

@@ -55,4 +55,8 @@ class PipeWire(PulseAudio):
             for sink in self.sinks:
                 self.load_sink(sink)
             self._loaded = True
-        return f"{self.sinks[0]}.monitor" in self.ask("info")
+        if f"Default Sink: {self.sinks[0]}\n" not in self.ask("info"):
+            return False
+        # From PipeWire 1.2 on at the latest, no monitor is a default unless it was chosen.
+        self.ask("set-default-source", f"{self.sinks[0]}.monitor")
+        return f"Default Source: {self.sinks[0]}.monitor\n" in self.ask("info")

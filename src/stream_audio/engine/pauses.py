@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import takewhile
 from typing import Literal
 
 import numpy as np
@@ -34,8 +37,8 @@ class Pauses:
     def __init__(self, account: SourceAccount) -> None:
         self._account = account
         self._lock = InterruptibleLock()
-        # [from, to) in seconds of the clock; the last one may be open.
-        self._spans: list[tuple[float, float, PausePolicy]] = []
+        # [from, to) in seconds of the clock, one after the other; the last one may be open.
+        self._spans: deque[tuple[float, float, PausePolicy]] = deque()
         self._kept_back: tuple[Gap, ...] = ()
         self.idle = True
         """Whether :meth:`apply` would hand a chunk on as it is."""
@@ -43,8 +46,9 @@ class Pauses:
     def begin(self, at: float, policy: PausePolicy) -> None:
         """Pause from now on; does nothing in a pause."""
         with self._lock:
-            if not self._spans or self._spans[-1][1] != math.inf:
-                self._spans.append((at, math.inf, policy))
+            before = self._spans[-1][1] if self._spans else -math.inf
+            if before != math.inf:
+                self._spans.append((max(before, at), math.inf, policy))
                 self.idle = False
 
     def end(self, at: float) -> None:
@@ -70,9 +74,11 @@ class Pauses:
             yield chunk
             return
         with self._lock:
-            spans = list(self._spans)
-            # Chunk times never go backwards: a pause that is over will not be needed again.
-            self._spans = [span for span in spans if span[1] > chunk.time]
+            # Chunk times never go backwards: a pause that is over will not be needed again. Those
+            # that come later may be thousands, if the router is behind.
+            while self._spans and self._spans[0][1] <= chunk.time:
+                self._spans.popleft()
+            spans = list(takewhile(partial(_begins_in, chunk), self._spans))
         taken = 0
         for begin, end, policy in spans:
             first = max(taken, _frames_before(chunk, begin))
@@ -129,6 +135,11 @@ class Pauses:
             account.pauses[-1] = Pause(last.frame, last.frames + frames, policy)
         else:
             account.pauses.append(Pause(frame, frames, policy))
+
+
+def _begins_in(chunk: AudioChunk, span: tuple[float, float, PausePolicy]) -> bool:
+    """Whether a pause has begun by the end of a chunk."""
+    return _frames_before(chunk, span[0]) < chunk.frames
 
 
 def _frames_before(chunk: AudioChunk, time: float) -> int:

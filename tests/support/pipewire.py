@@ -57,6 +57,6 @@ class PipeWire(PulseAudio):
             self._loaded = True
         if f"Default Sink: {self.sinks[0]}\n" not in self.ask("info"):
             return False
-        # From PipeWire 1.2 on at the latest, no monitor is a default unless it was chosen.
+        # Newer ones, 1.6 say, make no monitor the default source unless it was chosen.
         self.ask("set-default-source", f"{self.sinks[0]}.monitor")
         return f"Default Source: {self.sinks[0]}.monitor\n" in self.ask("info")

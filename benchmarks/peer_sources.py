@@ -31,24 +31,32 @@ class Open:
     sample_rate: int
     blocks: Iterator[Samples]
     position: Callable[[], int | None] = lambda: None
+    said: Callable[[], str | None] = lambda: None
+    """The event of a loss, where the library tells of one beside the audio."""
 
 
 @contextmanager
 def stream_audio(device: str | None) -> Iterator[Open]:
-    from stream_audio import AudioSource, ChannelSink, FormatPreset
+    from stream_audio import AudioSource, ChannelSink, FormatPreset, SourceLost, StreamEvent
     from stream_audio import open as open_session
 
     source = AudioSource.default_device() if device is None else AudioSource.device(device)
     channel, at = ChannelSink(), [0]
+    told: list[str | None] = [None]
+
+    def note(event: StreamEvent) -> None:
+        if isinstance(event, SourceLost):
+            told[0] = "SourceLost"
 
     def blocks() -> Iterator[Samples]:
         for chunk in channel:
             at[0] = chunk.end
             yield chunk.data[:, 0]
 
-    with open_session(source, sinks=[channel], format=FormatPreset.NATIVE) as session:
+    sinks = [(channel, FormatPreset.NATIVE)]
+    with open_session(source, sinks=sinks, on_event=note) as session:
         rate = session.report().sources["default"].sample_rate
-        yield Open(rate, blocks(), lambda: at[0])
+        yield Open(rate, blocks(), lambda: at[0], lambda: told[0])
 
 
 @contextmanager

@@ -1,35 +1,42 @@
-"""The same trials for every library that is installed, on PulseAudio and on PipeWire.
+"""The same trials for every library that is installed, on JACK, PulseAudio and PipeWire.
 
-scripts/bench peers                       all of them, a quarter of an hour a server
-scripts/bench peers --peer PyAudio --server pulse --trial unplugged
+scripts/bench peers                       all of them, six minutes a server
+scripts/bench peers --peer PyAudio --server PulseAudio --trial unplugged
 scripts/bench peers --keep                also writes docs/peers.md
 
-Each trial runs in a process of its own. The input is the monitor of a null sink into which a tone
-is played, so what is silent, and which source is heard, can be told from the samples. Frames are
-counted against the clock, so losses below one per cent are not told apart from none.
+Each library runs in a process of its own. Trials that load the machine (threads that spin,
+opening, CPU time, import) run one after the other. In the others nearly all is waiting, so all
+libraries are put to them together, on one server.
+
+On PulseAudio and PipeWire the input is the monitor of a null sink into which a tone is played. On
+JACK it is a client that plays values above zero, beside one that plays them below. So what is
+silent, and which source is heard, can be told from the samples. Frames are counted against the
+clock, so losses below one per cent are not told apart from none.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 from peer_sources import OPENERS, Open
 
@@ -39,26 +46,27 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support import servers  # noqa: E402
 
 PAGE = ROOT / "docs" / "peers.md"
-SERVERS: dict[str, type[servers.PulseAudio]] = {
-    "PulseAudio": servers.PulseAudio,
-    "PipeWire": servers.PipeWire,
-}
 TONES = {"first": 440.0, "second": 1320.0}
-"""The null sinks, and what is heard on each."""
+"""The sources, and what is heard of each on PulseAudio and PipeWire."""
 
 SPIN_SECONDS = 8.0
 DRAIN_SECONDS = 3.0
 AWAY_SECONDS = 2.0
 """For how long a server that was killed stays away."""
 
-WATCH_SECONDS = 14.0
-GIVE_UP = 90.0
+AFTERWARDS = 12.0
+"""For how long what a library does is watched once its server or its source has gone."""
+
+KILLED_AFTER = 5.0
+START_WITHIN = 20.0
+GIVE_UP = 40.0
 
 Figures = dict[str, Any]
+Trial = Callable[[str, "str | None"], Figures]
 
 
 class Listener:
-    """Reads blocks on this thread and notes when, how many frames, and which tone."""
+    """Reads blocks on this thread and notes when, how many frames, and which source."""
 
     def __init__(self, opened: Open) -> None:
         self.opened = opened
@@ -75,7 +83,7 @@ class Listener:
                 print("running", flush=True)
             else:
                 self.frames += len(block)
-            self.heard.append((now - self.started, which_tone(block, self.opened.sample_rate)))
+            self.heard.append((now, which_source(block, self.opened.sample_rate)))
             if now - self.started >= seconds:
                 return
 
@@ -85,18 +93,20 @@ class Listener:
         return due - self.frames / self.opened.sample_rate
 
 
-def which_tone(block: NDArray[np.float32], rate: int) -> str:
-    """Return the name of the sink whose tone is in a block, or what is there instead."""
+def which_source(block: NDArray[np.float32], rate: int) -> str:
+    """Return the name of the source that is in a block, or what is there instead."""
     if not len(block) or float(np.abs(block).max()) < 1e-4:
         return "silence"
+    if "JACK_DEFAULT_SERVER" in os.environ:
+        return "first" if float(block.mean()) > 0 else "second"
     turns = np.exp(-2j * np.pi * np.arange(len(block)) / rate)
     power = {name: abs(np.dot(block, turns**tone)) for name, tone in TONES.items()}
     return max(power, key=lambda name: power[name])
 
 
-def spinning(name: str, device: str) -> Figures:
+def spinning(name: str, device: str | None) -> Figures:
     """Four threads compute in Python while one reads."""
-    with OPENERS[name][1](None) as opened:
+    with OPENERS[name][1](device) as opened:
         listener, over = Listener(opened), threading.Event()
 
         def spin() -> None:
@@ -113,11 +123,11 @@ def spinning(name: str, device: str) -> Figures:
         return {"lost": max(0.0, listener.lost_seconds()) / SPIN_SECONDS}
 
 
-def asleep(seconds: float) -> Callable[[str, str], Figures]:
+def asleep(seconds: float) -> Trial:
     """Make the trial in which nobody reads for so long."""
 
-    def trial(name: str, device: str) -> Figures:
-        with OPENERS[name][1](None) as opened:
+    def trial(name: str, device: str | None) -> Figures:
+        with OPENERS[name][1](device) as opened:
             listener = Listener(opened)
             listener.until(0.5)
             time.sleep(seconds)
@@ -127,48 +137,49 @@ def asleep(seconds: float) -> Callable[[str, str], Figures]:
     return trial
 
 
-def watched(name: str, device: str) -> Figures:
-    """Read while something happens to the device, in a thread that may hang."""
-    told: Figures = {"error": None, "opened": False}
-    done = threading.Event()
+def watched(name: str, device: str | None) -> Figures:
+    """Read, in a thread that may hang, while something happens; end when a line is read."""
+    told: Figures = {"error": None, "opened": False, "ended": False}
     listeners: list[Listener] = []
 
     def read() -> None:
         try:
-            with OPENERS[name][1](device or None) as opened:
+            with OPENERS[name][1](device) as opened:
                 listeners.append(Listener(opened))
-                listeners[0].until(WATCH_SECONDS)
+                listeners[0].until(GIVE_UP)
         except BaseException as error:
             told["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:100]
-        finally:
-            done.set()
+        told["ended"] = True
+        if not listeners or not listeners[0].started:
+            print("not running", flush=True)
 
     threading.Thread(target=read, daemon=True).start()
-    done.wait(WATCH_SECONDS + 5)
+    sys.stdin.readline()
     if listeners and listeners[0].started:
         listener = listeners[0]
         position = listener.opened.position()
         told |= {
             "opened": True,
-            "ended": done.is_set(),
-            "heard": [(round(at, 3), what) for at, what in listener.heard[::10]],
+            "heard": listener.heard[::10],
+            "started": listener.started,
+            "said": listener.opened.said(),
             "position": None if position is None else position / listener.opened.sample_rate,
         }
     return told
 
 
-def opening(name: str, device: str) -> Figures:
+def opening(name: str, device: str | None) -> Figures:
     """Open and close ten times in a row, each until the first block."""
     taken = []
     for _ in range(10):
         before = time.monotonic()
-        with OPENERS[name][1](None) as opened:
+        with OPENERS[name][1](device) as opened:
             next(opened.blocks)
             taken.append(time.monotonic() - before)
     return {"median": statistics.median(taken), "last": taken[-1]}
 
 
-def importing(name: str, device: str) -> Figures:
+def importing(name: str, device: str | None) -> Figures:
     """Import it in five fresh processes, NumPy having been imported."""
     program = (
         "import time, numpy\nt = time.perf_counter()\n"
@@ -180,35 +191,48 @@ def importing(name: str, device: str) -> Figures:
     return {"median": statistics.median(runs)}
 
 
-def recording(name: str, device: str) -> Figures:
-    """Write a WAV file for eight seconds, as its documentation shows."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.wav"
-        if name == "stream-audio":
-            from stream_audio import AudioSource, FileSink, FormatPreset
-            from stream_audio import open as open_session
+@contextmanager
+def writing(name: str, device: str | None, path: Path) -> Iterator[None]:
+    """Write a WAV file, as its documentation shows, until the block ends."""
+    if name == "stream-audio":
+        from stream_audio import AudioSource, FileSink, FormatPreset
+        from stream_audio import open as open_session
 
-            sinks = [(FileSink(path), FormatPreset.NATIVE)]
-            with open_session(AudioSource.default_device(), sinks=sinks):
-                return cpu_for(8.0)
-        import soundfile
+        source = AudioSource.device(device) if device else AudioSource.default_device()
+        with open_session(source, sinks=[(FileSink(path), FormatPreset.NATIVE)]):
+            yield
+        return
+    over = threading.Event()
+    with OPENERS[name][1](device) as opened:
 
-        with OPENERS[name][1](None) as opened:
-            over = threading.Event()
+        def write() -> None:
+            with soundfile.SoundFile(path, "w", opened.sample_rate, 1, "PCM_16") as file:
+                for block in opened.blocks:
+                    file.write(block)
+                    if over.is_set():
+                        return
 
-            def write() -> None:
-                with soundfile.SoundFile(path, "w", opened.sample_rate, 1, "PCM_16") as file:
-                    for block in opened.blocks:
-                        file.write(block)
-                        if over.is_set():
-                            return
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        yield
+        over.set()
+        thread.join(5)
 
-            thread = threading.Thread(target=write, daemon=True)
-            thread.start()
-            figures = cpu_for(8.0)
-            over.set()
-            thread.join(5)
-            return figures
+
+def recording(name: str, device: str | None) -> Figures:
+    """Write a WAV file for eight seconds."""
+    with tempfile.TemporaryDirectory() as folder, writing(name, device, Path(folder) / "a.wav"):
+        return cpu_for(8.0)
+
+
+def killed(name: str, device: str | None) -> Figures:
+    """Write a WAV file into the working directory until SIGKILL comes."""
+    with writing(name, device, Path("a.wav")):
+        while not Path("a.wav").exists():
+            time.sleep(0.01)
+        print("running", flush=True)
+        sys.stdin.readline()
+    return {}
 
 
 def cpu_for(seconds: float) -> Figures:
@@ -219,86 +243,198 @@ def cpu_for(seconds: float) -> Figures:
     return {"cpu": (time.process_time() - cpu) / (time.monotonic() - wall)}
 
 
-TRIALS: dict[str, Callable[[str, str], Figures]] = {
+ALONE: dict[str, Trial] = {
     "spinning": spinning,
-    "asleep-5": asleep(5.0),
-    "asleep-20": asleep(20.0),
-    "restarted": watched,
-    "unplugged": watched,
     "opening": opening,
     "recording": recording,
     "importing": importing,
 }
+TOGETHER: dict[str, Trial] = {
+    "asleep-5": asleep(5.0),
+    "asleep-20": asleep(20.0),
+    "restarted": watched,
+    "unplugged": watched,
+    "killed": killed,
+}
+TRIALS = ALONE | TOGETHER
 
 
-@contextmanager
-def server(kind: str) -> Iterator[tuple[servers.PulseAudio, Path]]:
-    """Start a server with two null sinks, each with its tone; ALSA's default leads to it."""
-    with SERVERS[kind](sinks=tuple(TONES)) as running:
-        config = running.folder / "with-default"
-        text = Path(os.environ["ALSA_CONFIG_PATH"]).read_text()
-        config.write_text(text + "pcm.!default { type pulse }\nctl.!default { type pulse }\n")
-        found = {
-            "ALSA_CONFIG_PATH": str(config),
-            # decibri brings its own libasound, flexaudio speaks PipeWire's own protocol.
-            "ALSA_PLUGIN_DIR": str(next(Path("/usr/lib").glob("*/alsa-lib"))),
-            "PIPEWIRE_RUNTIME_DIR": str(running.folder),
-        }
-        with servers.environment(found):
-            yield running, config
+class Scene:
+    """A server with two sources, which it can lose; to be used on the main thread.
 
+    The kernel ends a server together with the thread that started it.
+    """
 
-def play(running: servers.PulseAudio, sink: str) -> Any:
-    return running.play_tone(TONES[sink], seconds=300.0, sink=sink)
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._stack = ExitStack()
+        self._sounds = ExitStack()
 
+    def __enter__(self) -> Scene:
+        enter = self._stack.enter_context
+        if self._kind == "JACK":
+            enter(servers.alsa_config(servers.ALSA_NULL))
+            self._server: servers.Server = enter(servers.Jack())
+        else:
+            kind = servers.PulseAudio if self._kind == "PulseAudio" else servers.PipeWire
+            pulse = enter(kind(sinks=tuple(TONES)))
+            self._server = pulse
+            config = pulse.folder / "with-default"  # ALSA's default leads to the server, too
+            text = Path(os.environ["ALSA_CONFIG_PATH"]).read_text()
+            config.write_text(text + "pcm.!default { type pulse }\nctl.!default { type pulse }\n")
+            found = {
+                "ALSA_CONFIG_PATH": str(config),
+                # decibri brings its own libasound, flexaudio speaks PipeWire's own protocol.
+                "ALSA_PLUGIN_DIR": str(next(Path("/usr/lib").glob("*/alsa-lib"))),
+                "PIPEWIRE_RUNTIME_DIR": str(pulse.folder),
+            }
+            enter(servers.environment(found))
+        self._play()
+        return self
 
-def run(name: str, trial: str, running: servers.PulseAudio) -> Figures:
-    """Run one trial in a process of its own, and do to the server what belongs to it."""
-    device = "first" if trial == "unplugged" else ""
-    if device and name in ("sounddevice", "rtmixer", "PyAudio"):
-        device = "first_monitor"  # ALSA's name for it
-    elif device:
-        device = "first.monitor" if name in ("SoundCard", "stream-audio") else "first"
-    command = [sys.executable, __file__, "--child", name, trial, device]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
-    lines: list[str] = []
+    def __exit__(self, *_: object) -> None:
+        self._sounds.close()
+        self._stack.close()
 
-    def read() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == "running" and not lines and trial in ("restarted", "unplugged"):
-                threading.Thread(target=disturb, args=(trial, running), daemon=True).start()
-            lines.append(line)
+    def _play(self) -> None:
+        if isinstance(self._server, servers.PulseAudio):
+            for sink, tone in TONES.items():
+                self._sounds.enter_context(
+                    self._server.play_tone(tone, seconds=2 * GIVE_UP, sink=sink)
+                )
+        else:
+            self._first = self._sounds.enter_context(servers.JackCounter("first"))
+            self._sounds.enter_context(servers.JackCounter("second", negative=True))
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        process.wait(GIVE_UP)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-    reader.join(10)
-    assert process.stderr is not None
-    for line in reversed(lines):
-        if line.startswith("{"):
-            figures: Figures = json.loads(line)
-            return figures
-    said = process.stderr.read().strip().splitlines()
-    return {"failed": said[-1][:160] if said else f"exit code {process.returncode}"}
+    def restart(self) -> None:
+        """Kill the server, and start it again after a while."""
+        self._server.kill()
+        self._sounds.close()
+        time.sleep(AWAY_SECONDS)
+        self._server.restart()
+        self._play()
 
-
-def disturb(trial: str, running: servers.PulseAudio) -> None:
-    """Three seconds after the first block, unplug the device or restart the server."""
-    time.sleep(3.0)
-    if trial == "unplugged":
-        modules = running.ask("list", "short", "modules").splitlines()
+    def unplug(self) -> None:
+        """Take the first source away; the other one stays."""
+        if not isinstance(self._server, servers.PulseAudio):
+            self._first.stop()
+            return
+        modules = self._server.ask("list", "short", "modules").splitlines()
         module = next(line.split()[0] for line in modules if "sink_name=first" in line)
-        running.unload(module)
-        return
-    running.kill()
-    time.sleep(AWAY_SECONDS)
-    running.restart()
+        self._server.unload(module)
+
+    def device(self, peer: str, trial: str) -> str:
+        """Return the name of the first source for a library; empty: its default will do."""
+        if self._kind == "JACK":
+            names = {
+                "stream-audio": "jack:first",
+                "sounddevice": "first, JACK Audio Connection Kit",
+                "rtmixer": "first, JACK Audio Connection Kit",
+            }
+            return names.get(peer, "first")
+        if trial != "unplugged":
+            return ""
+        if peer in ("sounddevice", "rtmixer", "PyAudio"):
+            return "first_monitor"  # ALSA's name for it
+        return "first.monitor" if peer in ("SoundCard", "stream-audio") else "first"
+
+
+class Child:
+    """One library in one trial, in a process of its own."""
+
+    def __init__(self, peer: str, trial: str, device: str) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as it lives
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--child", peer, trial, device],
+            cwd=self.folder.name,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            errors="replace",
+        )
+        self.running_since: float | None = None
+        self._told: list[str] = []
+        self._started = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.strip() == "running":
+                self.running_since = time.monotonic()
+            self._started.set()
+            self._told.append(line)
+        self._started.set()
+
+    def wait_until_running(self, deadline: float) -> None:
+        """Wait for its first block, or for its failure."""
+        self._started.wait(max(0.0, deadline - time.monotonic()))
+
+    def enough(self) -> None:
+        """Let a library that is watched tell what it has heard."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._process.stdin:  # it may have ended
+            self._process.stdin.write("enough\n")
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def figures(self, seconds: float = GIVE_UP) -> Figures:
+        """Wait for the end, by force after so long, and return what it found."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(10)
+        for line in self._told:
+            if line.startswith("{"):
+                figures: Figures = json.loads(line)
+                return figures
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        return {"failed": said[-1][:160] if said else f"exit code {self._process.returncode}"}
+
+
+def together(trial: str, peers: list[str], scene: Scene) -> dict[str, Figures]:
+    """Put all libraries to a trial at once."""
+    children = {peer: Child(peer, trial, scene.device(peer, trial)) for peer in peers}
+    if trial not in ("killed", "restarted", "unplugged"):
+        return {peer: child.figures() for peer, child in children.items()}
+    deadline = time.monotonic() + START_WITHIN
+    for child in children.values():
+        child.wait_until_running(deadline)
+    if trial == "killed":
+        time.sleep(KILLED_AFTER)
+        found = {}
+        for peer, child in children.items():
+            child.kill()
+            if child.running_since is None:
+                found[peer] = child.figures()
+            else:
+                written = time.monotonic() - child.running_since
+                found[peer] = what_is_left(Path(child.folder.name) / "a.wav") | {"of": written}
+        return found
+    time.sleep(3.0)
+    disturbed = time.monotonic()
+    scene.restart() if trial == "restarted" else scene.unplug()
+    time.sleep(AFTERWARDS)
+    for child in children.values():
+        child.enough()
+    return {
+        peer: child.figures(10.0) | {"disturbed": disturbed} for peer, child in children.items()
+    }
+
+
+def what_is_left(path: Path) -> Figures:
+    """Return how many seconds a reader finds in a file whose writer was killed."""
+    try:
+        return {"seconds": soundfile.info(path).duration}
+    except soundfile.SoundFileError as error:
+        return {"unreadable": str(error)}
 
 
 def told(trial: str, figures: Figures) -> str:
@@ -307,32 +443,47 @@ def told(trial: str, figures: Figures) -> str:
         return f"failed: {figures['failed'][:60]}"
     match trial:
         case "spinning":
-            return "0 %" if figures["lost"] < 0.01 else f"{figures['lost']:.0%}"
+            return "0 %" if figures["lost"] < 0.01 else f"{100 * figures['lost']:.0f} %"
         case "asleep-5" | "asleep-20":
             lost = figures["lost_seconds"]
             return "nothing" if lost < 0.15 else f"{lost:.1f} s"
-        case "opening":
+        case "opening" | "importing":
             return f"{figures['median'] * 1e3:.0f} ms"
         case "recording":
             return f"{figures['cpu'] * 1e3:.1f} ms/s"
-        case "importing":
-            return f"{figures['median'] * 1e3:.0f} ms"
+        case "killed":
+            if "unreadable" in figures:
+                return "does not open"
+            return f"opens, with {figures['seconds']:.1f} s of {figures['of']:.1f} s"
+    return told_of_a_loss(trial, figures)
+
+
+def told_of_a_loss(trial: str, figures: Figures) -> str:
+    """Return what a library did when its server or its source had gone."""
     if not figures["opened"]:
         return f"not opened: {figures['error'] or 'no audio came'}"
-    after = {what for at, what in figures["heard"] if at > 3.5}
-    late = {what for at, what in figures["heard"] if at > WATCH_SECONDS - 3}
-    said = f"says so ({figures['error'].split(':')[0]})" if figures["error"] else "says nothing"
+    since = [(at - figures["disturbed"], what) for at, what in figures["heard"]]
+    after = {what for at, what in since if at > 0.5}
+    late = {what for at, what in since if at > AWAY_SECONDS + 4}
+    saying = figures["error"] or figures["said"]
+    said = f"says so ({saying.split(':')[0]})" if saying else "says nothing"
     if trial == "unplugged":
         if "second" in after:
             return f"records the other one, {said}"
-        return "ends, says so" if figures["error"] or figures["ended"] else f"waits, {said}"
+        if "first" in late:
+            return "still records it"  # the trial did not take it away
+        if figures["ended"]:
+            return f"ends, {said}"
+        return f"{'records silence' if late else 'waits'}, {said}"
     if late - {"silence"}:
         position = figures["position"]
         if position is None:
             return "recovers"
-        missing = figures["heard"][-1][0] - position
+        missing = figures["heard"][-1][0] - figures["started"] - position
         return "recovers" + (", outage counted" if missing < 0.5 else ", outage forgotten")
-    return "silence" if late else f"ends, {said}" if figures["error"] else "hangs"
+    if figures["ended"]:
+        return f"ends, {said}"
+    return f"{'records silence' if late else 'hangs'}, {said}"
 
 
 QUESTIONS = {
@@ -341,24 +492,29 @@ QUESTIONS = {
     "asleep-20": "lost while the program sleeps 20 s",
     "restarted": "the server is killed and restarted",
     "unplugged": "the source is unplugged beside another",
+    "killed": "a WAV file after SIGKILL",
     "opening": "from opening to the first block, median of ten",
     "recording": "CPU while recording a WAV file",
     "importing": "import, after NumPy",
 }
 
 
-def page(results: dict[str, dict[str, dict[str, str]]], versions: dict[str, str]) -> str:
+def page(
+    results: dict[str, dict[str, dict[str, str]]], versions: dict[str, str], missing: list[str]
+) -> str:
     """Return the page of the site."""
-    lines = [
-        "# Beside other libraries",
-        "",
-        f"`scripts/bench peers --keep` wrote this page on {date.today()}, with "
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
-        + ". The same trials ran for each, in a process of its own, one after the other, on a "
-        "machine without a sound card. [benchmarks/peers.py](../benchmarks/peers.py) is the "
-        "program. Latencies are in [RESULTS.md](../benchmarks/RESULTS.md).",
-        "",
-    ]
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    about = (
+        f"`scripts/bench peers --keep` wrote this page on {date.today()}, with {named}. The same "
+        "trials ran for each, in a process of its own, on a machine without a sound card. "
+        "[benchmarks/peers.py](../benchmarks/peers.py) is the program. Latencies are in "
+        "[RESULTS.md](../benchmarks/RESULTS.md)."
+    )
+    if missing:
+        about += f" Not installed: {', '.join(missing)}."
+    lines = ["# Beside other libraries", ""]
+    lines += textwrap.wrap(about, 99, break_long_words=False, break_on_hyphens=False)
+    lines += [""]
     for kind, of_server in results.items():
         peers = list(of_server)
         lines += [f"## {kind}", "", "| | " + " | ".join(peers) + " |"]
@@ -372,7 +528,7 @@ def page(results: dict[str, dict[str, dict[str, str]]], versions: dict[str, str]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Put the same trials to every library.")
-    parser.add_argument("--server", action="append", choices=list(SERVERS))
+    parser.add_argument("--server", action="append", choices=("JACK", "PulseAudio", "PipeWire"))
     parser.add_argument("--peer", action="append", choices=list(OPENERS))
     parser.add_argument("--trial", action="append", choices=list(TRIALS))
     parser.add_argument("--keep", action="store_true", help="write docs/peers.md")
@@ -380,26 +536,31 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         name, trial, device = options.child
-        print(json.dumps(TRIALS[trial](name, device)), flush=True)
+        print(json.dumps(TRIALS[trial](name, device or None)), flush=True)
         os._exit(0)  # whatever hangs in it
 
-    peers = [
-        name
-        for name, (module, _) in OPENERS.items()
-        if importlib.util.find_spec(module) and (not options.peer or name in options.peer)
-    ]
+    wanted = options.peer or list(OPENERS)
+    peers = [name for name in wanted if importlib.util.find_spec(OPENERS[name][0])]
+    for name in set(wanted) - set(peers):
+        print(f"{name} is not installed", flush=True)
     versions = {name: importlib.metadata.version(name) for name in peers}
     results: dict[str, dict[str, dict[str, str]]] = {}
-    for kind in options.server or SERVERS:
+    for kind in options.server or ("JACK", "PulseAudio", "PipeWire"):
         of_server = results.setdefault(kind, {name: {} for name in peers})
         for trial in options.trial or TRIALS:
-            for name in peers:
-                with server(kind) as (running, _), play(running, "first"), play(running, "second"):
-                    figures = run(name, trial, running)
-                of_server[name][trial] = told(trial, figures)
-                print(f"{kind:10} {trial:10} {name:12} {of_server[name][trial]}", flush=True)
+            for group in [peers] if trial in TOGETHER else [[peer] for peer in peers]:
+                with Scene(kind) as scene:
+                    found = together(trial, group, scene)
+                for name, figures in found.items():
+                    of_server[name][trial] = told(trial, figures)
+                    print(f"{kind:10} {trial:10} {name:12} {of_server[name][trial]}", flush=True)
+    missing = [name for name in OPENERS if name not in peers]
     if options.keep:
-        PAGE.write_text(page(results, versions), encoding="utf-8")
+        PAGE.write_text(page(results, versions, missing), encoding="utf-8")
+        index = PAGE.with_name("index.md")
+        contents = index.read_text(encoding="utf-8")
+        if "\npeers\n" not in contents:
+            index.write_text(contents.replace("\nfaq\n", "\npeers\nfaq\n"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -102,12 +102,30 @@ def compile_c(words, csrc=CSRC):
         pytest.fail("\n".join([shlex.join(line), done.stderr, *hints]), pytrace=False)
 
 
-def build(name, sanitizer, directory, csrc=CSRC):
+@functools.cache
+def core_object(source, flags, directory):
+    """Return the object of one file of the core; programs that are built alike share it."""
+    thing = directory / f"{source}{len(list(directory.iterdir()))}.o"
+    compile_c([*compiler(), *flags, "-c", str(CSRC / f"{source}.c"), "-o", str(thing)])
+    return thing
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    return tmp_path_factory.mktemp("objects")
+
+
+def build(name, sanitizer, directory, *, objects=None, csrc=CSRC):
+    """Build a program, with a core of its own, or with the one in the folder `objects`."""
     program = directory / f"{name}-{sanitizer}"
     flags = [*STANDARD, "-O2", "-g", "-pthread", *SANITIZERS[sanitizer]]
     flags += ONLY_CHECKED.get(name) or CHECKED.get(sanitizer, [])
-    sources = [HERE / f"{name}.c", *(csrc / f"{source}.c" for source in PROGRAMS[name])]
-    compile_c([*compiler(), *flags, *map(str, sources), "-o", str(program), "-lm"], csrc)
+    if objects is None:
+        core = [csrc / f"{source}.c" for source in PROGRAMS[name]]
+    else:
+        core = [core_object(source, tuple(flags), objects) for source in PROGRAMS[name]]
+    files = map(str, [HERE / f"{name}.c", *core])
+    compile_c([*compiler(), *flags, *files, "-o", str(program), "-lm"], csrc)
     return program
 
 
@@ -142,8 +160,8 @@ def each_with_its_sanitizers():
 
 
 @pytest.mark.parametrize(("name", "sanitizer"), list(each_with_its_sanitizers()))
-def test_program(name, sanitizer, tmp_path):
-    done = run(build(name, sanitizer, tmp_path))
+def test_program(name, sanitizer, objects, tmp_path):
+    done = run(build(name, sanitizer, tmp_path, objects=objects))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1  # what has been verified
@@ -163,7 +181,7 @@ def test_program(name, sanitizer, tmp_path):
 def test_the_hammer_finds_a_missing_release_or_acquire(ordered, tmp_path):
     relaxed = ordered.rpartition("memory_order_")[0] + "memory_order_relaxed"
     csrc = plant(tmp_path, "ring.h", ordered, relaxed)
-    done = run(build("ring_hammer", "thread", tmp_path, csrc))
+    done = run(build("ring_hammer", "thread", tmp_path, csrc=csrc))
     assert done.returncode != 0
     assert "ThreadSanitizer: data race" in done.stderr
 
@@ -273,7 +291,8 @@ def test_the_hammer_finds_a_missing_release_or_acquire(ordered, tmp_path):
 )
 @pytest.mark.long
 def test_a_planted_bug_is_found(name, file, right, wrong, tmp_path):
-    done = run(build(name, "plain", tmp_path, plant(tmp_path, file, right, wrong)))
+    csrc = plant(tmp_path, file, right, wrong)
+    done = run(build(name, "plain", tmp_path, csrc=csrc))
     assert done.returncode == 1
     assert f"{name}.c:" in done.stderr  # the check that did not hold
 

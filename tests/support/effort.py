@@ -1,4 +1,4 @@
-"""How thorough a test is: `scripts/test --long` draws all examples, `scripts/test` a third."""
+"""How thorough a test is: `scripts/test --long` draws all examples, `scripts/test` a sixth."""
 
 import os
 
@@ -7,4 +7,4 @@ LONG = os.environ.get("STREAM_AUDIO_TEST_LONG") == "1"
 
 def examples(number: int) -> int:
     """Return how many of so many examples are tried this time."""
-    return number if LONG else max(10, number // 3)
+    return number if LONG else max(10, number // 6)

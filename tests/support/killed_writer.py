@@ -3,9 +3,9 @@
     killed_writer.py SEED ROUNDS LONGEST NAME SUBTYPE RATE CHANNELS FOLDER
 
 A process of its own, without threads, from which each round forks a writer. The writer writes
-tenths of a second as fast as it can and says after each how many frames have been taken; after a
-random while, of LONGEST seconds at most, it is killed. For each round a line is printed: its
-number, and what had been taken at least.
+tenths of a second as fast as it can and says after each how many frames have been taken; once it
+has said so a random number of times, LONGEST at most, it is killed, up to 2 ms later. For each
+round a line is printed: its number, and what had been taken at least.
 """
 
 import os
@@ -27,9 +27,8 @@ def samples(sample_rate, channels, seconds):
     return random.integers(-8000, 8000, (round(sample_rate * seconds), channels), np.int16)
 
 
-def write(container, subtype, sample_rate, channels, path, progress):
+def write(container, subtype, sample_rate, channels, audio, path, progress):
     tenth = sample_rate // 10
-    audio = samples(sample_rate, channels, 60)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     writer = container.open(descriptor, sample_rate, channels, subtype, {})
     for start in range(0, len(audio), tenth):
@@ -47,22 +46,26 @@ def main():
     writer = container.open(warm_up, settings[1], settings[2], subtype, {})
     writer.write(samples(settings[1], settings[2], 1))
     writer.close()
+    audio = samples(settings[1], settings[2], 60)
     pick = random.Random(int(seed))
     for number in range(int(rounds)):
-        delay = pick.uniform(0, float(longest))
+        tenths, delay = pick.randint(1, int(longest)), pick.uniform(0, 0.002)
         reading, progress = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                write(container, *settings, os.path.join(folder, str(number)), progress)
+                write(container, *settings, audio, os.path.join(folder, str(number)), progress)
             finally:
                 os._exit(1)
         os.close(progress)
-        first = os.read(reading, 8)
+        told = b""
+        while len(told) < 8 * tenths:
+            if not (said := os.read(reading, 8)):
+                sys.exit("the writer died by itself")
+            told += said
         time.sleep(delay)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        told = first
         while select.select([reading], [], [], 0)[0] and (more := os.read(reading, 1 << 16)):
             told += more
         os.close(reading)

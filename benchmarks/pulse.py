@@ -31,7 +31,7 @@ from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio, St
 from support.pulse import PulseAudio  # found through compiled
 
 RATE = 48_000
-SECONDS = 5.0
+SECONDS = 4.0
 SINK = "bench"
 OWN = "own client"
 WAYS = {

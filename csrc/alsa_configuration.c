@@ -20,6 +20,7 @@ typedef struct {
     int (*load)(node *, input *);
     int (*delete)(node *);
     int (*get_string)(const node *, const char **);
+    int (*get_type)(const node *);
     iterator *(*first)(const node *);
     iterator *(*next)(const iterator *);
     iterator *(*end)(const node *);
@@ -42,6 +43,7 @@ static bool bind(void *library, alsa *a) {
         {"snd_config_load", &a->load},
         {"snd_config_delete", &a->delete},
         {"snd_config_get_string", &a->get_string},
+        {"snd_config_get_type", &a->get_type},
         {"snd_config_iterator_first", &a->first},
         {"snd_config_iterator_next", &a->next},
         {"snd_config_iterator_end", &a->end},
@@ -87,14 +89,23 @@ static bool leads_to(const alsa *a, node *pcms, node *pcm, const char *type, int
     return false;
 }
 
+/* Its type is no text, over which PortAudio would give the whole list up. */
+static bool is_broken(const alsa *a, node *pcm) {
+    node *found;
+    const char *text;
+    return a->search(pcm, "type", &found) == 0 && a->get_string(found, &text) != 0;
+}
+
+/* Takes out the PCMs that lead to one of that type; NULL: the broken ones. */
 static void take_out(const alsa *a, node *pcms, const char *type, int depth) {
     /* One that is found to lead there through another is to find it still there. */
     enum { MOST = 256 };
     node *found[MOST];
     size_t count = 0;
     for (iterator *at = a->first(pcms); at != a->end(pcms) && count < MOST; at = a->next(at)) {
-        if (leads_to(a, pcms, a->entry(at), type, depth)) {
-            found[count++] = a->entry(at);
+        node *pcm = a->entry(at);
+        if (type ? leads_to(a, pcms, pcm, type, depth) : is_broken(a, pcm)) {
+            found[count++] = pcm;
         }
     }
     while (count > 0) {
@@ -140,6 +151,8 @@ static void guard_hook(void) {
 /* How far a PCM is looked behind. */
 enum { ITSELF = 1, BEHIND_OTHERS = 16 };
 
+enum { COMPOUND = 1024 }; /* a node that has others: SND_CONFIG_TYPE_COMPOUND */
+
 static bool prepare(const alsa *a, bool without_pulse) {
     if (without_pulse) {
         guard_hook();
@@ -152,7 +165,11 @@ static bool prepare(const alsa *a, bool without_pulse) {
     node *pcms;
     if (!*a->configuration || a->search(*a->configuration, "pcm", &pcms) != 0) {
         pcms = NULL;
+    } else if (a->get_type(pcms) != COMPOUND) {
+        a->delete(pcms); /* whoever looked into it would be ended by an assertion of ALSA's */
+        pcms = NULL;
     } else {
+        take_out(a, pcms, NULL, ITSELF);
         take_out(a, pcms, "jack", ITSELF);
         if (without_pulse) {
             take_out(a, pcms, "pulse", BEHIND_OTHERS);

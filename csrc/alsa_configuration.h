@@ -10,6 +10,8 @@
  *
  * - takes out PCMs of type "jack": ours is the way to JACK, and opening one waits for a server
  *   that is frozen, and costs other clients xruns;
+ * - takes out PCMs whose type is no text, and what is called "pcm" and is no set of PCMs: the
+ *   first would cost the whole list, the second fails an assertion of ALSA's;
  * - `without_pulse`: takes out those that lead to one of type "pulse", whose server is known to
  *   hang: each would be opened, and wait for it. They are back the next time;
  * - adds a PCM that cannot be opened: where all can, and none is called "default" or "dmix",

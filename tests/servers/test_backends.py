@@ -49,6 +49,8 @@ UNUSABLE = {
 USABLE = {
     "unknown type": SYSTEM_CONFIG + "pcm.broken { type nonsense hint { show on } }\n",
     "no such card": SYSTEM_CONFIG + "pcm.gone { type hw card 31 hint { show on } }\n",
+    "type that is no text": SYSTEM_CONFIG + "pcm.broken { type 5 hint { show on } }\n",
+    "default that is a number": SYSTEM_CONFIG + "pcm.!default 5\n",
     "loop": SYSTEM_CONFIG
     + "pcm.a { type plug slave.pcm b hint { show on } }\n"
     + "pcm.b { type plug slave.pcm a hint { show on } }\n",
@@ -111,6 +113,16 @@ def test_no_configuration_at_all_is_an_error_with_a_remedy(servers_wanted):
     assert "Cannot access file /nonexistent/alsa.conf" in result.stdout
     assert "apt install libasound2-data" in result.stdout
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("text", ["", "pcm 5\n", 'pcm "mic"\n', "ctl.x { type hw card 0 }\n"])
+def test_a_configuration_that_defines_no_pcm_is_an_error_with_a_remedy(text, servers_wanted):
+    """ALSA fails an assertion over the second and the third, which would end the process."""
+    with servers.alsa_config(text):
+        result = run(BESIDE_A_RECORDING)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("BackendError ALSA has no configuration")
+    assert "apt install libasound2-data" in result.stdout
 
 
 def test_a_configuration_that_is_mended_works_in_the_same_process(servers_wanted):

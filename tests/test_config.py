@@ -2,15 +2,20 @@
 
 import dataclasses
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from stream_audio import (
+    AudioSource,
     Backlog,
+    CallbackSink,
+    ChannelSink,
     ConfigError,
     ConfigTypeError,
     Retry,
+    StreamAudio,
     StreamAudioError,
     StreamConfig,
 )
@@ -102,3 +107,27 @@ def test_it_cannot_be_changed():
 def test_settings_are_given_by_name():
     with pytest.raises(TypeError):
         StreamConfig(0.1)
+
+
+@pytest.mark.parametrize("kind", [np.float32, Fraction, np.int64], ids=lambda kind: kind.__name__)
+def test_numbers_of_any_type_are_kept_as_those_of_python(kind):
+    """A NumPy float32 makes a float32 of the monotonic time that it is added to."""
+    config = StreamConfig(stop_timeout=kind(3), chunk_duration=kind(1), ring_duration=kind(4))
+    retry = Retry(tries=np.int64(2), first=kind(1), longest=kind(2))
+    values = [config.stop_timeout, config.chunk_duration, config.ring_duration]
+    values += [retry.first, retry.longest, retry.wait_before(2)]
+    assert [type(value) for value in values] == [float] * len(values)
+    assert type(retry.tries) is int
+
+
+@pytest.mark.parametrize("kind", [np.float32, Fraction, np.int64], ids=lambda kind: kind.__name__)
+def test_times_of_any_type_can_be_waited_for(kind):
+    source = AudioSource.virtual("counter", channels=1)
+    config = StreamConfig(clock=VirtualClock())
+    channel = ChannelSink()
+    builder = StreamAudio.builder().config(config).add_source("mic", source).add_sink(channel)
+    with builder.start() as session:
+        assert not session.wait(kind(1))
+        assert channel.get(timeout=kind(1)) is not None
+        session.add_sink(CallbackSink(lambda chunk: None)).remove(timeout=kind(1))
+        assert session.stop(timeout=kind(1)).balanced

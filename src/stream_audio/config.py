@@ -74,9 +74,13 @@ class StreamConfig:
     clock: Clock = field(default_factory=default_clock)
 
     def __post_init__(self) -> None:
-        real_number("chunk_duration", self.chunk_duration, 0.0005, 10)
+        vars(self)["chunk_duration"] = real_number(
+            "chunk_duration", self.chunk_duration, 0.0005, 10
+        )
         if self.ring_duration is not None:
-            real_number("ring_duration", self.ring_duration, 0.01, 3600)
+            vars(self)["ring_duration"] = real_number(
+                "ring_duration", self.ring_duration, 0.01, 3600
+            )
         as_backlog(self.backlog)
         if not isinstance(self.spill_dir, (str, os.PathLike, type(None))):
             raise ConfigTypeError(f"spill_dir must be a path, not {self.spill_dir!r}")
@@ -84,13 +88,15 @@ class StreamConfig:
             raise ConfigTypeError(
                 f"retry must be a Retry, not {self.retry!r}", hint="Retry(tries=3, first=0.1)"
             )
-        real_number("stop_timeout", self.stop_timeout, 0, 1e6)
+        vars(self)["stop_timeout"] = real_number("stop_timeout", self.stop_timeout, 0, 1e6)
         if not isinstance(self.raise_on_sink_failure, bool):
             raise ConfigTypeError(
                 f"raise_on_sink_failure must be True or False, not {self.raise_on_sink_failure!r}"
             )
         if self.switch_interval is not None:
-            real_number("switch_interval", self.switch_interval, 1e-6, 10)
+            vars(self)["switch_interval"] = real_number(
+                "switch_interval", self.switch_interval, 1e-6, 10
+            )
         one_of("nonfinite", self.nonfinite, ("pass", "zero"))
         if not isinstance(self.doorbell, bool):
             raise ConfigTypeError(f"doorbell must be True or False, not {self.doorbell!r}")

@@ -123,7 +123,7 @@ class Session(LiveSources):
     def _stop(self, timeout: float | None = None) -> SessionReport:
         check_process()
         if timeout is not None:
-            real_number("timeout", timeout, 0, 1e6)
+            timeout = real_number("timeout", timeout, 0, 1e6)
         if self.running:
             refuse_to_wait_for(self._sinks(), "await session.aclose()")
         self._finalizer.detach()
@@ -184,7 +184,7 @@ class Session(LiveSources):
         """
         check_process()
         if timeout is not None:
-            real_number("timeout", timeout, 0, 1e9)
+            timeout = real_number("timeout", timeout, 0, 1e9)
         ended = wait_in_turn(self._engine.wait, timeout)
         self._raise_sink_failure()
         return ended

@@ -422,6 +422,37 @@ def test_a_full_output_is_one_line_of_error(arguments, unbuffered):
     )
 
 
+LINES = [["monitor", "--fallback-virtual", "-d", "0.1", "--json"]]
+LINES += [
+    pytest.param(arguments, marks=pytest.mark.long)
+    for arguments in (
+        ["monitor", "--virtual", "-d", "3", "--interval", "0.05", "--json"],
+        ["doctor", "--json"],
+        ["devices", "--watch", "--json"],
+        ["latency", "-d", "0.2", "--consumers", "router", "--json"],
+        ["serve", "--fallback-virtual", "-d", "3", "--port", "0", "--json"],
+        ["--version"],
+    )
+]
+
+
+@pytest.mark.parametrize("arguments", LINES, ids=" ".join)
+def test_a_full_output_says_nothing_but_that(arguments):
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [*COMMAND, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=GIVE_UP,
+            env=environment(),
+        )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: cannot write to the standard output: No space left on device\n"
+    )
+
+
 def test_a_report_that_cannot_be_written_leaves_the_recording(tmp_path):
     path = tmp_path / "take.wav"
     with Path("/dev/full").open("wb") as full:

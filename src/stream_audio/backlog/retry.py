@@ -49,12 +49,13 @@ class Retry(Record):
 
     def __post_init__(self) -> None:
         if self.tries is not None:
-            whole_number("tries", self.tries, 0, 1_000_000)
-        first = real_number("first", self.first, SHORTEST, 3600)
-        real_number("jitter", self.jitter, 0, 1)
-        if real_number("longest", self.longest, SHORTEST, 3600) < first:
+            vars(self)["tries"] = whole_number("tries", self.tries, 0, 1_000_000)
+        vars(self)["first"] = real_number("first", self.first, SHORTEST, 3600)
+        vars(self)["jitter"] = real_number("jitter", self.jitter, 0, 1)
+        vars(self)["longest"] = real_number("longest", self.longest, SHORTEST, 3600)
+        if self.longest < self.first:
             raise ConfigError(
-                f"longest must be at least first, {first:g} s, not {self.longest:g}",
+                f"longest must be at least first, {self.first:g} s, not {self.longest:g}",
                 hint="Retry(first=10.0, longest=60.0)",
             )
 
@@ -70,4 +71,4 @@ class Retry(Record):
             import random
 
             seconds *= 1 - self.jitter * random.random()
-        return float(seconds)
+        return seconds

@@ -53,7 +53,7 @@ def monitor(
     """
     given = dict(locals())
     with errors_as_messages(), Stopping() as stopping:
-        sources = chosen_sources(given)
+        sources = chosen_sources(given, tell=not as_json)
         display = Display(list(sources), duration)
         builder = stream_audio.StreamAudio.builder().format(FormatPreset.NATIVE)
         builder.add_sink(display.sink, name="levels").on_event(display.react)

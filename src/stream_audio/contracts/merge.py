@@ -55,8 +55,8 @@ class Merge(Record):
 
     def __post_init__(self) -> None:
         one_of("mode", self.mode, ("mix", "channels"))
-        real_number("window", self.window, LEAST_WINDOW, MOST_WINDOW)
-        real_number("timeout", self.timeout, 0, 60)
+        vars(self)["window"] = real_number("window", self.window, LEAST_WINDOW, MOST_WINDOW)
+        vars(self)["timeout"] = real_number("timeout", self.timeout, 0, 60)
         if self.id is not None:
             name_text("the merge's id", self.id)
         if self.gains is None:

@@ -67,7 +67,7 @@ class SinkHandle:
             The sink is asynchronous, and this is the thread of its event loop.
         """
         check_process()
-        real_number("timeout", timeout, 0, 1e6)
+        timeout = real_number("timeout", timeout, 0, 1e6)
         refuse_to_wait_for((self._delivery.sink,), "await handle.aremove()")
         self._engine.remove_sink(self._delivery, timeout, drain=drain)
         return self.report()
@@ -79,7 +79,7 @@ class SinkHandle:
         seconds. If the sink's own coroutine calls it, it returns before the sink is stopped.
         """
         check_process()
-        real_number("timeout", timeout, 0, 1e6)
+        timeout = real_number("timeout", timeout, 0, 1e6)
         engine, delivery = self._engine, self._delivery
         wait = not called_by_one_of((delivery.sink,))
         await in_thread(lambda: engine.remove_sink(delivery, timeout, drain=drain, wait=wait))

@@ -73,7 +73,7 @@ class LiveSources:
         check_process()
         check_threads()
         check_source(id, source)
-        real_number("delay", delay, -10, 10)
+        delay = real_number("delay", delay, -10, 10)
         setup = self._engine.source_setup
         with self._adding:
             if not self._engine.running:
@@ -141,7 +141,7 @@ class LiveSources:
 
     def _setup_to_remove(self, id: str, timeout: float) -> SourceSetup:
         check_process()
-        real_number("timeout", timeout, 0, 1e6)
+        timeout = real_number("timeout", timeout, 0, 1e6)
         self._chosen(id)
         return self._engine.source_setup
 
@@ -171,7 +171,7 @@ class LiveSources:
             several and you named none.
         """
         check_process()
-        real_number("seconds", seconds, 0, 3600)
+        seconds = real_number("seconds", seconds, 0, 3600)
         if source is None:
             source, *others = self._engine.sources
             if others:

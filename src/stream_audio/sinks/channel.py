@@ -195,7 +195,7 @@ class ChannelSink:
         """
         self._check_readable()
         if timeout is not None:
-            real_number("timeout", timeout, 0, 1e9)
+            timeout = real_number("timeout", timeout, 0, 1e9)
         until = math.inf if timeout is None else time.monotonic() + timeout
         sleep = hub_sleep()
         if sleep is not None and time.monotonic() - self._resumed_at > MONOPOLY:
@@ -246,7 +246,7 @@ class ChannelSink:
         """
         self._check_readable()
         if timeout is not None:
-            real_number("timeout", timeout, 0, 1e9)
+            timeout = real_number("timeout", timeout, 0, 1e9)
         while not self._closed and (self._putting or not self.unread):
             self._check_that_more_can_come()
             self._leave_turns_to_router()

@@ -110,7 +110,7 @@ class TriggerSink:
         self._window = real_number("window", window, 0.001, 10)
         self._decide_within = real_number("decide_within", decide_within, 0, 3600)
         if longest is not None:
-            real_number("longest", longest, 0.001, 1e6)
+            longest = real_number("longest", longest, 0.001, 1e6)
         self._longest = longest
         self._when = when
         self._state = State.NEW

@@ -114,7 +114,7 @@ class Feed:
         check_process()
         frames = self._as_frames(samples)
         if time is not None:
-            real_number("time", time, -1e9, 1e10)
+            time = real_number("time", time, -1e9, 1e10)
         with self._lock:
             return self._write(self._running_capture(), frames, time)
 

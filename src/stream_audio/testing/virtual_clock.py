@@ -69,7 +69,7 @@ class VirtualClock:
         TimeoutError
             A seated thread was busy outside the clock for ``timeout`` seconds of real time.
         """
-        real_number("seconds", seconds, 0, 1e9)
+        seconds = real_number("seconds", seconds, 0, 1e9)
         if self._auto:
             self.sleep(seconds)
             return

@@ -941,3 +941,82 @@ def test_the_end_of_the_interpreter_takes_ten_seconds_in_all_with_a_sink_that_is
     )
     assert done.returncode == 0, done.stderr
     assert 9 < time.monotonic() - began < 15  # importing included
+
+
+STUCK_BESIDE_A_FILE = """
+import sys
+import threading
+import stream_audio as s
+import stream_audio.session
+
+path, seconds, body = sys.argv[1:]
+stream_audio.session.EXIT_TIMEOUT = float(seconds)
+stuck = threading.Event()
+
+def write(chunk):
+    stuck.set()
+    threading.Event().wait()
+
+def tell(event):
+    if isinstance(event, s.FileClosed):
+        print(event.frames, flush=True)
+
+config = s.StreamConfig(stop_timeout=600.0)
+source = s.AudioSource.virtual("counter", channels=1)
+builder = s.StreamAudio.builder().config(config).add_source("mic", source).on_event(tell)
+builder.add_sink(s.CallbackSink(write)).format(s.FormatPreset.NATIVE)
+builder.add_sink(s.FileSink(path, subtype="FLOAT"))
+exec(body)
+"""
+WITH_BLOCK = """
+with builder.start() as session:
+    stuck.wait()
+    print("stuck", flush=True)
+    session.wait()
+"""
+ON_A_LOOP = """
+import asyncio
+
+async def main():
+    async with builder as session:
+        await asyncio.to_thread(stuck.wait)
+        print("stuck", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+NO_BLOCK = """
+session = builder.start()
+stuck.wait()
+print("stuck", flush=True)
+"""
+
+
+@pytest.mark.parametrize("seconds", [1, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("body", "presses"),
+    [(WITH_BLOCK, 2), (ON_A_LOOP, 2), (NO_BLOCK, 0)],
+    ids=["with", "async with", "the end"],
+)
+def test_a_second_ctrl_c_ends_it_in_time_beside_a_whole_file(body, presses, seconds, tmp_path):
+    """One sink is stuck for good, and ``stop_timeout`` would leave it ten minutes."""
+    path = tmp_path / "a.wav"
+    program = [sys.executable, "-c", STUCK_BESIDE_A_FILE, str(path), str(seconds), body]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "stuck\n", process.stderr.read()
+        if presses:
+            process.send_signal(signal.SIGINT)
+        frames = int(process.stdout.readline())  # the file is complete, and the stop goes on
+        if presses > 1:
+            process.send_signal(signal.SIGINT)
+        asked = time.monotonic()
+        _, errors = process.communicate(timeout=GIVE_UP)
+        took = time.monotonic() - asked
+    finally:
+        process.kill()
+        process.communicate()
+    assert ("KeyboardInterrupt" in errors) is (presses > 0), errors
+    assert process.returncode == (-signal.SIGINT if presses else 0)
+    assert took < seconds + 5  # the end of the interpreter included
+    assert assert_counts(path, frames) > 0

@@ -155,8 +155,9 @@ class Session(LiveSources):
     async def aclose(self, timeout: float | None = None) -> SessionReport:
         """Stop the session as :meth:`stop` does, while the event loop keeps running.
 
-        A task that is cancelled here still waits until all is stopped. If a sink's own coroutine
-        calls it, it returns at once, and the session ends when that coroutine returns.
+        A task that is cancelled here still waits until all is stopped, which then takes at most
+        10 s in all. If a sink's own coroutine calls it, it returns at once, and the session ends
+        when that coroutine returns.
         """
         report = await self._aclose(timeout)
         self._raise_sink_failure()
@@ -167,7 +168,11 @@ class Session(LiveSources):
             self._finalizer.detach()
             self._engine.request_stop(timeout)
             return self.report()
-        return await in_thread(lambda: self._stop(timeout))
+        return await in_thread(
+            lambda: self._stop(timeout),
+            # Of asyncio's own doing at a second Ctrl-C; the loop would wait as long as the stop.
+            when_cancelled=lambda: self._engine.request_stop(EXIT_TIMEOUT),
+        )
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the session has ended by itself, and return whether it has.

@@ -62,7 +62,7 @@ def measure(program):
     return [int(number) for number in result.stdout.split()]
 
 
-@pytest.mark.parametrize("limit", ["1 MiB", "32 MiB"])
+@pytest.mark.parametrize("limit", ["1 MiB", pytest.param("32 MiB", marks=pytest.mark.long)])
 def test_an_hour_through_a_slow_and_a_fast_sink_leaves_memory_flat(limit):
     """1.4 GB go through; the slow one holds the source up."""
     program = f"""

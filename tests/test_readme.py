@@ -5,14 +5,13 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from stream_audio import AudioSource
+from support.command_line import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,14 +31,8 @@ COMMANDS = [
 
 
 def run_cli(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "stream_audio", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"},
-    )
+    plain = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    return run_command(arguments, plain, cwd=cwd)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ import soundfile
 import stream_audio
 from stream_audio.cli.outcome import IN_OPTIONS
 from stream_audio.devices.list import no_input_device
+from support.command_line import run_command
 from support.mounts import tmpfs
 
 GIVE_UP = 60.0
@@ -33,7 +34,9 @@ def environment():
     return plain | WITHOUT_PORTAUDIO | {"COLUMNS": "200", "PYTHONWARNINGS": "error"}
 
 
-def run(*arguments, command=COMMAND):
+def run(*arguments, command=None):
+    if command is None:
+        return run_command(arguments, environment())
     return subprocess.run(
         [*command, *map(str, arguments)],
         capture_output=True,

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from support.command_line import run_command
+
 GIVE_UP = 60.0
 COMMAND = [sys.executable, "-m", "stream_audio", "latency"]
 QUICK = ("--duration", 0.2)
@@ -22,7 +24,9 @@ def environment():
     return os.environ | WITHOUT_PORTAUDIO | {"PYTHONWARNINGS": "error"}
 
 
-def run(*arguments, command=COMMAND, **changes):
+def run(*arguments, command=None, **changes):
+    if command is None:
+        return run_command(("latency", *arguments), environment() | changes)
     return subprocess.run(
         [*command, *map(str, arguments)],
         capture_output=True,

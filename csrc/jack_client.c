@@ -20,8 +20,6 @@ struct sa_jack_client {
     pthread_mutex_t mutex;  /* orders calls; guards `handle` */
     sa_jack_handle *handle; /* NULL: closed */
     sa_jack_client *next;   /* in `open_clients` */
-    uint32_t sample_rate;
-    uint32_t period;
     char name[SA_JACK_NAME_BYTES];
     char (*sources)[SA_JACK_NAME_BYTES]; /* one for each input, or NULL */
     char (*targets)[SA_JACK_NAME_BYTES];
@@ -30,17 +28,38 @@ struct sa_jack_client {
     bool told;                  /* of ports that come and go; guarded by `mutex` */
     pthread_mutex_t bell_mutex; /* guards `bell`, for an instant only */
     int bell;                   /* -1: none */
+    pthread_mutex_t plan;      /* guards `feed.watched`, and through it what is watched */
+    pthread_t farewell;        /* closes `handle` once the server has gone */
+    _Atomic bool has_farewell; /* and is to be waited for */
 };
 
 static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
 static sa_jack_client *open_clients;
 
+static void close_handle(sa_jack_client *client) {
+    pthread_mutex_lock(&client->mutex);
+    if (client->handle) {
+        client->library->client_close(client->handle);
+        client->handle = NULL;
+    }
+    pthread_mutex_unlock(&client->mutex);
+}
+
+static void *say_farewell(void *argument) {
+    close_handle(argument);
+    return NULL;
+}
+
 /* ---- on JACK's notification thread, where no call may wait for the server ---- */
 
+/* No client outlives its server, and this thread cannot close one: the library waits for it. */
 static void note_shutdown(int code, const char *words, void *argument) {
     (void)code, (void)words;
     sa_jack_client *client = argument;
     atomic_store_explicit(&client->gone, true, memory_order_relaxed);
+    bool begun = pthread_create(&client->farewell, NULL, say_farewell, client) == 0;
+    /* Release: pairs with the acquire in sa_jack_client_close, which needs the thread's name. */
+    atomic_store_explicit(&client->has_farewell, begun, memory_order_release);
 }
 
 static bool is_named(const sa_jack_library *library, const sa_jack_port_handle *port,
@@ -54,7 +73,8 @@ static void note_connection(uint32_t a, uint32_t b, int connected, void *argumen
     const sa_jack_library *library = client->library;
     sa_jack_port_handle *from = library->port_by_id(client->feed.client, a);
     sa_jack_port_handle *to = library->port_by_id(client->feed.client, b);
-    for (uint32_t i = 0; i < client->feed.input_count; i++) {
+    pthread_mutex_lock(&client->plan);
+    for (uint32_t i = 0; client->feed.watched && i < client->feed.input_count; i++) {
         sa_jack_port_handle *own = client->feed.inputs[i];
         bool to_us = to == own, from_us = from == own; /* the order is not promised */
         if ((to_us || from_us) &&
@@ -62,6 +82,7 @@ static void note_connection(uint32_t a, uint32_t b, int connected, void *argumen
             atomic_store_explicit(&client->feed.astray, true, memory_order_relaxed);
         }
     }
+    pthread_mutex_unlock(&client->plan);
 }
 
 static void note_port(uint32_t port, int registered, void *argument) {
@@ -75,15 +96,6 @@ static void note_port(uint32_t port, int registered, void *argument) {
 }
 
 /* ---- opening and closing ---- */
-
-static void close_handle(sa_jack_client *client) {
-    pthread_mutex_lock(&client->mutex);
-    if (client->handle) {
-        client->library->client_close(client->handle);
-        client->handle = NULL;
-    }
-    pthread_mutex_unlock(&client->mutex);
-}
 
 bool sa_jack_client_server_runs(sa_jack_client *client) {
     bool runs = true;
@@ -101,6 +113,21 @@ bool sa_jack_client_server_runs(sa_jack_client *client) {
     }
     pthread_mutex_unlock(&client->mutex);
     return runs;
+}
+
+bool sa_jack_client_server_ran(sa_jack_client *client) {
+    bool ran = false;
+    pthread_mutex_lock(&client->mutex);
+    const sa_jack_library *library = client->library;
+    if (client->handle && library->is_jack2) {
+        /* jack2 reckons the count now from the clock and its last cycle, whenever that was; it
+         * tells of a cycle up to a period late. */
+        uint32_t since = library->frame_time(client->handle) -
+                         library->last_frame_time(client->handle);
+        ran = since < 4 * library->get_buffer_size(client->handle);
+    }
+    pthread_mutex_unlock(&client->mutex);
+    return ran;
 }
 
 /* Whether jack2's library would find no client of a dead server: it would free it. */
@@ -144,6 +171,7 @@ sa_jack_status sa_jack_client_open(const char *name, sa_jack_client **made, char
     client->bell = -1;
     pthread_mutex_init(&client->mutex, NULL);
     pthread_mutex_init(&client->bell_mutex, NULL);
+    pthread_mutex_init(&client->plan, NULL);
     pthread_mutex_lock(&open_mutex);
     sa_jack_status status = clear_the_dead() ? open_handle(client, name, reason) : SA_JACK_STANDS;
     if (status == SA_JACK_OPEN) {
@@ -152,17 +180,27 @@ sa_jack_status sa_jack_client_open(const char *name, sa_jack_client **made, char
     }
     pthread_mutex_unlock(&open_mutex);
     if (status != SA_JACK_OPEN) {
+        pthread_mutex_destroy(&client->plan);
         pthread_mutex_destroy(&client->mutex);
         pthread_mutex_destroy(&client->bell_mutex);
         free(client);
         return status;
     }
     library->on_info_shutdown(client->handle, note_shutdown, client);
-    client->sample_rate = library->get_sample_rate(client->handle);
-    client->period = library->get_buffer_size(client->handle);
     snprintf(client->name, sizeof client->name, "%s", library->get_client_name(client->handle));
     *made = client;
     return SA_JACK_OPEN;
+}
+
+static void forget_plan(sa_jack_client *client) {
+    pthread_mutex_lock(&client->plan);
+    client->feed.watched = false;
+    pthread_mutex_unlock(&client->plan);
+    free(client->sources);
+    free(client->targets);
+    free(client->feed.interleaved);
+    client->sources = client->targets = NULL;
+    client->feed = (sa_jack_feed){0};
 }
 
 void sa_jack_client_close(sa_jack_client *client) {
@@ -175,11 +213,14 @@ void sa_jack_client_close(sa_jack_client *client) {
     }
     close_handle(client);
     pthread_mutex_unlock(&open_mutex);
+    /* The library has closed it, so there are no more notifications. */
+    if (atomic_load_explicit(&client->has_farewell, memory_order_acquire)) {
+        pthread_join(client->farewell, NULL);
+    }
+    forget_plan(client);
+    pthread_mutex_destroy(&client->plan);
     pthread_mutex_destroy(&client->mutex);
     pthread_mutex_destroy(&client->bell_mutex);
-    free(client->sources);
-    free(client->targets);
-    free(client->feed.interleaved);
     free(client);
 }
 
@@ -187,19 +228,11 @@ bool sa_jack_client_gone(const sa_jack_client *client) {
     return atomic_load_explicit(&client->gone, memory_order_relaxed);
 }
 
-uint32_t sa_jack_client_sample_rate(const sa_jack_client *client) {
-    return client->sample_rate;
-}
-
-uint32_t sa_jack_client_period(const sa_jack_client *client) {
-    return client->period;
-}
-
 const char *sa_jack_client_name(const sa_jack_client *client) {
     return client->name;
 }
 
-/* ---- ports ---- */
+/* ---- what it asks its server ---- */
 
 static sa_jack_handle *begin(sa_jack_client *client) {
     pthread_mutex_lock(&client->mutex);
@@ -208,6 +241,20 @@ static sa_jack_handle *begin(sa_jack_client *client) {
 
 static void end(sa_jack_client *client) {
     pthread_mutex_unlock(&client->mutex);
+}
+
+uint32_t sa_jack_client_sample_rate(sa_jack_client *client) {
+    sa_jack_handle *handle = begin(client);
+    uint32_t rate = handle ? client->library->get_sample_rate(handle) : 0;
+    end(client);
+    return rate;
+}
+
+uint32_t sa_jack_client_period(sa_jack_client *client) {
+    sa_jack_handle *handle = begin(client);
+    uint32_t period = handle ? client->library->get_buffer_size(handle) : 0;
+    end(client);
+    return period;
 }
 
 int64_t sa_jack_client_ports(sa_jack_client *client, uint32_t flags, sa_jack_port *ports,
@@ -300,9 +347,9 @@ bool sa_jack_client_prepare(sa_jack_client *client, const sa_jack_plan *plan, ch
         feed->client = handle;
         feed->input_count = plan->inputs;
         feed->output_count = plan->outputs;
-        feed->frame_ns = 1e9 / client->sample_rate;
-        feed->watched = plan->capture && plan->sources;
-        feed->room = client->period > MOST_FRAMES ? client->period : MOST_FRAMES;
+        feed->frame_ns = 1e9 / library->get_sample_rate(handle);
+        uint32_t period = library->get_buffer_size(handle);
+        feed->room = period > MOST_FRAMES ? period : MOST_FRAMES;
         size_t samples = (size_t)feed->room * (plan->inputs + plan->outputs);
         feed->interleaved = calloc(samples, sizeof *feed->interleaved);
         if (feed->interleaved) {
@@ -327,8 +374,11 @@ bool sa_jack_client_prepare(sa_jack_client *client, const sa_jack_plan *plan, ch
             plan->capture->counted_by_host = library->is_jack2;
         }
         library->set_process_callback(handle, sa_jack_process, feed);
-        if (feed->watched) {
+        if (plan->capture && plan->sources) {
             library->set_port_connect_callback(handle, note_connection, client);
+            pthread_mutex_lock(&client->plan);
+            feed->watched = true;
+            pthread_mutex_unlock(&client->plan);
         }
     }
     end(client);
@@ -369,6 +419,25 @@ bool sa_jack_client_start(sa_jack_client *client, char *reason) {
     }
     end(client);
     return started;
+}
+
+bool sa_jack_client_rest(sa_jack_client *client) {
+    const sa_jack_library *library = client->library;
+    sa_jack_feed *feed = &client->feed;
+    sa_jack_handle *handle = begin(client);
+    /* Whether other servers let a client come and go has not been tried. */
+    bool rests = handle && library->is_jack2 && library->deactivate(handle) == 0;
+    for (uint32_t i = 0; rests && i < feed->input_count; i++) {
+        rests = library->port_unregister(handle, feed->inputs[i]) == 0;
+    }
+    for (uint32_t i = 0; rests && i < feed->output_count; i++) {
+        rests = library->port_unregister(handle, feed->outputs[i]) == 0;
+    }
+    if (rests) {
+        forget_plan(client);
+    }
+    end(client);
+    return rests;
 }
 
 /* Takes all but the one connection away from one of our inputs. False: that one is missing. */

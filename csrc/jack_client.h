@@ -7,6 +7,9 @@
  * A call may hang for as long as the server is frozen, so callers give each a thread and a time.
  * Any thread but an audio thread may call these; calls for one client are ordered by it.
  *
+ * A client is closed as soon as its server has gone, on a thread of its own; its memory stays until
+ * sa_jack_client_close.
+ *
  * When a client opens, jack2's library closes and frees all those of the process whose server has
  * gone (common/JackLibGlobals.h, 1.9.21). So those are closed here first, and calls for them find
  * that out.
@@ -46,8 +49,12 @@ bool sa_jack_client_gone(const sa_jack_client *client);
  * third of a second if it does not move. */
 bool sa_jack_client_server_runs(sa_jack_client *client);
 
-uint32_t sa_jack_client_sample_rate(const sa_jack_client *client);
-uint32_t sa_jack_client_period(const sa_jack_client *client);
+/* Whether it counted within the last four periods, as far as can be told; waits for nothing. */
+bool sa_jack_client_server_ran(sa_jack_client *client);
+
+/* The server's own now; 0 when it has gone. */
+uint32_t sa_jack_client_sample_rate(sa_jack_client *client);
+uint32_t sa_jack_client_period(sa_jack_client *client);
 const char *sa_jack_client_name(const sa_jack_client *client);
 
 /* Copies out as many of the audio ports with these flags as there is room for; how many there are,
@@ -59,7 +66,7 @@ int64_t sa_jack_client_ports(sa_jack_client *client, uint32_t flags, sa_jack_por
  * client without a stream, which the server then tells, but never runs. False: it will not. */
 bool sa_jack_client_ring_at_changes(sa_jack_client *client, int bell);
 
-/* What the stream is for. One of the two must outlive the client. */
+/* What the stream is for. One of the two must outlive the callbacks. */
 typedef struct {
     sa_capture *capture;
     sa_round_trip *trip;
@@ -75,6 +82,10 @@ bool sa_jack_client_prepare(sa_jack_client *client, const sa_jack_plan *plan, ch
 
 /* Starts the callbacks and makes the connections. False: see `reason`. */
 bool sa_jack_client_start(sa_jack_client *client, char *reason);
+
+/* Ends the callbacks and takes the ports away: what was lent to it may be freed then, and it can be
+ * prepared again. False: it is only to be closed. */
+bool sa_jack_client_rest(sa_jack_client *client);
 
 /* Looks at the connections, and takes foreign ones away. False: what was to be recorded is not
  * there any more, or not connected; see `reason`. */

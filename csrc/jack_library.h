@@ -33,6 +33,7 @@ typedef struct {
     int (*client_close)(sa_jack_handle *);
     const char *(*get_client_name)(sa_jack_handle *);
     int (*activate)(sa_jack_handle *);
+    int (*deactivate)(sa_jack_handle *);
     void (*on_info_shutdown)(sa_jack_handle *, void (*)(int, const char *, void *), void *);
     int (*set_process_callback)(sa_jack_handle *, int (*)(uint32_t, void *), void *);
     int (*set_port_connect_callback)(sa_jack_handle *, void (*)(uint32_t, uint32_t, int, void *),
@@ -45,6 +46,7 @@ typedef struct {
     uint32_t (*frame_time)(const sa_jack_handle *);
     sa_jack_port_handle *(*port_register)(sa_jack_handle *, const char *, const char *,
                                           unsigned long, unsigned long);
+    int (*port_unregister)(sa_jack_handle *, sa_jack_port_handle *);
     const char *(*port_name)(const sa_jack_port_handle *);
     int (*port_flags)(const sa_jack_port_handle *);
     sa_jack_port_handle *(*port_by_name)(sa_jack_handle *, const char *);

@@ -416,6 +416,7 @@ typedef struct sa_pulse sa_pulse;
 sa_pulse *sa_pulse_connect(const char *library_path, const char *application, int64_t timeout_ns,
                            sa_pulse_error *error);
 void sa_pulse_disconnect(sa_pulse *pulse);
+bool sa_pulse_list_again(sa_pulse *pulse, int64_t timeout_ns, sa_pulse_error *error);
 size_t sa_pulse_source_count(const sa_pulse *pulse);
 const sa_pulse_source *sa_pulse_source_at(const sa_pulse *pulse, size_t index);
 size_t sa_pulse_output_count(const sa_pulse *pulse);
@@ -502,14 +503,16 @@ sa_jack_status sa_jack_client_open(const char *name, sa_jack_client **client, ch
 void sa_jack_client_close(sa_jack_client *client);
 bool sa_jack_client_gone(const sa_jack_client *client);
 bool sa_jack_client_server_runs(sa_jack_client *client);
-uint32_t sa_jack_client_sample_rate(const sa_jack_client *client);
-uint32_t sa_jack_client_period(const sa_jack_client *client);
+bool sa_jack_client_server_ran(sa_jack_client *client);
+uint32_t sa_jack_client_sample_rate(sa_jack_client *client);
+uint32_t sa_jack_client_period(sa_jack_client *client);
 const char *sa_jack_client_name(const sa_jack_client *client);
 int64_t sa_jack_client_ports(sa_jack_client *client, uint32_t flags, sa_jack_port *ports,
                              size_t room);
 bool sa_jack_client_ring_at_changes(sa_jack_client *client, int bell);
 bool sa_jack_client_prepare(sa_jack_client *client, const sa_jack_plan *plan, char *reason);
 bool sa_jack_client_start(sa_jack_client *client, char *reason);
+bool sa_jack_client_rest(sa_jack_client *client);
 bool sa_jack_client_look(sa_jack_client *client, char *reason);
 
 /* wait.h */

@@ -254,8 +254,14 @@ static bool connect_context(sa_pulse *pulse, int64_t deadline_ns, sa_pulse_error
 static bool ask(sa_pulse *pulse, int64_t deadline_ns, sa_pulse_error *error) {
     const sa_libpulse *library = &pulse->library;
     pa_context *context = pulse->context;
-    pulse->lists_to_come = 3;
     library->threaded_mainloop_lock(pulse->loop);
+    pthread_mutex_lock(&pulse->mutex);
+    pulse->lists_to_come = 3;
+    pulse->served = pulse->list_failed = false;
+    sa_pulse_free_list(&pulse->sources);
+    sa_pulse_free_list(&pulse->outputs);
+    sa_pulse_free_list(&pulse->programs);
+    pthread_mutex_unlock(&pulse->mutex);
     pa_operation *asked[] = {
         /* Before the questions, so that no change is missed. */
         library->context_subscribe(context,
@@ -285,6 +291,11 @@ static bool ask(sa_pulse *pulse, int64_t deadline_ns, sa_pulse_error *error) {
         return false;
     }
     return good || sa_pulse_failed(pulse, SA_PULSE_FAILED, code, error);
+}
+
+bool sa_pulse_list_again(sa_pulse *pulse, int64_t timeout_ns, sa_pulse_error *error) {
+    memset(error, 0, sizeof *error);
+    return ask(pulse, sa_clock_now(sa_clock_real()) + timeout_ns, error);
 }
 
 sa_pulse *sa_pulse_connect(const char *library_path, const char *application, int64_t timeout_ns,

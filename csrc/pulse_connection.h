@@ -44,7 +44,10 @@ sa_pulse *sa_pulse_connect(const char *library_path, const char *application, in
 /* No stream of it may be open. */
 void sa_pulse_disconnect(sa_pulse *pulse);
 
-/* All as it was when it connected. */
+/* Asks again what it has. No stream may be open, and nobody may read the lists meanwhile. */
+bool sa_pulse_list_again(sa_pulse *pulse, int64_t timeout_ns, sa_pulse_error *error);
+
+/* All as it was when it connected, or was asked again. */
 size_t sa_pulse_source_count(const sa_pulse *pulse);
 const sa_pulse_source *sa_pulse_source_at(const sa_pulse *pulse, size_t index);
 size_t sa_pulse_output_count(const sa_pulse *pulse);

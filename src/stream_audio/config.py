@@ -57,6 +57,10 @@ class StreamConfig:
         call for each chunk, which never blocks, and none while nobody sleeps. It brings chunks
         much sooner beside other computing processes. False keeps the audio thread free of any
         system call.
+    keep_warm : float
+        Seconds, 0 to 3600, that connections to sound systems stay open after a session, for the
+        next one to start sooner. They are closed before that at exit, before a fork, and when a
+        server goes; and are not used again if anything has changed. 0: closed at once.
     clock : Clock
         The clock; tests pass a :class:`stream_audio.testing.VirtualClock`.
     """
@@ -71,6 +75,7 @@ class StreamConfig:
     switch_interval: float | None = None
     nonfinite: Literal["pass", "zero"] = "pass"
     doorbell: bool = True
+    keep_warm: float = 30.0
     clock: Clock = field(default_factory=default_clock)
 
     def __post_init__(self) -> None:
@@ -100,5 +105,6 @@ class StreamConfig:
         one_of("nonfinite", self.nonfinite, ("pass", "zero"))
         if not isinstance(self.doorbell, bool):
             raise ConfigTypeError(f"doorbell must be True or False, not {self.doorbell!r}")
+        real_number("keep_warm", self.keep_warm, 0, 3600)
         if not isinstance(self.clock, Clock):
             raise ConfigTypeError(f"clock must be a Clock, not {self.clock!r}")

@@ -45,7 +45,7 @@ class Start:
                     for spec in sinks
                     if spec.sources is None or name in spec.sources
                 )
-                opened = source.open(opening)
+                opened = opening.open(source)
                 delay = delays.get(name, 0.0)
                 self._engine.add_track(setup.track_of(name, source, opened, opening, delay))
         finally:

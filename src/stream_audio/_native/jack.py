@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from stream_audio._locks import Latch
@@ -11,6 +12,7 @@ from stream_audio._native import check_process, ffi, lib
 from stream_audio._native.capture import Capture
 from stream_audio._native.portaudio import log_host_messages
 from stream_audio._native.round_trip import RoundTrip
+from stream_audio._native.warm import Warmable
 from stream_audio._record import Record
 from stream_audio.errors import BackendError, DeviceError, HostUnresponsiveError
 
@@ -20,6 +22,9 @@ PHYSICAL: int = lib.SA_JACK_PHYSICAL
 
 CALL_SECONDS = 5.0
 """After which a call of a stream is given up, and its client is never called again."""
+
+DISCARD_SECONDS = 1.0
+"""How long the closing of a client is waited for that has nothing to say."""
 
 TURN_SECONDS = 0.1
 """A part of such a time; see :meth:`Call.result`."""
@@ -116,7 +121,7 @@ class Port(Record):
         return f"{self.client}:{self.name}"
 
 
-class JackClient:
+class JackClient(Warmable):
     """A client, which lists; once prepared and started it has a stream.
 
     Parameters
@@ -134,6 +139,9 @@ class JackClient:
     """
 
     def __init__(self, name: str) -> None:
+        super().__init__()
+        self.asked_name = name
+        """What it was to be called."""
         check_process()
         made = ffi.new("sa_jack_client **")
         reason = _reason()
@@ -153,14 +161,22 @@ class JackClient:
             )
         self._native: Any = made[0]
         self.name = _text(lib.sa_jack_client_name(self._native))
-        self.sample_rate = int(lib.sa_jack_client_sample_rate(self._native))
-        self.period = int(lib.sa_jack_client_period(self._native))
         self._lent: Any = None
 
     @property
     def gone(self) -> bool:
         """Whether the server has gone, or has given the client up."""
         return bool(lib.sa_jack_client_gone(self._native))
+
+    @property
+    def sample_rate(self) -> int:
+        """The server's, in Hz; 0 when it has gone."""
+        return int(lib.sa_jack_client_sample_rate(self._native))
+
+    @property
+    def period(self) -> int:
+        """The server's, in frames; 0 when it has gone."""
+        return int(lib.sa_jack_client_period(self._native))
 
     def server_runs(self) -> bool:
         """Whether the server counts on; takes a period, or a third of a second if it does not."""
@@ -231,11 +247,30 @@ class JackClient:
         reason = _reason()
         return "" if lib.sa_jack_client_look(self._native, reason) else _text(reason)
 
+    def rest(self) -> bool:
+        """End the callbacks and take the ports away; False if it can only be closed."""
+        _running.discard(self)
+        if not lib.sa_jack_client_rest(self._native):
+            return False
+        self._lent = None
+        return True
+
+    def wake(self) -> bool:
+        """Whether its server is still there, and counts on."""
+        if self.gone:
+            return False
+        return bool(lib.sa_jack_client_server_ran(self._native)) or self.server_runs()
+
     def close(self) -> None:
         """End the callbacks and free the client. Nothing of it may be used any more."""
         _running.discard(self)
         lib.sa_jack_client_close(self._native)
         log_host_messages()
+
+    def discard(self) -> None:
+        """Close it on another thread, and wait no longer than a server that is well takes."""
+        with suppress(HostUnresponsiveError):
+            Call(self.close).result(DISCARD_SECONDS)
 
 
 def _names(names: Sequence[str]) -> tuple[Any, list[Any]]:

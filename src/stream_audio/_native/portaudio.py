@@ -6,13 +6,11 @@ import ctypes
 import os
 from typing import Any
 
-from stream_audio._locks import InterruptibleLock
 from stream_audio._log import host_log
 from stream_audio._native import (
     _core,
     address,
     ffi,
-    in_own_process,
     keeping_the_gil,
     lib,
     note_end_of_use,
@@ -20,6 +18,7 @@ from stream_audio._native import (
 )
 from stream_audio._native.capture import Capture
 from stream_audio._native.round_trip import RoundTrip
+from stream_audio._native.warm import Warmable
 from stream_audio._record import Record
 from stream_audio.errors import (
     BackendError,
@@ -103,15 +102,15 @@ def condemned_generations() -> int:
     return int(lib.sa_condemned_generations())
 
 
-class Generation:
+class Generation(Warmable):
     """A private copy of PortAudio with a fresh device list.
-
-    Shared by counting: it is closed when the last of those who :meth:`hold` it lets go.
 
     Parameters
     ----------
     without_pulse : bool
         Leave out ALSA's ways to a PulseAudio server, which is known to hang.
+    state : object
+        What its list depends on, as it is now; ``None`` if that cannot be told.
 
     Raises
     ------
@@ -119,7 +118,9 @@ class Generation:
         PortAudio is not installed, or it finds no audio backend.
     """
 
-    def __init__(self, *, without_pulse: bool = False) -> None:
+    def __init__(self, *, without_pulse: bool = False, state: object = None) -> None:
+        super().__init__()
+        self.state = state
         note_use(self)
         path = library_path()
         error = ffi.new("sa_call_error *")
@@ -132,24 +133,17 @@ class Generation:
             if error.status not in (lib.SA_CALL_CONDEMNED, lib.SA_CALL_ASSERTED):
                 note_end_of_use(self)
             raise _opening_failed(error, messages)
-        self._holders = 1
-        self._lock = InterruptibleLock()
         count = lib.sa_generation_device_count(self._native)
         devices = [_device(lib.sa_generation_device(self._native, i)) for i in range(count)]
         self.devices = [device for device in devices if device.host_api_type != JACK]
+        self._is_client_of_jack = len(self.devices) < len(devices)
 
-    def hold(self) -> Generation:
-        """Keep it open for one more holder."""
-        with self._lock:
-            self._holders += 1
-        return self
+    def rest(self) -> bool:
+        """Whether it may be kept: no client of JACK is, whose server may go."""
+        return not self.condemned and self.state is not None and not self._is_client_of_jack
 
-    def release(self) -> None:
-        """Let go of it; the last one closes it, unless it is condemned."""
-        with self._lock:
-            self._holders -= 1
-            if self._holders > 0 or not in_own_process():
-                return
+    def close(self) -> None:
+        """Close it, unless it is condemned."""
         if self.condemned:
             return
         lib.sa_generation_close(self._native)

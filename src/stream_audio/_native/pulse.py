@@ -6,9 +6,9 @@ import os
 from enum import Enum
 from typing import Any
 
-from stream_audio._locks import InterruptibleLock
 from stream_audio._native import ffi, in_own_process, lib, note_end_of_use, note_use
 from stream_audio._native.capture import Capture
+from stream_audio._native.warm import Warmable
 from stream_audio._record import Record
 from stream_audio.errors import (
     BackendError,
@@ -34,7 +34,7 @@ _APPLICATION = b"stream-audio"
 
 
 class PulseSource(Record):
-    """A source of a server, as it was when the connection was made.
+    """A source of a server, as it was when the connection was made or used again.
 
     ``name`` is the server's own and unique there; ``description`` is what a desktop shows.
     ``latency`` is what the source holds back, in seconds, as it is configured at the moment.
@@ -56,7 +56,7 @@ class PulseSource(Record):
 
 
 class PulseOutput(Record):
-    """An output of a server, as it was when the connection was made.
+    """An output of a server, as it was when the connection was made or used again.
 
     ``name`` and ``description`` as of a source; ``monitor`` is the name of the source that records
     it, ``index`` the server's number for it.
@@ -69,7 +69,7 @@ class PulseOutput(Record):
 
 
 class PulseProgram(Record):
-    """A stream that a program plays, as it was when the connection was made.
+    """A stream that a program plays, as it was when the connection was made or used again.
 
     ``index`` is the server's number for it, which is not used again; ``output`` that of the output
     that it plays to. ``process`` is -1 if it is not known.
@@ -110,10 +110,8 @@ class PulseStatus(Record):
     latency: float
 
 
-class PulseConnection:
+class PulseConnection(Warmable):
     """A connection to the server that the environment names, with the sources it has.
-
-    Shared by counting: it is closed when the last of those who :meth:`hold` it lets go.
 
     Raises
     ------
@@ -128,6 +126,7 @@ class PulseConnection:
     _hangs = False  # the server did not answer the last connection
 
     def __init__(self) -> None:
+        super().__init__()
         note_use(self)  # its thread
         path = os.environ.get(LIBRARY_VARIABLE)
         error = ffi.new("sa_pulse_error *")
@@ -141,8 +140,10 @@ class PulseConnection:
         if self._native == ffi.NULL:
             note_end_of_use(self)
             raise _connecting_failed(error)
-        self._holders = 1
-        self._lock = InterruptibleLock()
+        self._read_lists()
+        self.server = _text(self._server().name)
+
+    def _read_lists(self) -> None:
         self.sources = [
             _source(lib.sa_pulse_source_at(self._native, index))
             for index in range(lib.sa_pulse_source_count(self._native))
@@ -155,20 +156,17 @@ class PulseConnection:
             _program(lib.sa_pulse_program_at(self._native, index))
             for index in range(lib.sa_pulse_program_count(self._native))
         ]
-        self.server = _text(self._server().name)
 
-    def hold(self) -> PulseConnection:
-        """Keep it open for one more holder."""
-        with self._lock:
-            self._holders += 1
-        return self
+    def wake(self) -> bool:
+        """Ask the server again what it has; False if it is gone, or does not answer."""
+        error = ffi.new("sa_pulse_error *")
+        if not lib.sa_pulse_list_again(self._native, SUSPECT_TIMEOUT, error):
+            return False
+        self._read_lists()
+        return True
 
-    def release(self) -> None:
-        """Let go of it; the last one closes it."""
-        with self._lock:
-            self._holders -= 1
-            if self._holders > 0 or not in_own_process():
-                return
+    def close(self) -> None:
+        """Close it; waits for no server."""
         lib.sa_pulse_disconnect(self._native)
         note_end_of_use(self)
 

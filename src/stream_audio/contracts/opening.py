@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 from stream_audio._native.capture import Capture
+from stream_audio._native.warm import Reuse
 from stream_audio.audio.format import AudioFormat
+from stream_audio.contracts.source import OpenSource, Source
 from stream_audio.devices.list import Listing
 from stream_audio.errors import ConfigError, StreamAudioError
 from stream_audio.waiting.clock import Clock
@@ -28,6 +30,13 @@ class Opening:
     """What a session gives its sources when they open, shared by all of them.
 
     Devices are listed when the first source asks for them, and once for all sources of a start.
+
+    Attributes
+    ----------
+    formats : tuple of AudioFormat
+        Those that sinks want of the source that is being opened.
+    reuse : Reuse
+        What sources may use again of the sessions before.
     """
 
     def __init__(
@@ -37,13 +46,15 @@ class Opening:
         *,
         chunk_duration: float = 0.1,
         doorbell: bool = True,
+        keep_warm: float = 0.0,
     ) -> None:
         self.clock = clock
         self.formats: tuple[AudioFormat, ...] = ()
-        """Those that sinks want of the source that is being opened."""
+        self.reuse = Reuse(keep_warm)
         self.ring_duration = ring_duration
         self._chunk_duration = chunk_duration
         self._doorbell = doorbell
+        self._keep_warm = keep_warm
         self._listing: Listing | None = None
 
     def anew(self) -> Opening:
@@ -53,14 +64,26 @@ class Opening:
             self.ring_duration,
             chunk_duration=self._chunk_duration,
             doorbell=self._doorbell,
+            keep_warm=self._keep_warm,
         )
         again.formats = self.formats
         return again
 
+    def open(self, source: Source) -> OpenSource:
+        """Open a source; if that fails with what is used again, once more without."""
+        try:
+            return source.open(self)
+        except StreamAudioError:
+            if not self.reuse.has_found():
+                raise
+        self.reuse.give_up()
+        self.close()
+        return source.open(self)
+
     def listing(self) -> Listing:
         """Return the devices as they are at this start."""
         if self._listing is None:
-            self._listing = Listing()
+            self._listing = Listing(reuse=self.reuse)
         return self._listing
 
     def capture(

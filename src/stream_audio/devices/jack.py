@@ -6,6 +6,7 @@ xruns, listing with one that is there does not. It has no ports, so nobody sees 
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 
@@ -116,12 +117,23 @@ class _Lister:
             if client is None:
                 return []
             ports_of: dict[str, list[Port]] = {}
+            rate, period = client.sample_rate, client.period
             for port in client.ports(flags):
                 ports_of.setdefault(port.client, []).append(port)
+            if not rate or not period:
+                return []  # the server has gone just now
             return [
-                JackDevice(name, tuple(ports), client.sample_rate, client.period)
-                for name, ports in ports_of.items()
+                JackDevice(name, tuple(ports), rate, period) for name, ports in ports_of.items()
             ]
+
+    def let_go(self) -> None:
+        """Close the client that lists, unless it watches; the next list opens another one."""
+        with self._lock:
+            if self._bell >= 0:
+                return
+            client, self._client = self._client, None
+        if client is not None:
+            client.discard()
 
     def _connected(self) -> JackClient | None:
         client = self._running()
@@ -178,14 +190,20 @@ def ring_no_more(bell: int) -> None:
     _lister.ring_no_more(bell)
 
 
+def let_go() -> None:
+    """Close the client that lists: before a fork, whose child must not have it, and at exit."""
+    _lister.let_go()
+
+
 def forget_after_fork() -> None:
-    """In a child, which has no part in its parent's client."""
+    """In a child: what was opened between the two is the parent's."""
     global _lister
     _lister = _Lister()
 
 
+atexit.register(let_go)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget_after_fork)
+    os.register_at_fork(before=let_go, after_in_child=forget_after_fork)
 
 
 def jack_sources() -> list[JackDevice]:

@@ -9,8 +9,10 @@ from stream_audio._log import log
 from stream_audio._native.jack import stream_runs
 from stream_audio._native.portaudio import Generation
 from stream_audio._native.pulse import NoPulseServerError, PulseConnection
+from stream_audio._native.warm import Reuse
 from stream_audio._public import public
 from stream_audio.devices.alsa_cards import last_listing
+from stream_audio.devices.alsa_state import alsa_state
 from stream_audio.devices.candidate import Candidate, merge
 from stream_audio.devices.find import find_input
 from stream_audio.devices.input_device import InputDevice, no_input_device
@@ -45,6 +47,8 @@ class Listing:
     to_open : bool
         Whether a device of it may be opened. If not, and a JACK stream runs, nothing is done that
         could cost its clients an xrun: ALSA's devices are those that the system tells of.
+    reuse : Reuse, optional
+        What may be used again, to open a device; ``None``: nothing.
 
     Attributes
     ----------
@@ -61,8 +65,9 @@ class Listing:
         No host could be asked.
     """
 
-    def __init__(self, *, to_open: bool = True) -> None:
+    def __init__(self, *, to_open: bool = True, reuse: Reuse | None = None) -> None:
         self._to_open = to_open
+        self._reuse = Reuse(0.0) if reuse is None else reuse
         self.failures: list[StreamAudioError] = []
         self.generation: Generation | None = None
         self.pulse: PulseConnection | None = None
@@ -89,7 +94,7 @@ class Listing:
 
     def _pulse(self) -> Sequence[Candidate]:
         try:
-            self.pulse = PulseConnection()
+            self.pulse = self._reuse.take(PulseConnection, PulseConnection)
         except NoPulseServerError:
             return ()  # nothing is wrong with a machine that has none
         return pulse_inputs(self.pulse)
@@ -99,8 +104,20 @@ class Listing:
             return last_listing.now()
         # Only PulseAudio has been asked by now.
         pulse_hangs = any(isinstance(each, HostUnresponsiveError) for each in self.failures)
-        self.generation = Generation(without_pulse=pulse_hangs)
+        state = (alsa_state(), pulse_hangs, self._of_pulse())
+        self.generation = self._reuse.take(
+            Generation,
+            lambda: Generation(without_pulse=pulse_hangs, state=state if state[0] else None),
+            lambda kept: kept.state == state,
+        )
         return portaudio_inputs(self.generation)
+
+    def _of_pulse(self) -> object:
+        """Return what ALSA's plug-ins find behind them."""
+        if self.pulse is None:
+            return None
+        sources = [(each.name, each.channel_map, each.sample_rate) for each in self.pulse.sources]
+        return self.pulse.default_source, sources
 
     @property
     def default(self) -> Candidate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from stream_audio._native.pulse import NoPulseServerError, PulseConnection
+from stream_audio._native.warm import Reuse
 from stream_audio._public import public
 from stream_audio._record import Record
 from stream_audio.devices.pulse import host_api
@@ -68,8 +69,8 @@ def capabilities() -> Capabilities:
         connection.release()
 
 
-def loopback_connection(what: str) -> PulseConnection:
-    """Connect to the server that can record ``what``.
+def loopback_connection(what: str, reuse: Reuse | None = None) -> PulseConnection:
+    """Connect to the server that can record ``what``, unless that can be used again.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def loopback_connection(what: str) -> PulseConnection:
         It cannot be asked, or does not answer.
     """
     try:
-        return PulseConnection()
+        return (reuse or Reuse(0.0)).take(PulseConnection, PulseConnection)
     except NoPulseServerError as error:
         raise LoopbackUnavailable(
             f"{what} cannot be recorded here: {error.message}",

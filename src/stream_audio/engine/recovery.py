@@ -105,7 +105,7 @@ class Recovery:
         failure: StreamAudioError = DeviceNotFoundError("nothing is left to open")
         for source in self._tries:
             try:
-                return source.open(opening)
+                return opening.open(source)
             except StreamAudioError as error:
                 failure = error
         raise failure

@@ -104,6 +104,7 @@ class SourceSetup:
             config.ring_duration,
             chunk_duration=config.chunk_duration,
             doorbell=config.doorbell,
+            keep_warm=config.keep_warm,
         )
 
     def track_of(
@@ -159,7 +160,7 @@ class SourceSetup:
         own = tuple(self._setup.format_of(spec) for spec in specs)
         opening.formats = own + self._setup.formats_of(self._takers())
         try:
-            opened = source.open(opening)
+            opened = opening.open(source)
             try:
                 return self.track_of(name, source, opened, opening, delay)
             except BaseException:

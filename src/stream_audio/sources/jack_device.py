@@ -74,6 +74,8 @@ def open_jack(
 ) -> OpenSource:
     """Open a client with so many ports for the first ports of a device; ``None``: for none.
 
+    One that a session left is used again.
+
     Raises
     ------
     DeviceFormatError
@@ -81,15 +83,21 @@ def open_jack(
     BackendError, DeviceError, HostUnresponsiveError
         It is not there, refuses, or does not answer.
     """
-    client = _open_client(client_name)
+    client = _open_client(client_name, opening)
+    if device is None:
+        client.keep_warm = 0.0  # its name is what others connect to, and has to be free
     name = HOST_API if device is None else f"{device.name!r} ({HOST_API})"
-    if sample_rate not in (None, client.sample_rate):
-        Call(client.close)
+    rate, period = client.sample_rate, client.period
+    if not rate or not period:
+        Call(client.release)
+        raise BackendError("the JACK server has gone just now", hint="Restart it")
+    if sample_rate not in (None, rate):
+        Call(client.release)
         raise DeviceFormatError(
             f"{name} does not record at {sample_rate} Hz",
-            hint=f"Its own rate is {client.sample_rate} Hz",
+            hint=f"Its own rate is {rate} Hz",
         )
-    capture = opening.capture(client.sample_rate, channels, client.period)
+    capture = opening.capture(rate, channels, period)
     sources = channels if device is None else [p.full_name for p in device.ports[:channels]]
     try:
         Call(lambda: client.prepare(capture, sources)).result(CALL_SECONDS)
@@ -102,8 +110,13 @@ def open_jack(
     return OpenJack(device, client, capture, own_channels)
 
 
-def _open_client(name: str) -> JackClient:
-    client = Call(lambda: JackClient(name)).result(CALL_SECONDS)
+def _open_client(name: str, opening: Opening) -> JackClient:
+    def take() -> JackClient:
+        return opening.reuse.take(
+            JackClient, lambda: JackClient(name), lambda kept: kept.asked_name == name
+        )
+
+    client = Call(take).result(CALL_SECONDS)
     if client.absent:
         raise BackendError("no JACK server runs", hint="Start one, for example jackd")
     return client
@@ -122,7 +135,7 @@ class OpenJack(UntoldDevice):
         own_channels: tuple[int, ...],
     ) -> None:
         self.capture = capture
-        self.sample_rate = client.sample_rate
+        self.sample_rate = round(capture.sample_rate)
         self.channels = capture.channels
         self.own_channels = own_channels
         self.silence_is_normal = device is None or not device.is_physical
@@ -140,7 +153,7 @@ class OpenJack(UntoldDevice):
         Call(self._client.start).result(CALL_SECONDS)
 
     def stop(self) -> None:
-        """Close the client, which ends the callbacks.
+        """End the callbacks, and let go of the client.
 
         Raises
         ------
@@ -150,7 +163,7 @@ class OpenJack(UntoldDevice):
         if self._closing is None:
             if not self._probe.end(CALL_SECONDS):
                 raise not_answering()
-            self._closing = Call(self._client.close)
+            self._closing = Call(self._client.release)
         self._closing.result(CALL_SECONDS)
 
     def is_active(self) -> bool:

@@ -62,7 +62,7 @@ class SystemSource(Record):
 
     def open(self, opening: Opening) -> OpenSource:
         """Find the output and open its monitor; PortAudio is not asked."""
-        connection = loopback_connection("what the computer plays")
+        connection = loopback_connection("what the computer plays", opening.reuse)
         try:
             if self.exclude_self:
                 raise cannot_exclude_self(connection)
@@ -106,7 +106,7 @@ class ApplicationSource(Record):
 
     def open(self, opening: Opening) -> OpenSource:
         """Find the program's stream and open it, and nothing else; or wait for it."""
-        connection = loopback_connection("a single program")
+        connection = loopback_connection("a single program", opening.reuse)
         try:
             try:
                 found = find_program(self.program, connection)

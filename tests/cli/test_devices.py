@@ -103,6 +103,23 @@ def test_a_recording_waits_or_stops_as_it_is_told(virtual_devices, tmp_path, on_
     assert [gap["cause"] for gap in gaps] == (["device_lost"] if lost else [])
 
 
+def test_a_recording_ends_when_its_device_is_gone_for_too_long(virtual_devices, tmp_path):
+    virtual_devices.add("headset", script=[Incident.absent(1.0, 60.0)])
+    options = ["--lost-timeout", "2s", "--duration", "1m"]
+    result = run("record", tmp_path / "a.wav", "--json", *options)
+    report = json.loads(result.output.splitlines()[-1])
+    assert 0 < report["sources"]["input"]["position"] <= 48_000  # and not a minute
+    assert "unplugged" in report["sources"]["input"]["error"]
+
+
+def test_a_time_to_wait_is_wrong_usage_where_nothing_waits(virtual_devices, tmp_path):
+    virtual_devices.add("headset")
+    options = ["--on-lost", "stop", "--lost-timeout", "2s"]
+    result = run("record", tmp_path / "a.wav", "--duration", 1, *options)
+    assert result.exit_code == 2
+    assert "does not wait" in result.output
+
+
 def test_another_wish_is_wrong_usage(virtual_devices, tmp_path):
     virtual_devices.add("headset")
     result = run("record", tmp_path / "a.wav", "--duration", 1, "--on-lost", "retry")

@@ -61,6 +61,13 @@ OnLost = Annotated[
         "`stop`. Usually `wait`.",
     ),
 ]
+LostTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--lost-timeout", parser=seconds, metavar="TIME",
+        help="How long a lost device is waited for: 90 (seconds), 1m or 1h30m. Usually for ever.",
+    ),
+]  # fmt: skip
 Rate = Annotated[
     int | None,
     typer.Option("-r", "--rate", metavar="HZ", help="Samples a second. Usually the device's."),

@@ -13,6 +13,7 @@ from stream_audio.cli.options import (
     Device,
     Duration,
     FallbackVirtual,
+    LostTimeout,
     OnLost,
     Rate,
     Sources,
@@ -56,6 +57,7 @@ def record(
     virtual: Virtual = False,
     fallback_virtual: FallbackVirtual = False,
     on_lost: OnLost = None,
+    lost_timeout: LostTimeout = None,
     rate: Rate = None,
     channels: Channels = None,
     format: Annotated[

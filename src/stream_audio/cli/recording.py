@@ -61,7 +61,8 @@ def run(given: dict[str, Any], server: WebServer | None = None) -> None:
     with errors_as_messages(), Stopping() as stopping:
         # JSON is read by a program, and has the device.
         sources = chosen_sources(given, tell=not as_json)
-        sources = {id: when_lost(each, given["on_lost"]) for id, each in sources.items()}
+        lost = given["on_lost"], given["lost_timeout"]
+        sources = {id: when_lost(each, *lost) for id, each in sources.items()}
         outputs = outputs_of(
             given["file"],
             given["out"],

@@ -21,6 +21,9 @@ from stream_audio import (
     SourceRecovered,
     StreamAudio,
     StreamConfig,
+    TriggerEnded,
+    TriggerSink,
+    TriggerStarted,
 )
 from stream_audio.testing import Fault, Incident, VirtualClock, VirtualDevices
 
@@ -386,6 +389,76 @@ def test_files_history_and_formats_go_on(headset, virtual_devices, tmp_path):
         middle = slice(rate // 10, -rate // 10)
         assert np.corrcoef(one[middle], other[middle])[0, 1] > 0.99
     assert session.report().balanced
+
+
+@pytest.mark.parametrize("other", [{}, {"sample_rate": 44_100, "channels": 1}])
+def test_levels_are_those_of_the_frames_before_and_after(headset, other):
+    script = [Incident.absent(2.0, 1.0)]
+    script += [Incident.changed(2.5, **other)] if other else []
+    run = Run(headset(*script, channels=2, level=-20.0, signal="sine"), 5.0)
+    assert len([gap for chunk in run.chunks for gap in chunk.gaps]) == 1
+    for chunk in run.chunks:
+        peak, rms = np.abs(chunk.data).max(axis=0), np.sqrt(np.mean(chunk.data**2.0, axis=0))
+        assert chunk.peak == pytest.approx(20 * np.log10(peak), abs=0.01)
+        assert chunk.rms == pytest.approx(20 * np.log10(rms), abs=0.01)
+    for begin, end in ((0.0, 2.0), (3.5, 4.9)):
+        peaks = [c.peak for c in run.chunks if begin * RATE <= c.frame < end * RATE]
+        assert len(peaks) >= 10
+        assert np.allclose(peaks, -20.0, atol=0.2)
+
+
+class Events:
+    """A sink for all events of a trigger, which keeps the place of every frame."""
+
+    def __init__(self):
+        self.chunks = []
+
+    def write(self, chunk):
+        self.chunks.append(chunk)
+
+    @property
+    def spans(self):
+        """The first and last frame of each chunk, its gaps included, and the gaps' causes."""
+        for chunk in self.chunks:
+            first = min([chunk.frame, *(gap.frame for gap in chunk.gaps)])
+            yield first, chunk.frame + chunk.frames, [gap.cause for gap in chunk.gaps]
+
+
+def triggered(source, when, **rolls):
+    kept, told = Events(), []
+    sink = TriggerSink(kept, when=when, **rolls)
+    builder = StreamAudio.builder().add_source("mic", source).format(FormatPreset.NATIVE)
+    builder.add_sink(sink).duration(6.0).on_event(told.append)
+    with builder.start() as session:
+        session.wait()
+    assert session.report().balanced
+    begun = [event.frame for event in told if isinstance(event, TriggerStarted)]
+    ended = [event.frame for event in told if isinstance(event, TriggerEnded)]
+    return kept, list(zip(begun, ended, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        (4.0, 4.5),  # the pre-roll reaches back over it
+        (1.5, 1.9),  # the post-roll lasts over it
+        (1.5, 4.5),  # it is in the middle
+    ],
+)
+def test_a_trigger_keeps_its_frames_across_an_outage(headset, first, last):
+    def when(chunk):
+        return first * RATE <= chunk.frame < last * RATE
+
+    rolls = {"pre_roll": 2.5, "post_roll": 2.0}
+    kept, [(begun, ended)] = triggered(headset(Incident.absent(2.0, 1.0)), when, **rolls)
+    assert begun == max(0, (first - 2.5) * RATE)
+    assert ended == min(6.0, last + 2.0) * RATE
+    at = begun
+    for start, end, _ in kept.spans:
+        assert start == at
+        at = end
+    assert at == ended
+    assert [cause for *_, causes in kept.spans for cause in causes] == [GapCause.DEVICE_LOST]
 
 
 def test_a_virtual_source_can_be_told_to_come_back(virtual_clock):

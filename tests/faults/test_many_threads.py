@@ -3,6 +3,7 @@
 Without the GIL they really run at once; with it, a short switch interval mixes them.
 """
 
+import itertools
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from stream_audio import (
     CallbackSink,
     ChannelSink,
     FormatPreset,
+    Merge,
     StreamAudio,
     StreamConfig,
 )
@@ -43,6 +45,7 @@ def stress(seconds, spill_directory):
     session = builder.start()
     over = threading.Event()
     chunks, errors = [[], [], []], []
+    numbers = itertools.count()
 
     def poll(into):
         try:
@@ -55,6 +58,16 @@ def stress(seconds, spill_directory):
 
     def come_and_go():
         session.add_sink(CallbackSink(lambda chunk: None)).remove(timeout=GIVE_UP, drain=False)
+
+    def bring_a_source():
+        name = f"source {next(numbers)}"
+        session.add_source(name, AudioSource.virtual("counter", channels=1, period=48))
+        session.remove_source(name, timeout=GIVE_UP)
+
+    def merge():
+        sink = CallbackSink(lambda chunk: None)
+        handle = session.add_sink(sink, sources=["a", "b"], merge=Merge(id=f"m{next(numbers)}"))
+        handle.remove(timeout=GIVE_UP, drain=False)
 
     def pause():
         session.pause("a")
@@ -75,7 +88,7 @@ def stress(seconds, spill_directory):
         except BaseException as error:
             errors.append(error)
 
-    steps = [come_and_go, come_and_go, pause, ask, ask, ask]
+    steps = [come_and_go, bring_a_source, merge, pause, ask, ask, ask]
     steps += [lambda into=into: poll(into) for into in chunks]
     steps.append(lambda: read.latest(timeout=GIVE_UP))
     threads = [threading.Thread(target=loop, args=(step,), daemon=True) for step in steps]

@@ -339,7 +339,7 @@ class Delivery(abc.ABC):
             error=self._error_text,
             clipped=self.account.clipped,
             fewer_channels=tuple(
-                (source, *counts) for source, counts in self.account.fewer_channels.items()
+                (source, *counts) for source, counts in dict(self.account.fewer_channels).items()
             ),
             begins=self.account.begins(),
         )

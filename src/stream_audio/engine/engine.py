@@ -194,7 +194,7 @@ class Engine:
             sinks,
             tuple(problems),
             running,
-            {name: merge_report(each) for name, each in self._ledger.merges.items()},
+            {name: merge_report(each) for name, each in dict(self._ledger.merges).items()},
             tuple(alignment_report(each) for each in self._ledger.alignments),
         )
 
@@ -208,7 +208,8 @@ class Engine:
 
     def history(self, source: str) -> History | None:
         """Return what is kept of a source's past."""
-        return self._tracks[source].history
+        track = self._tracks.get(source)  # None: another thread has removed it
+        return None if track is None else track.history
 
     # ---- the end ----
 
@@ -334,14 +335,19 @@ class Engine:
     def pause(self, sources: Iterable[str], policy: PausePolicy) -> None:
         """Leave out what these sources capture from now on."""
         now = self._config.clock.now()
-        for name in sources:
-            self._tracks[name].pauses.begin(now, policy)
+        for track in self._those(sources):
+            track.pauses.begin(now, policy)
 
     def resume(self, sources: Iterable[str]) -> None:
         """Hand on again what these sources capture from now on."""
         now = self._config.clock.now()
-        for name in sources:
-            self._tracks[name].pauses.end(now)
+        for track in self._those(sources):
+            track.pauses.end(now)
+
+    def _those(self, sources: Iterable[str]) -> list[Track]:
+        """Return the tracks of sources, without those that another thread has removed."""
+        found = (self._tracks.get(name) for name in sources)
+        return [track for track in found if track is not None]
 
     # ---- sinks ----
 

@@ -70,7 +70,7 @@ def merge_report(account: MergeAccount) -> MergeReport:
         {
             name: MergeInputReport(
                 each.placed,
-                {str(cause): frames for cause, frames in each.silent.items()},
+                {str(cause): frames for cause, frames in dict(each.silent).items()},
                 each.late,
                 each.timeouts,
             )

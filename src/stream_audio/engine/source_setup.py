@@ -237,7 +237,9 @@ class SourceSetup:
         Those that have no other source get what waits for them within ``timeout`` seconds, and are
         stopped. Without ``wait``, that happens soon: the session has to wait for the caller.
         """
-        track = self._tracks[name]
+        track = self._tracks.get(name)
+        if track is None:
+            return self._removed[name]  # by another thread, meanwhile
         if wait:
             self._see_off(track, timeout)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 
 from stream_audio.engine.track import Track
 
@@ -52,7 +52,16 @@ class Tracks(Mapping[str, Track]):
         self.some_wait = any(track.shape.freewheel for track in self.read)
 
     def __getitem__(self, name: str) -> Track:
-        return self._all[name] if name in self._all else self._expected[name]
+        track = self._all.get(name)
+        return self._expected[name] if track is None else track
+
+    def items(self) -> ItemsView[str, Track]:
+        """Return those of this moment: a Mapping's own would look each up once more."""
+        return self._all.items()
+
+    def values(self) -> ValuesView[Track]:
+        """Return those of this moment."""
+        return self._all.values()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all)

@@ -468,12 +468,13 @@ def one_session():
     assert frames == 960 == report.sources["mic"].captured
 
 
-def test_five_hundred_sessions_in_a_row_leave_nothing_behind():
+@pytest.mark.parametrize("sessions", [400, pytest.param(3100, marks=pytest.mark.long)])
+def test_hundreds_of_sessions_in_a_row_leave_nothing_behind(sessions):
     for _ in range(100):
         one_session()
     assert wait_for(lambda: not library_threads())
     before, files, threads = resident(), open_files(), native_threads()
-    for _ in range(400):
+    for _ in range(sessions):
         one_session()
     assert wait_for(lambda: not library_threads())
     assert open_files() == files

@@ -1,12 +1,16 @@
 """The site has every page and every public name, and the programs of its own pages run."""
 
 import asyncio
+import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+import soundfile
 from scipy.signal import sosfreqz
 
 import stream_audio
@@ -25,12 +29,15 @@ OWN_TESTS = {
 """Guides whose programs have tests of their own, as they take something for granted."""
 
 LONGEST = {
-    "tutorials/web-page": 35,
     "tutorials/dictation": 20,
+    "how-to/meetings": 12,
+    "tutorials/web-page": 35,
     "tutorials/recorder": 15,
+    "tutorials/level-meter": 25,
     "tutorials/multichannel": 9,
+    "how-to/pipes": 5,
 }
-"""Lines that a program may have, imports and blank lines aside."""
+"""Lines that the first program of a page may have, imports counted and blank lines not."""
 
 
 def programs(page):
@@ -60,9 +67,31 @@ def test_the_programs_of_a_page_run_one_after_the_other(page, tone):
 
 @pytest.mark.parametrize("page", LONGEST)
 def test_a_tutorials_program_is_as_short_as_it_is_said_to_be(page):
-    (program,) = programs(page)
-    lines = [line for line in program.splitlines() if line.strip()]
-    assert sum(not re.match(r"(from|import) ", line) for line in lines) <= LONGEST[page]
+    program = programs(page)[0]
+    assert len([line for line in program.splitlines() if line.strip()]) <= LONGEST[page]
+
+
+def test_the_command_line_of_the_pipe_does_what_its_program_does():
+    page = (DOCS / "how-to" / "pipes.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\$ (stream-audio [^|]+) \| \w+", page, re.MULTILINE)
+    arguments = [*command.split()[1:], "--virtual", "--duration", "0.25"]
+    done = subprocess.run([sys.executable, "-m", "stream_audio", *arguments], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    samples, rate = soundfile.read(io.BytesIO(done.stdout))
+    assert len(samples) == rate / 4
+
+
+def test_the_unit_for_systemd_starts_a_recording_with_options_that_there_are(tmp_path):
+    """Its options, with a short virtual recording in place of weeks of the microphone."""
+    unit = (ROOT / "examples" / "recorder.service").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ExecStart=%h/\.venv/bin/stream-audio (.+)$", unit, re.MULTILINE)
+    arguments = [*command.split(), "--virtual", "--duration", "0.25"]
+    command = [sys.executable, "-m", "stream_audio", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    (recording,) = tmp_path.glob("*.flac")
+    assert soundfile.info(recording).duration == pytest.approx(0.25)
+    assert list(tmp_path.glob("*.flac.json"))
 
 
 def test_the_page_of_the_tutorial_streams_wav(tone, monkeypatch):

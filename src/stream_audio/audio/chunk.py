@@ -93,12 +93,6 @@ class AudioChunk:
             object.__setattr__(self, "_peaks", peaks)
             object.__setattr__(self, "_squares", squares)
 
-    def __setstate__(self, state: list[Any]) -> None:
-        for field, value in zip(fields(self), state, strict=True):
-            object.__setattr__(self, field.name, value)
-        if self.data.flags.writeable:  # as it comes out of some pickles
-            object.__setattr__(self, "data", sealed(self.data))
-
     def __len__(self) -> int:
         return len(self.data)
 
@@ -258,6 +252,17 @@ def wall_epoch() -> float:
 def wall_time_after(chunk: AudioChunk, epoch: float) -> float:
     """Return :attr:`AudioChunk.wall_time`; of one that was made by hand, by a sink's ``epoch``."""
     return chunk.wall_time if chunk._origin[1] is not None else epoch + chunk.time
+
+
+def _set_state(chunk: AudioChunk, state: list[Any]) -> None:
+    for field, value in zip(fields(chunk), state, strict=True):
+        object.__setattr__(chunk, field.name, value)
+    if chunk.data.flags.writeable:  # as it comes out of some pickles
+        object.__setattr__(chunk, "data", sealed(chunk.data))
+
+
+# Not in the class: dataclass(slots=True) of Python 3.11.2, Debian's, puts its own in its place.
+AudioChunk.__setstate__ = _set_state  # type: ignore[attr-defined]
 
 
 def _part(chunk: AudioChunk, first: int, last: int) -> AudioChunk:

@@ -124,11 +124,13 @@ class Feed:
         It waits for a write under way. Does nothing twice, or after the session's end.
         """
         with self._lock:
-            if self._state is FeedState.RUNNING:
+            running = self._state is FeedState.RUNNING
+            if running:
                 check_process()
-                self._finish()
             if self._state is not FeedState.OVER:
                 self._state = FeedState.CLOSED
+            if running:  # last: the session may end by it at once, and looks at the state
+                self._finish()
 
     def _finish(self) -> None:
         if self._capture is not None:

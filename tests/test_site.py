@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ OWN_TESTS = {
     *("consumers", "delivery", "events", "feeds", "file-formats", "files", "formats"),
     "how-to/meetings",
     "how-to/testing",
+    "tutorials/speech-service",
 }
 """Guides whose programs have tests of their own, as they take something for granted."""
 
@@ -118,6 +120,26 @@ def test_the_page_of_the_tutorial_streams_wav(tone, monkeypatch):
     assert heard[:4] == b"RIFF"
     assert heard[40:44] == b"\xff" * 4
     assert len(heard) > 44 + 16_000  # half a second at the least: it came in mid-session
+
+
+def test_the_tutorial_of_the_speech_service_sends_everything_and_it_is_confirmed(tone, capsys):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    example = str(ROOT / "examples" / "speech_service.py")
+    command = [sys.executable, example, "--serve", "--port", port]
+    (program,) = programs("tutorials/speech-service")
+    assert "8010" in program
+    names = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        try:
+            assert service.stdout.readline().startswith("listening")
+            exec(program.replace("8010", port), names)
+        finally:
+            service.terminate()
+    (sink,) = names["session"].report().sinks.values()
+    assert (sink.delivered, sink.sent) == (2 * 16_000, 0)
+    assert "every frame is accounted for" in capsys.readouterr().out
 
 
 def test_each_page_is_in_the_table_of_contents_once():

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from stream_audio import AudioChunk, Gap, GapCause
 from stream_audio.audio.untold_gaps import missing
+from stream_audio.backlog import queues
 from stream_audio.backlog.queues import BlockingQueue, ChunkQueue, DropNewestQueue
 from support.effort import examples
+from support.lines import before_line
 
 FRAME_BYTES = 4
 GIVE_UP = 30.0
@@ -226,33 +228,34 @@ def test_two_threads_lose_no_frame_between_them(eager_switching):
     assert (queue.frames, queue.bytes) == (0, 0)
 
 
-def test_a_consumer_suspended_in_mid_take_does_not_hold_the_putting_side_up():
-    class Suspended(deque):
-        def __delitem__(self, index):
-            inside.set()
-            assert go_on.wait(GIVE_UP)
-            super().__delitem__(index)
-
-    inside, go_on = threading.Event(), threading.Event()
-    queue = ChunkQueue(1000)
-    queue._chunks = Suspended()
-    queue.put(chunk(0))
-    consumer = threading.Thread(target=queue.take)
-    consumer.start()
-    assert inside.wait(GIVE_UP)
-    puts = count()
-
-    def put():
+@pytest.mark.parametrize("limit", [2, 1000])
+def test_a_consumer_suspended_anywhere_in_a_take_does_not_hold_the_putting_side_up(limit):
+    """A full queue, too: where the consumer is just removing one, nothing more is dropped."""
+    dropped = []
+    for line in count(1):
+        queue = ChunkQueue(limit * FRAME_BYTES)
+        queue.put(chunk(0))
         queue.put(chunk(1))
-        next(puts)
 
-    producer = threading.Thread(target=put)
-    producer.start()
-    producer.join(GIVE_UP)
-    came_through = next(puts)
-    go_on.set()
-    consumer.join(GIVE_UP)
-    assert came_through == 1
+        def put(queue=queue):
+            dropped.append(queue.put(chunk(2)))
+
+        def put_on_another_thread(put=put):
+            producer = threading.Thread(target=put, daemon=True)
+            producer.start()
+            producer.join(GIVE_UP)
+            return not producer.is_alive()
+
+        with before_line(line, (queues,), put_on_another_thread) as came_through:
+            taken = queue.take()
+        if not came_through:
+            break
+        assert came_through == [True], line
+        left = [taken, *drain(queue)]
+        assert sum(one.frames for one in left) + sum(gap.frames for gap in dropped[-1]) == 3
+        assert (queue.frames, queue.bytes) == (0, 0)
+    assert line > 5
+    assert () in dropped
 
 
 # ---- held: taken, but still pending ----
@@ -403,16 +406,15 @@ def test_a_blocking_queue_that_is_dropped_holds_nobody_up():
     assert told == [True]
 
 
-def test_a_consumer_that_empties_it_in_the_midst_of_the_put_leaves_nobody_waiting():
-    class Emptied(deque):
-        def append(self, one):
-            super().append(one)
-            drain(queue)
-
-    queue = BlockingQueue(2 * FRAME_BYTES, lambda: None)
-    queue._chunks = Emptied()
-    queue.put(chunk(0, 5))
-    assert not queue.full
+def test_a_consumer_that_empties_it_anywhere_in_a_put_leaves_nobody_waiting():
+    for line in count(1):
+        queue = BlockingQueue(2 * FRAME_BYTES, lambda: None)
+        with before_line(line, (queues,), lambda queue=queue: drain(queue)) as emptied:
+            queue.put(chunk(0, 5))
+        if not emptied:
+            break
+        assert queue.full == queue.has_any, line
+    assert line > 3
 
 
 class AlarmError(Exception):
@@ -426,7 +428,10 @@ def test_a_signal_in_the_middle_of_a_take_finds_the_sums_right_and_the_lock_free
     found_locked = []
 
     def ring(number, frame):
-        found_locked.append(queue._left._is_owned())
+        other = threading.Thread(target=queue.drop_all, args=(GapCause.REMOVED,), daemon=True)
+        other.start()
+        other.join(GIVE_UP)
+        found_locked.append(other.is_alive())
         if raising:
             raise AlarmError
 
@@ -451,20 +456,6 @@ def test_a_signal_in_the_middle_of_a_take_finds_the_sums_right_and_the_lock_free
     finally:
         signal.signal(signal.SIGALRM, before)
     assert not any(found_locked)
-
-
-def test_while_the_taking_side_is_interrupted_a_put_neither_waits_nor_drops():
-    queue = ChunkQueue(2 * FRAME_BYTES)
-    queue.put(chunk(0))
-    queue.put(chunk(1))
-    put = threading.Thread(target=lambda: dropped.append(queue.put(chunk(2))))
-    dropped = []
-    with queue._left:
-        put.start()
-        put.join()
-    assert dropped == [()]
-    assert queue.put(chunk(3)) == (lost(0, 1), lost(1, 1))
-    assert [one.frame for one in drain(queue)] == [2, 3]
 
 
 @pytest.mark.parametrize(

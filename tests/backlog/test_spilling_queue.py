@@ -126,12 +126,12 @@ def test_beyond_the_spill_limit_the_oldest_on_disk_is_dropped(tmp_path):
     assert told == (lost(first.frame - 10, 10),)
 
 
-def test_a_full_disk_makes_it_a_queue_that_drops_the_oldest_in_memory(setup):
+def test_a_full_disk_makes_it_a_queue_that_drops_the_oldest_in_memory(tmp_path):
     """What is on disk already stays; what does not fit memory is dropped behind it."""
+    setup = Setup(tmp_path, spill_limit=4000)  # so little that each batch has a file of its own
     setup.put(6)
     setup.spill()  # two chunks
     setup.fault = OSError(errno.ENOSPC, "No space left on device")
-    setup.queue._file._segment = None  # the next write opens a file
     setup.put(2, 60)
     setup.queue.spill_step()
     assert [error.errno for error in setup.failures] == [errno.ENOSPC]

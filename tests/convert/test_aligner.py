@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stream_audio import GapCause
 from stream_audio.convert.aligner import Align
+from stream_audio.convert.variable_rate import VariableRate
 from support.effort import examples
 from support.signals import joined
 from support.timeline import RATE
@@ -288,14 +289,14 @@ def test_a_listener_of_later_begins_with_what_comes_next():
 def test_what_cannot_be_converted_is_lost_and_told(monkeypatch):
     stage, made, lost = aligner(), [], []
     for chunk in heard(chirp, 4):
-        if chunk.frame == RATE:
-            broken = stage._stream.feed
-            stage._stream.feed = None
-        try:
-            made += stage.convert(chunk)
-        except TypeError:
-            assert broken
-            lost += stage.give_up(chunk)
+        with monkeypatch.context() as broken:
+            if chunk.frame == RATE:
+                broken.setattr(VariableRate, "feed", None)
+            try:
+                made += stage.convert(chunk)
+            except TypeError:
+                assert chunk.frame == RATE
+                lost += stage.give_up(chunk)
     made += stage.flush()
     tiles(stage, made)
     assert stage.account.lost == sum(gap.frames for gap in lost) > 0

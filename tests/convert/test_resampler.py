@@ -1,6 +1,7 @@
 """Changing the rate: closed forms, soxr in one go, and any cutting into chunks gives the same."""
 
 import itertools
+from functools import partial
 from math import gcd
 
 import numpy as np
@@ -365,22 +366,24 @@ def test_the_largest_numbers_there_are_harm_no_more_than_their_surroundings():
     np.testing.assert_allclose(made[20_000:], clean[20_000:], atol=1e-6)
 
 
-class Failing:
-    """A soxr stream that fails once."""
+class Failing(soxr.ResampleStream):
+    """A soxr stream that fails when it is told to."""
 
-    def __init__(self, stream):
-        self.stream = stream
-        self.fails = True
+    fails = False
 
-    def resample_chunk(self, samples, last=False):
-        if self.fails:
-            self.fails = False
+    def resample_chunk(self, x, last=False):
+        if Failing.fails:
+            Failing.fails = False
             raise MemoryError
-        return self.stream.resample_chunk(samples, last=last)
+        return super().resample_chunk(x, last=last)
 
 
-def fail_next(stage):
-    stage._stream = Failing(stage._stream)
+@pytest.fixture
+def fail_next(monkeypatch):
+    """Have the next pass of soxr fail, in stages that are made from here on."""
+    monkeypatch.setattr(soxr, "ResampleStream", Failing)
+    yield partial(setattr, Failing, "fails", True)
+    assert not Failing.fails
 
 
 def tiles(chunks, gaps, end):
@@ -394,7 +397,7 @@ def tiles(chunks, gaps, end):
 
 
 @pytest.mark.parametrize("at_a_gap", [False, True])
-def test_a_failure_is_a_gap_that_is_told_and_the_next_chunk_starts_afresh(at_a_gap):
+def test_a_failure_is_a_gap_that_is_told_and_the_next_chunk_starts_afresh(fail_next, at_a_gap):
     stage = resampler(48_000, 16_000)
     source = list(cut(noise(48_000), 4800))
     source_gaps = []
@@ -403,7 +406,7 @@ def test_a_failure_is_a_gap_that_is_told_and_the_next_chunk_starts_afresh(at_a_g
         source[5:] = cut(noise(24_000), 4800, frame=28_800)
         source[5] = chunk(source[5].data, 28_800, gaps=source_gaps)
     made = [out for each in source[:5] for out in stage.convert(each)]
-    fail_next(stage)
+    fail_next()
     with pytest.raises(MemoryError):
         stage.convert(source[5])
     lost = stage.give_up(source[5])
@@ -417,10 +420,10 @@ def test_a_failure_is_a_gap_that_is_told_and_the_next_chunk_starts_afresh(at_a_g
     assert stage.account.problems("") == []
 
 
-def test_a_failure_of_the_flush_loses_the_tail():
+def test_a_failure_of_the_flush_loses_the_tail(fail_next):
     stage = resampler(48_000, 16_000)
     made = [out for each in cut(noise(24_000), 4800) for out in stage.convert(each)]
-    fail_next(stage)
+    fail_next()
     with pytest.raises(MemoryError):
         stage.flush()
     lost = stage.give_up()

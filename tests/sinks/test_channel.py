@@ -1,6 +1,7 @@
 """The channel: one consumer, an end, and an exact account of what nobody read in time."""
 
 import asyncio
+import itertools
 import queue
 import threading
 import time
@@ -22,6 +23,9 @@ from stream_audio import (
     SinkInfo,
     SourceInfo,
 )
+from stream_audio.backlog import queues
+from stream_audio.sinks import channel as channel_module
+from support.lines import before_line
 
 FRAME_BYTES = 4
 GIVE_UP = 30.0
@@ -136,20 +140,27 @@ def test_get_says_the_end_again_and_again():
     assert [channel.get(timeout=GIVE_UP) for _ in range(3)] == [None, None, None]
 
 
-def test_a_last_chunk_that_comes_just_before_the_stop_is_not_missed(monkeypatch):
-    """Between the consumer's look into the empty channel and its look whether it is closed."""
-    channel = ChannelSink()
-    take = channel._queue.take
+def test_a_last_chunk_that_comes_just_before_the_stop_is_not_missed():
+    """Wherever the consumer is: it looks into the empty channel, then whether it is closed."""
+    for line in itertools.count(1):
+        channel = ChannelSink()
 
-    def take_then_end():
-        taken = take()
-        monkeypatch.setattr(channel._queue, "take", take)
-        channel.write(chunk(0))
-        channel.stop()
-        return taken
+        def end(channel=channel):
+            channel.write(chunk(0))
+            channel.stop()
+            return time.monotonic()
 
-    monkeypatch.setattr(channel._queue, "take", take_then_end)
-    assert frames_of(channel) == [0]
+        until = time.monotonic() + 2.0
+        with before_line(line, (channel_module, queues), end) as ended:
+            try:
+                got = channel.get(timeout=2.0)
+            except TimeoutError:  # that line comes after the wait, if at all
+                assert all(at >= until for at in ended), line
+                break
+        assert ended, line
+        assert got.frame == 0, line
+        assert channel.get(timeout=0) is None
+    assert line > 10
 
 
 def test_the_stop_ends_every_get_that_waits():
@@ -191,20 +202,21 @@ def test_waits_that_nobody_is_interested_in_any_more_take_no_wake_from_others():
         assert not thread.is_alive()
 
 
-def test_wait_does_not_tell_of_a_chunk_that_is_only_counted_yet(monkeypatch):
-    channel = ChannelSink()
-    put = channel._queue.put
-    told = []
+def test_wait_tells_only_of_a_chunk_that_is_there_wherever_the_write_was_suspended():
+    found = set()
+    for line in itertools.count(1):
+        channel = ChannelSink()
 
-    def put_slowly(one):
-        channel._queue._frames_in += 1  # as a thread that was suspended in the middle leaves it
-        told.append(channel.wait(timeout=0))
-        channel._queue._frames_in -= 1
-        return put(one)
+        def look(channel=channel):
+            return channel.wait(timeout=0) and channel.get(timeout=0).frame == 0
 
-    monkeypatch.setattr(channel._queue, "put", put_slowly)
-    channel.write(chunk(0))
-    assert told == [False]
+        with before_line(line, (channel_module, queues), look) as looked:
+            channel.write(chunk(0))
+        if not looked:
+            break
+        found |= set(looked)
+        assert channel.unread == (0 if looked == [True] else 1), line
+    assert found == {True, False}
 
 
 def test_latest_passes_over_what_waits_and_counts_it():

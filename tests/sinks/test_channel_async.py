@@ -1,6 +1,7 @@
 """A channel on an event loop: each chunk once, whoever is cancelled, closed or blocked."""
 
 import asyncio
+import itertools
 import os
 import queue
 import threading
@@ -19,9 +20,12 @@ from stream_audio import (
     SinkInfo,
     SourceInfo,
 )
+from stream_audio.backlog import queues
+from stream_audio.sinks import channel as channel_module
 from stream_audio.sinks.queue_target import queue_target
 from stream_audio.waiting.loop_waker import LoopWaker, bells_rung_later, waker_of
 from support.chunks import make_chunk
+from support.lines import before_line
 from support.loops import GIVE_UP, LOOPS, run_on
 
 INFO = SinkInfo("channel", (SourceInfo("mic", 48_000, 1),))
@@ -133,27 +137,35 @@ def test_a_cancelled_wait_takes_no_chunk_even_if_one_has_just_come(loop):
 
 
 @pytest.mark.parametrize("what", ["write", "stop"])
-def test_what_comes_after_the_reader_looked_and_before_it_waits_is_not_missed(
-    loop, what, monkeypatch
-):
-    async def main():
-        channel = ChannelSink()
-        take = channel._queue.take
+def test_what_comes_anywhere_before_the_reader_waits_is_not_missed(loop, what):
+    """Above all between its last look into the channel and the wait."""
 
-        def take_then_more():
-            taken = take()
-            monkeypatch.setattr(channel._queue, "take", take)
+    async def read_with(line):
+        channel = ChannelSink()
+
+        def more():
             if what == "write":
                 channel.write(chunk(0))
             else:
                 channel.stop()
-            return taken
 
-        monkeypatch.setattr(channel._queue, "take", take_then_more)
-        return await channel.aget()
+        async def read():
+            with before_line(line, (channel_module, queues), more) as came:
+                with_it = asyncio.ensure_future(channel.aget())
+                await asyncio.sleep(0)
+                if not came:  # it has come to wait
+                    with_it.cancel()
+                    return came, None
+                return came, await asyncio.wait_for(with_it, GIVE_UP)
 
-    read = run_on(loop, main())
-    assert (None if read is None else read.frame) == (0 if what == "write" else None)
+        return await read()
+
+    for line in itertools.count(1):
+        came, got = run_on(loop, read_with(line))
+        if not came:
+            break
+        assert (None if got is None else got.frame) == (0 if what == "write" else None), line
+    assert line > 10
 
 
 def test_a_wait_can_time_out_and_be_repeated(loop):
@@ -262,16 +274,11 @@ def test_a_loop_that_was_closed_under_a_waiting_task_can_be_replaced(loop):
     task._log_destroy_pending = False  # it is meant to be left behind
 
 
-def test_while_a_loop_is_blocked_one_call_waits_for_it_however_much_comes(loop):
+def test_a_loop_that_was_blocked_finds_all_that_came(loop):
     async def main():
-        running = asyncio.get_running_loop()
         channels = [ChannelSink() for _ in range(10)]
         tasks = [asyncio.create_task(channel.aget()) for channel in channels]
         await asyncio.sleep(0)
-        calls = []
-        waker = waker_of(running)
-        run = waker._run
-        waker._run = lambda: (calls.append(1), run())
 
         def produce():
             for frame in range(4000):  # 20 s of chunks of 5 ms
@@ -280,9 +287,7 @@ def test_while_a_loop_is_blocked_one_call_waits_for_it_however_much_comes(loop):
 
         in_thread(produce).join()  # which blocks the loop
         assert [channel.unread for channel in channels] == [4000] * 10
-        assert len(waker._ready) == 10
         assert [(await task).frame for task in tasks] == [0] * 10
-        assert len(calls) == 1
 
     run_on(loop, main())
 

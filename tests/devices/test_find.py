@@ -140,6 +140,13 @@ def test_a_name_like_no_other_is_answered_with_all_there_are():
     assert caught.value.hint == "There are: " + "; ".join(full_name(one) for one in DEVICES)
 
 
+def test_devices_of_one_name_are_told_apart_by_their_ids():
+    devices = [device("Monitor", identity="pulse:a"), device("Monitor", identity="pulse:b")]
+    with pytest.raises(DeviceNotFoundError) as caught:
+        find_input("xylophone", devices)
+    assert caught.value.hint == "There are: pulse:a; pulse:b"
+
+
 def test_no_input_device_at_all():
     with pytest.raises(DeviceNotFoundError, match="there is no input device") as caught:
         find_input("mic", [])

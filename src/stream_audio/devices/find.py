@@ -116,12 +116,9 @@ def _only(found: Sequence[D], wanted: str, devices: Sequence[D], kind: str) -> D
     if not found:
         raise _none_found(wanted, devices, kind)
     if len(found) > 1:
-        names = [full_name(device) for device in found]
-        if len(set(names)) < len(names):
-            names = [device.id for device in found]
         raise AmbiguousDeviceError(
             f"{len(found)} {kind} devices fit {wanted!r}",
-            hint=f"Give one of these: {'; '.join(names)}",
+            hint=f"Give one of these: {_told(found)}",
         )
     return found[0]
 
@@ -144,7 +141,13 @@ def _near_names(wanted: str, devices: Sequence[Named]) -> str:
     near = dict.fromkeys(name for match in matches for name in names_of[match])
     if near:
         return f"Did you mean {' or '.join(near)}?"
-    return f"There are: {'; '.join(full_name(device) for device in devices)}"
+    return f"There are: {_told(devices)}"
+
+
+def _told(devices: Sequence[Named]) -> str:
+    """Return what tells them apart: their names, or their ids."""
+    names = [full_name(device) for device in devices]
+    return "; ".join(names if len(set(names)) == len(names) else [each.id for each in devices])
 
 
 def full_name(device: Named) -> str:

@@ -20,6 +20,7 @@ from stream_audio import (
     AudioSource,
     ChannelSink,
     DefaultChanged,
+    DeviceError,
     DeviceFormatError,
     DeviceNotFoundError,
     FormatPreset,
@@ -346,8 +347,20 @@ def test_an_unknown_source_in_the_environment_is_an_error_too(server, usb, monke
     monkeypatch.setenv("PULSE_SOURCE", "usb.monitor")
     assert default_input_device().id == "pulse:usb.monitor"
     monkeypatch.setenv("PULSE_SOURCE", "usb-2.monitor")
-    with pytest.raises(DeviceNotFoundError, match=r"PULSE_SOURCE names no source: 'usb-2"):
-        record(duration=0.1, source=AudioSource.default_device())
+    for source in (AudioSource.default_device(), AudioSource.device("pulse")):
+        with pytest.raises(DeviceNotFoundError, match=r"PULSE_SOURCE names no source: 'usb-2"):
+            record(duration=0.1, source=source)
+
+
+@both
+def test_a_pcm_that_leads_to_an_unknown_source_is_an_error_too(server, usb):
+    """PipeWire would record the default."""
+    words = r"which PipeWire does not have|cannot open 'gone'"
+    with (
+        alsa_config(SYSTEM_CONFIG + pulse_pcm("gone", "usb-2.monitor")),
+        pytest.raises(DeviceError, match=words),
+    ):
+        record(duration=0.1, source=AudioSource.device("gone"))
 
 
 LIST = "import stream_audio; print(len(stream_audio.list_input_devices()))"

@@ -110,18 +110,29 @@ def check_not_mixed(plugin: Candidate, of_server: Iterable[Candidate]) -> int | 
     ------
     DeviceFormatError
         The server would mix them, whatever number it is.
+    DeviceNotFoundError
+        The server has no such source, and might record its default instead.
     """
-    behind = next(
-        (
-            each
-            for each in of_server
-            if isinstance(each.native, PulseInput)
-            and each.native.source.name
-            == (plugin.server_source or default_name(each.native.connection))
-        ),
-        None,
-    )
+    sources = {
+        each.native.source.name: each
+        for each in of_server
+        if isinstance(each.native, PulseInput) and each.way is Way.SERVER
+    }
+    if not sources:
+        return None
+    connection = next(iter(sources.values())).native.connection
+    name = plugin.server_source or ""
+    if name[:1] in ("", "$"):  # an argument that nobody gives
+        check_default_source(connection)
+        name = default_name(connection)
+    behind = sources.get(name)
     if behind is None:
+        is_plain = name[:1] not in ("", "@") and not name.isdigit()  # no role or index
+        if is_plain and host_api(connection) == "PipeWire":
+            raise DeviceNotFoundError(
+                f"{plugin.name!r} is ALSA's way to {name!r}, which PipeWire does not have",
+                hint=f"There are: {'; '.join(sources)}",
+            )
         return None
     channels = behind.device.channels
     if ALSA_MAPS.get(channels) != behind.device.channel_map:

@@ -317,7 +317,7 @@ def test_the_token_may_come_from_a_file_and_stands_in_no_error(tmp_path):
 
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "websockets.asyncio.server", None)
     with pytest.raises(ConfigError, match="websockets") as told:
         server.WebServer("127.0.0.1", 0, None)
     assert "stream-audio[cli,web]" in str(told.value)

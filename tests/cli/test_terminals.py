@@ -12,13 +12,45 @@ import subprocess
 import sys
 import termios
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-COMMAND = [sys.executable, "-m", "stream_audio"]
+from support.processes import wait_until
+
+# Every command with devices that are there on no machine, and seconds that are short.
+DEVICES = """
+import sys
+import time
+import stream_audio
+import stream_audio.cli.doctor
+from stream_audio.cli import main
+
+MICROPHONE = stream_audio.InputDevice("USB mic", "ALSA", 2, 48_000, 0.009, 0.035, True)
+
+class Watcher:
+    devices = [MICROPHONE]
+    def __enter__(self):
+        return self
+    def __exit__(self, *raised):
+        pass
+    def get(self, seconds):
+        time.sleep(seconds)
+
+def tone(*arguments, **settings):
+    return stream_audio.AudioSource.virtual()
+
+stream_audio.list_input_devices = lambda: [MICROPHONE]
+stream_audio.watch_devices = Watcher
+stream_audio.AudioSource.default_device = stream_audio.AudioSource.system = staticmethod(tone)
+sys.modules["stream_audio.cli.doctor"].CAPTURE_SECONDS = 0.3
+sys.argv[0] = "stream-audio"
+main()
+"""
+COMMAND = [sys.executable, "-c", DEVICES]
 GIVE_UP = 60.0
 WITHOUT_DEVICES = {"STREAM_AUDIO_PORTAUDIO_LIBRARY": "/nonexistent/libportaudio.so.2"}
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -34,7 +66,7 @@ def environment(**changes):
 class Terminal:
     """A pseudo-terminal of a width, with a program on it."""
 
-    def __init__(self, columns, *arguments, **changes):
+    def __init__(self, columns, *arguments, cwd=None, **changes):
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
@@ -42,6 +74,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
+            cwd=cwd,
             env=environment(**changes),
             start_new_session=True,
         )
@@ -98,14 +131,32 @@ def everything(cut, folder):
         "repair": (["repair", cut, "--output", folder / "mended.wav"], "was damaged"),
         "formats": (["formats"], "FLAC"),
         "latency": (["latency", "-d", "0.2", "--consumers", "router"], "router"),
-        "devices": (["devices"], "PortAudio is not installed"),
+        "devices": (["devices"], "USB mic"),
+        "doctor": (["doctor"], "test capture"),
+        "meeting": (["meeting", folder / "talk", "-d", "0.3"], "mix.wav"),
+        "serve": (
+            ["serve", folder / "s.wav", "--virtual", "-d", "0.5", "--port", "0"],
+            "24000 frames",
+        ),
         "help": (["--help"], "monitor"),
-        "record --help": (["record", "--help"], "--rotate"),
-        "monitor --help": (["monitor", "--help"], "--duration"),
+        **{f"{name} --help": ([name, "--help"], words) for name, words in HELP.items()},
     }
 
 
+HELP = {
+    "record": "--rotate",
+    "monitor": "--duration",
+    "serve": "--token",
+    "meeting": "--microphone",
+    "transcode": "--quality",
+    "repair": "--in-place",
+    "formats": "--json",
+    "latency": "--load",
+    "devices": "--watch",
+    "doctor": "--device",
+}
 COMMANDS = list(everything(Path("cut"), Path()))
+LIVE = {"record", "monitor", "meeting", "serve"}
 FAST = {"record", "monitor"}
 """The others show what has no live part; all are tried with --long."""
 
@@ -120,10 +171,10 @@ def test_a_terminal(name, columns, cut_off, tmp_path):
     arguments, words = everything(cut_off, tmp_path)[name]
     terminal = Terminal(columns, *arguments)
     code = terminal.rest()
-    assert code == (1 if name == "devices" else 0), terminal.shown
+    assert code == 0, terminal.shown
     assert "Traceback" not in terminal.shown
     assert words in " ".join(CONTROL.sub("", terminal.shown).split()), terminal.shown
-    if name in ("record", "monitor") or "help" in name:  # tables of figures may be wider
+    if name in LIVE or "help" in name:  # tables of figures may be wider
         live = [line for line in terminal.lines() if "▮" in line or "▯" in line or "│" in line]
         assert max(map(len, live)) <= columns
         assert live or "help" in name
@@ -139,14 +190,14 @@ def test_a_terminal_in_the_c_locale(name, cut_off, tmp_path):
         timeout=GIVE_UP,
         env=environment(LANG="C", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"),
     )
-    assert result.returncode == (1 if name == "devices" else 0), result.stderr
+    assert result.returncode == 0, result.stderr
     shown = (result.stdout + result.stderr).decode("ascii")
     assert words in " ".join(shown.split())
     assert not CONTROL.search(shown)  # in a pipe there is nothing to move
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [each for each in COMMANDS if each != "devices"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_full_output_is_an_error_in_a_line(name, cut_off, tmp_path):
     arguments, _ = everything(cut_off, tmp_path)[name]
     with open("/dev/full", "wb") as full:
@@ -178,6 +229,63 @@ def test_a_signal_ends_the_monitor(number):
     assert terminal.rest() == 0, terminal.shown
     assert "input: 0:0" in terminal.shown
     assert "0 frames lost" in terminal.shown
+
+
+LASTING = {
+    "record": ["record", "a.wav", "--virtual"],
+    "serve": ["serve", "a.wav", "--virtual", "--port", "0"],
+    "meeting": ["meeting", "."],
+    "devices": ["devices", "--watch"],
+    "latency": ["latency", "-d", "60", "--consumers", "router"],
+}
+"""What lasts until it is told to end, beside what has tests of its own here."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("name", LASTING)
+def test_a_signal_ends_well_what_lasts(name, number, tmp_path):
+    terminal = Terminal(120, *LASTING[name], cwd=tmp_path)
+    terminal.read_until({"devices": "USB mic", "latency": "\r"}.get(name, "▮"))
+    expected = {"meeting": 3, "record": 1, "serve": 1}.get(name, 0)
+    wait_until(
+        lambda: sum(file.stat().st_size > 10_000 for file in tmp_path.iterdir()) == expected,
+        "its files have audio",
+    )
+    terminal.process.send_signal(number)
+    assert terminal.rest() == 0, terminal.shown
+    assert "Traceback" not in terminal.shown
+    made = [file for file in tmp_path.iterdir() if file.suffix != ".json"]
+    assert len(made) == expected, made
+    assert all(soundfile.info(file).frames for file in made)
+
+
+SLOW_REPAIR = """
+import time
+from stream_audio.files.mending import Diagnosis
+
+Diagnosis.copy = lambda *arguments: time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_leaves_nothing_of_a_repair(number, cut_off, tmp_path):
+    damaged = tmp_path / "cut.wav"
+    damaged.write_bytes(cut_off.read_bytes())
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_REPAIR + DEVICES, "repair", str(damaged)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2, "it has begun")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=GIVE_UP)
+    assert process.returncode > 0, errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == [damaged]
+    assert damaged.read_bytes() == cut_off.read_bytes()
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -316,6 +424,69 @@ def test_a_rotated_recording_keeps_the_last_files(tmp_path):
     assert result.returncode == 0, result.stderr
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["a-0004.wav", "a-0004.wav.json", "a-0005.wav", "a-0005.wav.json"]
+
+
+@pytest.mark.long
+def test_aligned_files_begin_at_full_seconds_of_the_clock(tmp_path):
+    result = run(
+        *("record", tmp_path / "a.wav", "--virtual", "-d", "2.2"),
+        *("--rotate", "1s", "--align", "--ledger"),
+    )
+    assert result.returncode == 0, result.stderr
+    notes = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
+    assert len(notes) >= 3
+    for note in notes[1:]:
+        begin = datetime.fromisoformat(note["start"]).timestamp()
+        assert begin == pytest.approx(round(begin), abs=0.001)
+    assert sum(note["frames"] for note in notes) == 105_600
+    refused = run("record", tmp_path / "b.wav", "--virtual", "-d", "1", "--align")
+    assert refused.returncode == 2
+    assert list(tmp_path.glob("b*")) == []
+
+
+@pytest.mark.long
+def test_quality_decides_how_large_a_file_is(tmp_path):
+    sizes = []
+    for quality in ("0", "1"):
+        path = tmp_path / f"{quality}.ogg"
+        result = run("record", path, "--virtual", "-d", "0.5", "--quality", quality)
+        assert result.returncode == 0, result.stderr
+        sizes.append(path.stat().st_size)
+    assert sizes[1] > 1.2 * sizes[0]
+    assert (
+        run("record", tmp_path / "2.ogg", "--virtual", "-d", "1", "--quality", 2).returncode == 2
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("rec", ["record"]),
+        ("record --al", ["--align"]),
+        ("record --device U", ["USB mic"]),
+        ("meeting --microphone ", ["USB mic"]),
+        ("doctor --device U", ["USB mic"]),
+        ("latency --device U", ["USB mic"]),
+        ("monitor --source U", ["USB mic"]),
+        ("serve --source me=U", ["me=USB mic"]),
+        ("record -s s", ["system"]),
+        ("record --device X", []),
+    ],
+)
+def test_commands_options_and_devices_are_completed(typed, completed):
+    result = subprocess.run(
+        COMMAND,
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+        env=environment(
+            _STREAM_AUDIO_COMPLETE="complete_bash",
+            COMP_WORDS=f"stream-audio {typed}",
+            COMP_CWORD=str(len(typed.split(" "))),
+        ),
+    )
+    assert list(filter(None, result.stdout.splitlines())) == completed, result.stderr
 
 
 def test_quiet_says_nothing_if_all_is_well(tmp_path):

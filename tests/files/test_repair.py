@@ -761,3 +761,25 @@ assert after.ru_maxrss - before.ru_maxrss < 100 * 1024, after
     )
     assert done.returncode == 0, done.stderr
     assert "no whole block" in done.stdout
+
+
+def test_ctrl_c_as_soon_as_the_new_file_is_there_leaves_nothing_of_it(tmp_path, monkeypatch):
+    path = tmp_path / "take.wav"
+    soundfile.write(path, np.full(1000, 0.25), 48_000)
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = bytes(4)
+    path.write_bytes(data)
+    make = os.open
+
+    def interrupted(name, flags, *arguments, **settings):
+        descriptor = make(name, flags, *arguments, **settings)
+        if flags & os.O_CREAT:
+            os.close(descriptor)
+            raise KeyboardInterrupt
+        return descriptor
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stream_audio.repair(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == data

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import stream_audio.latency
-from stream_audio.cli.options import AsJson, seconds
+from stream_audio.cli.options import AsJson, device_names, seconds
 from stream_audio.cli.outcome import errors_as_messages
 from stream_audio.latency.consumers import available_kinds
 from stream_audio.latency.loads import LOADS
@@ -90,7 +90,11 @@ _SWEEP = (
 def latency(
     device: Annotated[
         str | None,
-        _what(metavar="NAME", help='An input device, or "default". Usually the virtual device.'),
+        _what(
+            metavar="NAME",
+            autocompletion=device_names,
+            help='An input device, or "default". Usually the virtual device.',
+        ),
     ] = None,
     rate: Annotated[int | None, _what("-r", "--rate", metavar="HZ", min=1000, max=768_000)] = None,
     channels: Annotated[int | None, _what("-c", "--channels", metavar="N", min=1, max=64)] = None,

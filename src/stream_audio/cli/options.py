@@ -45,6 +45,13 @@ def device_names(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def source_names(incomplete: str) -> list[str]:
+    """Complete what is recorded, behind an id or without one."""
+    id, equals, begun = incomplete.rpartition("=")
+    names = [*("default", "system", "virtual"), *device_names("")]
+    return [f"{id}{equals}{name}" for name in names if name.startswith(begun)]
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Duration = Annotated[
     float | None,
@@ -101,7 +108,7 @@ FallbackVirtual = Annotated[
 Sources = Annotated[
     list[str] | None,
     typer.Option(
-        "-s", "--source", metavar="[ID=]WHAT",
+        "-s", "--source", metavar="[ID=]WHAT", autocompletion=source_names,
         help="A source to record, with a short id of your choice; may be given several times. "
         "WHAT is the name of a device, `default`, `system` (what the computer plays), "
         "`app:NAME` (what a program plays), `virtual` (a test tone) or `-` (a WAV file on the "

@@ -27,12 +27,15 @@ def _of_system() -> list[signal.Signals]:
 
 @contextmanager
 def unwinding() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP raise, as Ctrl-C does, so that nothing half done is left."""
+    """Have Ctrl-C, SIGTERM and SIGHUP raise, once, so that nothing half done is left."""
+    numbers = [signal.SIGINT, *_of_system()]
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)  # a second one would end the clearing up
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in _of_system()}
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:

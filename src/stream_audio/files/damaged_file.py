@@ -153,10 +153,10 @@ class _Damaged:
     @contextlib.contextmanager
     def _mended(self, diagnosis: Diagnosis, target: Path, folder: int) -> Iterator[str]:
         """Fill a new file, and delete it unless it is given another name."""
-        name = f".{target.name[:200]}.{secrets.token_hex(4)}"
+        name = f".{target.name[:200]}.{secrets.token_hex(8)}"  # nobody else's
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
-        try:
+        try:  # first: a signal may raise as soon as the file is there
+            descriptor = os.open(name, flags, 0o600, dir_fd=folder)
             try:
                 diagnosis.copy(self._bytes, descriptor)
                 with contextlib.suppress(PermissionError):

@@ -299,10 +299,10 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _check_installed() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("websockets") is None:
+    try:
+        import websockets.asyncio.server  # noqa: F401 - before anything is recorded
+    except ModuleNotFoundError as error:
         raise ConfigError(
             "stream-audio serve needs the package websockets",
             hint="Install it: pip install 'stream-audio[cli,web]'",
-        )
+        ) from error

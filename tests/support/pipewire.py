@@ -34,6 +34,11 @@ class PipeWire(PulseAudio):
     def _prepare(self) -> None:
         super()._prepare()
         self.folder.chmod(0o700)
+        # Without Bluetooth: for it WirePlumber 0.4 watches logind, and ends where there is none,
+        # as in a container. A file of one's own takes the place of the system's of that name.
+        bluetooth = self.folder / "wireplumber" / "bluetooth.lua.d"
+        bluetooth.mkdir(parents=True)
+        (bluetooth / "90-enable-all.lua").write_text("-- nothing is enabled\n")
 
     def _command(self) -> list[str]:
         self._loaded = False

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "check.h"
 #include "clock.h"
 
 sa_doorbell *sa_doorbell_create(void) {
@@ -13,6 +14,7 @@ sa_doorbell *sa_doorbell_create(void) {
 }
 
 sa_doorbell *sa_doorbell_hold(sa_doorbell *bell) {
+    SA_CHECK(atomic_load_explicit(&bell->holders, memory_order_relaxed) > 0);
     /* Relaxed: who holds one more has it from somebody who holds it meanwhile. */
     atomic_fetch_add_explicit(&bell->holders, 1, memory_order_relaxed);
     return bell;

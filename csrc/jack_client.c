@@ -471,8 +471,10 @@ bool sa_jack_client_look(sa_jack_client *client, char *reason) {
     if (!kept) {
         snprintf(reason, SA_JACK_REASON_BYTES, "the JACK server is gone");
     } else if (feed->watched) {
-        /* Cleared before the look, in this order: what changes meanwhile sets it again. */
-        atomic_store_explicit(&feed->astray, false, memory_order_seq_cst);
+        atomic_store_explicit(&feed->astray, false, memory_order_relaxed);
+        /* The look comes after the store, for other threads too, which a release would not say:
+         * what changes meanwhile sets it again. */
+        atomic_thread_fence(memory_order_seq_cst);
         for (uint32_t i = 0; i < feed->input_count && kept; i++) {
             kept = keep_connection(client, handle, i, reason);
         }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "check.h"
 #include "processors.h"
 
 /* The loops are free of branches, so that the compiler turns them into vector instructions. */
@@ -179,5 +180,6 @@ static int64_t to_32(const float *samples, int64_t count, int32_t *out) {
 }
 
 int64_t sa_to_int32(const float *samples, int64_t count, uint32_t bits, int32_t *out) {
+    SA_CHECK(bits == 24 || bits == 32);
     return bits == 24 ? to_upper_24(samples, count, out) : to_32(samples, count, out);
 }

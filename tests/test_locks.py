@@ -165,11 +165,11 @@ def test_a_queue_can_be_taken_from_after_a_take_that_was_interrupted(interrupts,
             for chunk in chunks:
                 queue.put(chunk)
             interrupts.held_back = False
-        queue.take()
+        queue.pop()
 
     interrupts.during(step, TIMES)
     assert not queue._left._is_owned()
-    elsewhere(lambda: list(iter(queue.take, None)))
+    elsewhere(lambda: list(iter(queue.pop, None)))
     assert queue.frames == queue.bytes == 0
 
 

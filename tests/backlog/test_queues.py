@@ -35,7 +35,7 @@ def lost(frame, frames, cause=GapCause.BACKLOG_FULL, source="mic"):
 
 
 def drain(queue):
-    return list(iter(queue.take, None))
+    return list(iter(queue.pop, None))
 
 
 def test_first_in_first_out():
@@ -44,7 +44,7 @@ def test_first_in_first_out():
     for one in chunks:
         assert queue.put(one) == ()
     assert drain(queue) == chunks
-    assert queue.take() is None
+    assert queue.pop() is None
 
 
 def test_it_counts_what_waits():
@@ -52,7 +52,7 @@ def test_it_counts_what_waits():
     queue.put(chunk(0, 3))
     queue.put(chunk(3, 5))
     assert (queue.frames, queue.bytes) == (8, 8 * FRAME_BYTES)
-    queue.take()
+    queue.pop()
     assert (queue.frames, queue.bytes) == (5, 5 * FRAME_BYTES)
 
 
@@ -86,7 +86,7 @@ def test_the_gaps_of_a_dropped_chunk_are_passed_on():
     queue.put(chunk(7, 2, gaps=[ring_gap]))
     own = lost(9, 1, GapCause.HOST_OVERFLOW)
     queue.put(chunk(10, 1, gaps=[own]))
-    assert queue.take().gaps == (ring_gap, lost(7, 2), own)
+    assert queue.pop().gaps == (ring_gap, lost(7, 2), own)
 
 
 def test_dropped_chunks_that_do_not_adjoin_stay_apart():
@@ -94,7 +94,7 @@ def test_dropped_chunks_that_do_not_adjoin_stay_apart():
     queue = ChunkQueue(2 * FRAME_BYTES)
     for frame in (0, 50, 100, 101):
         queue.put(chunk(frame))
-    assert queue.take().gaps == (lost(0, 1), lost(50, 1))
+    assert queue.pop().gaps == (lost(0, 1), lost(50, 1))
 
 
 def test_a_source_is_told_of_its_own_gaps_alone():
@@ -112,7 +112,7 @@ def test_a_chunk_larger_than_the_limit_is_taken_all_the_same():
     queue = ChunkQueue(1)
     queue.put(chunk(0, 100))
     assert queue.put(chunk(100, 100)) == (lost(0, 100),)
-    assert queue.take().frame == 100
+    assert queue.pop().frame == 100
 
 
 def test_a_taken_chunk_is_the_one_that_was_put():
@@ -120,7 +120,7 @@ def test_a_taken_chunk_is_the_one_that_was_put():
     kept = chunk(1)
     queue.put(chunk(0))
     queue.put(kept)
-    taken = queue.take()
+    taken = queue.pop()
     assert taken.data is kept.data
     assert (taken.frame, taken.time, taken.source) == (kept.frame, kept.time, kept.source)
 
@@ -142,7 +142,7 @@ def test_any_puts_and_takes_agree_with_a_plain_deque(limit_frames, steps):
     expected = {"a": {}, "b": {}}
 
     def take():
-        taken = queue.take()
+        taken = queue.pop()
         if not model:
             assert taken is None
             return
@@ -209,7 +209,7 @@ def test_two_threads_lose_no_frame_between_them(eager_switching):
     taken = in_gaps = 0
     while True:
         finished = done.is_set()
-        one = queue.take()
+        one = queue.pop()
         if one is None:
             if finished:
                 break
@@ -247,7 +247,7 @@ def test_a_consumer_suspended_anywhere_in_a_take_does_not_hold_the_putting_side_
             return not producer.is_alive()
 
         with before_line(line, (queues,), put_on_another_thread) as came_through:
-            taken = queue.take()
+            taken = queue.pop()
         if not came_through:
             break
         assert came_through == [True], line
@@ -281,7 +281,7 @@ def test_what_is_held_can_be_dropped_with_all_the_rest():
     assert queue.drop_all(causes) == (lost(0, 3, causes), lost(3, 5, causes))
     assert queue.release() is False
     assert (queue.frames, queue.bytes) == (0, 0)
-    assert queue.take() is None
+    assert queue.pop() is None
 
 
 def test_the_most_that_ever_waited_is_known():
@@ -303,7 +303,7 @@ def test_when_full_the_newest_goes_and_the_next_that_fits_tells_of_it():
     ring_gap = lost(3, 7, GapCause.RING_FULL)
     assert queue.put(chunk(10, 2, gaps=[ring_gap])) == (lost(10, 2),)
     assert queue.put(chunk(12)) == (lost(12, 1),)
-    assert queue.take().frame == 0
+    assert queue.pop().frame == 0
     assert queue.put(chunk(13)) == ()
     *_, last = drain(queue)
     assert (last.frame, last.gaps) == (13, (ring_gap, lost(10, 3)))
@@ -313,7 +313,7 @@ def test_a_chunk_larger_than_the_limit_is_taken_if_nothing_waits():
     queue = DropNewestQueue(1)
     assert queue.put(chunk(0, 100)) == ()
     assert queue.put(chunk(100, 100)) == (lost(100, 100),)
-    assert queue.take().frame == 0
+    assert queue.pop().frame == 0
 
 
 def test_a_chunk_that_stands_alone_does_not_keep_its_whole_block():
@@ -328,14 +328,14 @@ def test_a_chunk_that_stands_alone_does_not_keep_its_whole_block():
     queue = DropNewestQueue(2 * FRAME_BYTES)
     for frame in range(3):
         queue.put(view(frame))
-    queue.take()
+    queue.pop()
     queue.put(view(3))
     second, third = drain(queue)
     assert second.data.base is block
     assert isinstance(third.data.base, bytes)
     assert not third.data.flags.writeable
     queue.put(view(4))
-    assert queue.take().data.base is block  # contiguous again
+    assert queue.pop().data.base is block  # contiguous again
 
 
 @settings(derandomize=True, deadline=None, max_examples=examples(200))
@@ -348,7 +348,7 @@ def test_whatever_is_turned_away_is_told_to_both_sides(limit_frames, steps):
     waiting = deque()
     for step in steps:
         if step is None:
-            taken = queue.take()
+            taken = queue.pop()
             assert (taken is None) == (not waiting)
             if taken is not None:
                 assert (taken.source, taken.frame) == waiting.popleft()
@@ -386,10 +386,10 @@ def test_a_blocking_queue_drops_nothing_and_says_when_it_is_full_and_when_there_
     for frame in range(3, 6):  # what was under way is taken all the same
         assert queue.put(chunk(frame)) == ()
         assert queue.full
-    taken = [queue.take().frame for _ in range(3)]
+    taken = [queue.pop().frame for _ in range(3)]
     assert queue.full
     assert told == []
-    taken.append(queue.take().frame)
+    taken.append(queue.pop().frame)
     assert not queue.full
     assert len(told) == 1
     assert taken + [one.frame for one in drain(queue)] == list(range(6))
@@ -438,7 +438,7 @@ def test_a_signal_in_the_middle_of_a_take_finds_the_sums_right_and_the_lock_free
     # A function of its own: Python 3.13 may run a handler just outside of what `with` protects.
     def take_all(rounds):
         signal.setitimer(signal.ITIMER_REAL, dice.uniform(1e-6, 1e-4))
-        while queue.take():
+        while queue.pop():
             pass
         while len(found_locked) < rounds:  # it comes once, and in here
             time.sleep(0)  # Python 3.11 may overlook a signal until a thread takes the GIL
@@ -470,10 +470,10 @@ def test_what_may_pass_it_by_would_have_come_out_next_as_it_is(kind, seed):
         if queue.may_be_passed_by:
             one = chunk(frame, 3)
             assert queue.put(one) == ()
-            assert queue.take() is one
+            assert queue.pop() is one
             passed += 1
         elif dice.random() < 0.4:
-            queue.take()
+            queue.pop()
         if dice.random() < 0.6:
             queue.put(chunk(frame, 3))
         if dice.random() < 0.02:

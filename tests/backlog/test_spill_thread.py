@@ -76,7 +76,7 @@ def test_one_thread_serves_all_queues(session):
     assert len(spilling_threads()) == 1
     for queue in queues:
         assert queue.memory_bytes <= 160
-        assert [one.frame for one in iter(queue.take, None)] == [10 * i for i in range(12)]
+        assert [one.frame for one in iter(queue.pop, None)] == [10 * i for i in range(12)]
     assert session.failures == []
 
 
@@ -86,7 +86,7 @@ def test_what_was_asked_for_is_done_before_it_ends(session):
         queue.put(chunk(10 * i))
     session.close()
     assert queue.memory_bytes <= 160
-    assert [one.frame for one in iter(queue.take, None)] == [10 * i for i in range(8)]
+    assert [one.frame for one in iter(queue.pop, None)] == [10 * i for i in range(8)]
 
 
 def test_a_system_that_has_no_thread_left_is_a_disk_that_failed(session, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_folder_that_went_away_is_a_disk_that_failed(tmp_path):
         queue.put(chunk(10 * i))
     session.let_it_work()
     assert "No such file" in str(session.failures[0])
-    assert [one.frame for one in iter(queue.take, None)] == [10 * i for i in range(5)]
+    assert [one.frame for one in iter(queue.pop, None)] == [10 * i for i in range(5)]
     session.close()
 
 

@@ -66,7 +66,7 @@ class Setup:
             self.queue.spill_step()
 
     def taken(self):
-        return list(iter(self.queue.take, None))
+        return list(iter(self.queue.pop, None))
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_batch_that_cannot_be_read_back_is_a_gap_for_both_sides(setup, monkeyp
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(TemporaryStorage, "read", unreadable)
-    first = setup.queue.take()
+    first = setup.queue.pop()
     assert (first.frame, first.gaps) == (20, (lost(0, 20),))
     assert setup.queue.dropped() == (lost(0, 10), lost(10, 10))
     assert [error.errno for error in setup.failures] == [errno.EIO]
@@ -189,7 +189,7 @@ def test_what_is_dropped_while_it_is_read_back_is_gone(setup, monkeypatch):
         return read(storage, length, offset)
 
     monkeypatch.setattr(TemporaryStorage, "read", slow_read)
-    assert setup.queue.take() is None
+    assert setup.queue.pop() is None
     assert sum(gap.frames for gap in dropped) == 60
     assert {gap.cause for gap in dropped} == {GapCause.STOP_TIMEOUT}
     assert (setup.queue.frames, setup.queue.bytes) == (0, 0)
@@ -206,7 +206,7 @@ def test_a_read_that_ctrl_c_interrupted_is_begun_anew(setup, monkeypatch):
 
     monkeypatch.setattr(Place, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        setup.queue.take()
+        setup.queue.pop()
     assert setup.queue.has_any
     assert [one.frame for one in setup.taken()] == [10 * i for i in range(7)]
     assert not setup.queue.has_any
@@ -219,7 +219,7 @@ def test_what_is_being_written_can_be_taken_and_the_write_counts_for_nothing(set
     write, taken = TemporaryStorage.write, []
 
     def slow_write(storage, data, offset):
-        taken.append(setup.queue.take())
+        taken.append(setup.queue.pop())
         write(storage, data, offset)
 
     monkeypatch.setattr(TemporaryStorage, "write", slow_write)
@@ -269,7 +269,7 @@ def test_three_threads_lose_no_frame_between_them(setup, eager_switching):
     pauses = random.Random(1)
     while True:
         finished = put_all.is_set()
-        one = queue.take()
+        one = queue.pop()
         if one is None:
             if finished and not queue.frames:
                 break
@@ -376,13 +376,13 @@ def test_what_may_pass_it_by_would_have_come_out_next_as_it_is(tmp_path, seed):
         if queue.may_be_passed_by:
             one = chunk(frame)
             assert queue.put(one) == ()
-            assert queue.take() is one
+            assert queue.pop() is one
             passed += 1
             continue
         if dice.random() < 0.5:
             queue.put(chunk(frame))
         if dice.random() < 0.5:
-            queue.take()
+            queue.pop()
         if dice.random() < 0.2:
             setup.fault = dice.choice([None, None, OSError(errno.ENOSPC, "full")])
             queue.spill_step()

@@ -291,7 +291,7 @@ class SpillingQueueModel(RuleBasedStateMachine):
             while self.waiting:
                 self.take_one()
                 self.let_go()
-            assert self.queue.take() is None
+            assert self.queue.pop() is None
         else:
             self.drop_everything(GapCause.REMOVED)
         self.every_frame_is_accounted_for()

@@ -11,9 +11,11 @@
 
 #include "channels.h"
 #include "check.h"
+#include "doorbell.h"
 #include "histogram.h"
 #include "levels.h"
 #include "reader.h"
+#include "samples.h"
 
 enum { CAPACITY = 8, CHUNK = 4 };
 
@@ -103,6 +105,17 @@ static void looks_for_levels_of_too_many_channels(void) {
     sa_levels_add(&sample, 0, SA_MAX_CHANNELS + 1, &peak, &squares);
 }
 
+static void holds_a_bell_that_is_gone(void) {
+    sa_doorbell bell = {0};
+    sa_doorbell_hold(&bell);
+}
+
+static void makes_integers_of_bits_that_none_has(void) {
+    const float sample = 0;
+    int32_t made;
+    sa_to_int32(&sample, 1, 20, &made);
+}
+
 static const struct {
     const char *said;
     void (*play)(void);
@@ -120,6 +133,8 @@ static const struct {
     {"bucket < SA_HISTOGRAM_BUCKETS", asks_for_a_bucket_that_is_not_there},
     {"channels[o] < in_channels", picks_a_channel_that_is_not_there},
     {"channels <= SA_MAX_CHANNELS", looks_for_levels_of_too_many_channels},
+    {"bell->holders", holds_a_bell_that_is_gone},
+    {"bits == 24 || bits == 32", makes_integers_of_bits_that_none_has},
 };
 
 enum { CASES = sizeof cases / sizeof cases[0] };

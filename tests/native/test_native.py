@@ -42,7 +42,7 @@ PROGRAMS = {  # and what of the core each needs
     "fork_in_the_middle": CAPTURE,
     "doorbell": CAPTURE,
     "virtual_clock": ("clock", "doorbell", "platform_posix"),
-    "preconditions": (*CAPTURE, "channels"),
+    "preconditions": (*CAPTURE, "channels", "samples"),
     "thread_roles": CAPTURE,
 }
 # What callers are trusted with is checked while a sanitizer looks for what comes of it.

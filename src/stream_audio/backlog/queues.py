@@ -25,7 +25,7 @@ from stream_audio.audio.untold_gaps import UntoldGaps, missing, with_gaps_before
 class ChunkQueue:
     """Chunks that wait for one consumer; when it is full the oldest makes room.
 
-    ``put`` belongs to one thread, ``take`` (or ``hold`` and ``release``) to another. A put into a
+    ``put`` belongs to one thread, ``pop`` (or ``hold`` and ``release``) to another. A put into a
     queue that is not full takes no lock, so a consumer that was suspended at any point does not
     hold the putting thread up.
 
@@ -137,7 +137,7 @@ class ChunkQueue:
 
     # ---- the taking side ----
 
-    def take(self) -> AudioChunk | None:
+    def pop(self) -> AudioChunk | None:
         """Remove and return the oldest chunk, or ``None`` if there is none."""
         chunk, gaps = None, None
         with self._left:
@@ -156,7 +156,7 @@ class ChunkQueue:
         return chunk if chunk is None or not gaps else with_gaps_before(chunk, gaps)
 
     def hold(self) -> AudioChunk | None:
-        """Like :meth:`take`, but the chunk's frames stay pending until :meth:`release`."""
+        """Like :meth:`pop`, but the chunk's frames stay pending until :meth:`release`."""
         with self._left:
             if not self._chunks:
                 return None
@@ -172,7 +172,7 @@ class ChunkQueue:
             if held is None:
                 return False
             self._held = None
-            self._frames_out += held.data.shape[0]  # no call: see take
+            self._frames_out += held.data.shape[0]  # no call: see pop
             return True
 
     # ---- any thread ----
@@ -249,8 +249,8 @@ class BlockingQueue(ChunkQueue):
                 self.full = False
         return ()
 
-    def take(self) -> AudioChunk | None:  # noqa: D102
-        chunk = super().take()
+    def pop(self) -> AudioChunk | None:  # noqa: D102
+        chunk = super().pop()
         self._look_for_room()
         return chunk
 

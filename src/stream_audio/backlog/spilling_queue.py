@@ -128,7 +128,7 @@ class SpillingQueue(ChunkQueue):
 
     # ---- the taking side ----
 
-    def take(self) -> AudioChunk | None:  # noqa: D102
+    def pop(self) -> AudioChunk | None:  # noqa: D102
         released = False
         try:
             chunk = self.hold()
@@ -161,7 +161,7 @@ class SpillingQueue(ChunkQueue):
         if not chunks:
             self._failed = False  # the next time the disk may be well again
             return None
-        # No call until the sums are right: see ChunkQueue.take.
+        # No call until the sums are right: see ChunkQueue.pop.
         chunk = chunks[0]
         del chunks[0]
         self._held = chunk

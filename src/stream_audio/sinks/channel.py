@@ -276,7 +276,7 @@ class ChannelSink:
         return None if chunk is None else self._newest(chunk)
 
     def _newest(self, chunk: AudioChunk) -> AudioChunk:
-        while (newer := self._queue.take()) is not None:
+        while (newer := self._queue.pop()) is not None:
             self._frames_passed_over += chunk.frames
             self._passed_over.add_chunk(chunk, GapCause.PASSED_OVER)
             chunk = newer
@@ -285,10 +285,10 @@ class ChannelSink:
     def _take(self) -> AudioChunk | None:
         chunk = None
         if self.handed is not None:
-            with self._taking:  # several threads may poll; no call in here: see ChunkQueue.take
+            with self._taking:  # several threads may poll; no call in here: see ChunkQueue.pop
                 chunk, self.handed = self.handed, None
         if chunk is None:
-            chunk = self._queue.take()
+            chunk = self._queue.pop()
         if chunk is None or not self._passed_over.by_source:
             return chunk
         return self._passed_over.give_to(chunk)

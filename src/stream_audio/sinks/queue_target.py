@@ -198,7 +198,7 @@ class LoopQueue:
                 self._last_put = self._loop.create_task(self._put_the_rest())
 
     def _move(self) -> None:
-        fresh = deque(iter(self._staged.take, None))
+        fresh = deque(iter(self._staged.pop, None))
         target = self._target
         surplus = target.qsize() + len(fresh) - target.maxsize if target.maxsize > 0 else 0
         if surplus > 0 and not target.empty():
@@ -233,7 +233,7 @@ class LoopQueue:
 
     async def _put_the_rest(self) -> None:
         """After the session: nothing more will come, so there is time to wait for room."""
-        while (chunk := self._staged.take()) is not None:
+        while (chunk := self._staged.pop()) is not None:
             await self._target.put(self._carried.give_to(chunk))
             self._note(chunk)
         await self._target.put(None)

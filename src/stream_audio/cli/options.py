@@ -83,6 +83,10 @@ Channels = Annotated[
     int | None,
     typer.Option("-c", "--channels", metavar="N", help="Channels. Usually all of the device's."),
 ]
+Subtype = Annotated[
+    str | None, typer.Option(help="PCM_16, PCM_24, FLOAT …; see `stream-audio formats`.")
+]
+Quality = Annotated[float | None, typer.Option(help="Ogg and MP3: 0 (smallest) to 1 (best).")]
 Device = Annotated[
     str | None,
     typer.Option(

@@ -15,8 +15,10 @@ from stream_audio.cli.options import (
     FallbackVirtual,
     LostTimeout,
     OnLost,
+    Quality,
     Rate,
     Sources,
+    Subtype,
     System,
     Virtual,
 )
@@ -64,12 +66,8 @@ def record(
         str | None,
         typer.Option(metavar="NAME", help="WAV, FLAC, RAW …, whatever the ending says."),
     ] = None,
-    subtype: Annotated[
-        str | None, typer.Option(help="PCM_16, PCM_24, FLOAT …; see `stream-audio formats`.")
-    ] = None,
-    quality: Annotated[
-        float | None, typer.Option(help="Ogg and MP3: 0 (smallest) to 1 (best).")
-    ] = None,
+    subtype: Subtype = None,
+    quality: Quality = None,
     rotate: Annotated[
         str | None,
         typer.Option(

@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 import stream_audio
 from stream_audio import AudioFormat, StreamAudioError
-from stream_audio.cli.options import AsJson, Channels, Rate
+from stream_audio.cli.options import AsJson, Channels, Quality, Rate, Subtype
 from stream_audio.cli.outcome import err, errors_as_messages, print_json, show
 from stream_audio.cli.stopping import Stopping
 
@@ -22,12 +22,8 @@ def transcode(
     ],
     rate: Rate = None,
     channels: Channels = None,
-    subtype: Annotated[
-        str | None, typer.Option(help="PCM_16, PCM_24, FLOAT …; see `stream-audio formats`.")
-    ] = None,
-    quality: Annotated[
-        float | None, typer.Option(help="Ogg and MP3: 0 (smallest) to 1 (best).")
-    ] = None,
+    subtype: Subtype = None,
+    quality: Quality = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,

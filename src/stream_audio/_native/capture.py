@@ -55,9 +55,11 @@ GIL_KEPT_NS = 500_000
 _read_more = keeping_the_gil(
     "sa_read_more", None, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
 )
-_is_regular = keeping_the_gil(
+is_regular = keeping_the_gil(
     "sa_reader_is_regular", ctypes.c_bool, ctypes.c_void_p, ctypes.c_int64
 )
+"""Whether a row of the reader at that address, which is there, is whole with nothing to tell."""
+
 _reader_lend = keeping_the_gil("sa_reader_lend", None, ctypes.c_void_p, ctypes.c_void_p)
 _reader_join = keeping_the_gil(
     "sa_reader_join", ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
@@ -178,7 +180,7 @@ class Reader:
         self.native = lib.sa_reader_create(capture.native, chunk_frames, freewheel, HOLD_NS)
         if self.native == ffi.NULL:
             raise MemoryError("no memory for a reader")
-        self._address = address(self.native)
+        self.address = address(self.native)
         self.progress = self.native.progress
         self._freewheel = freewheel
         self.chunk_frames = chunk_frames
@@ -200,7 +202,7 @@ class Reader:
         # The call comes last: an exception that another thread sets comes after calls.
         self.block = block
         self.taken = 0
-        _reader_lend(self._address, block.address)
+        _reader_lend(self.address, block.address)
 
     def _next_block(self, waiting_frames: int) -> Block:
         """Return the block before this one, if its chunks are gone, or a new one.
@@ -229,7 +231,7 @@ class Reader:
             return block, first, []
         self.taken += count
         if count > 1 and join > self.chunk_frames:
-            count = _reader_join(self._address, first, join)
+            count = _reader_join(self.address, first, join)
         return block, first, block.rows[first : first + count].tolist()
 
     def next_place(self) -> tuple[int, int, memoryview]:
@@ -241,11 +243,6 @@ class Reader:
         row = memoryview(self.block.rows[index])
         begun = self.has_untaken or native.chunk_open
         return index, row[OFFSET] if begun else native.used_frames, row
-
-    @property
-    def next_is_regular(self) -> bool:
-        """Whether the next chunk, which is there, is whole and has nothing to tell."""
-        return bool(_is_regular(self._address, self.taken))
 
     @property
     def at_end(self) -> bool:

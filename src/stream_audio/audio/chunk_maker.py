@@ -58,6 +58,35 @@ def engine_chunk(
     return chunk
 
 
+def expected_chunk(
+    source: str,
+    data: NDArray[Any],
+    sample_rate: int,
+    frame: int,
+    peaks: NDArray[np.float32],
+    squares: NDArray[np.float64],
+    origin: Origin,
+) -> Any:
+    """Make one that is complete but for ``time`` and ``arrival``, and with nothing to tell.
+
+    Set those two, then its ``__class__`` to that of a chunk.
+    """
+    made: Any = UnfinishedChunk()
+    made.source = source
+    made.data = data
+    made.sample_rate = sample_rate
+    made.frame = frame
+    made.gaps = ()
+    made.overflows = 0
+    made._peaks = peaks
+    made._squares = squares
+    made.clipped = 0
+    made.source_rate = None
+    made._origin = origin
+    made.absent = ()
+    return made
+
+
 def encoded_chunk(
     chunk: AudioChunk, data: NDArray[Any], gaps: tuple[Gap, ...], clipped: int
 ) -> AudioChunk:

@@ -31,9 +31,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from stream_audio._native.capture import ARRIVAL_NS, FRAME, MARKS, TIME_NS, ReaderArray
+from stream_audio._native.capture import (
+    ARRIVAL_NS,
+    FRAME,
+    MARKS,
+    TIME_NS,
+    ReaderArray,
+    is_regular,
+)
 from stream_audio.audio.chunk import AudioChunk
-from stream_audio.audio.chunk_maker import engine_chunk
+from stream_audio.audio.chunk_maker import expected_chunk
 from stream_audio.engine.delivery import Delivery, SinkState
 from stream_audio.engine.routing import Route
 from stream_audio.engine.take import Take
@@ -93,11 +100,13 @@ class FastPath:
 
     __slots__ = (
         "_account",
+        "_begins",
         "_channel",
+        "_chunk",
         "_delivery",
         "_frames",
         "_has_others",
-        "_known",
+        "_is_news",
         "_readers",
         "_route",
         "_row",
@@ -119,8 +128,11 @@ class FastPath:
         self._route = route.account
         self._channel = channel
         self._has_others = not track.routing.is_lone(route)
+        self._begins = 0
+        # Of the next chunk: all but its times, where C writes those, and whether it may be news.
+        self._chunk: Any = None
         self._row: Any = None
-        self._known: Any = None  # of the next chunk: its arrays, and what its place counts from
+        self._is_news = False
 
     def prepare(self) -> bool:
         """Make ready what can be; False: the next chunk has to take the usual way."""
@@ -140,7 +152,17 @@ class FastPath:
         index, first, self._row = reader.next_place()
         block = reader.block
         data = block.samples[first : first + self._frames]
-        self._known = data, block.peaks[index], block.squares[index], origin, begins
+        self._begins = begins
+        self._is_news = track.signal.would_be_news(0)
+        self._chunk = expected_chunk(
+            track.name,
+            data,
+            track.shape.sample_rate,
+            self._route.end,
+            block.peaks[index],
+            block.squares[index],
+            origin,
+        )
         return True
 
     def run_turn(self, deadline_ns: int) -> bool:
@@ -149,40 +171,28 @@ class FastPath:
         What a consumer waits for is in one function, which calls as few others as can be.
         """
         track, reader = self._track, self._take.reader
-        if not reader.has_untaken:  # of those that came together
+        progress, index = reader.progress, reader.taken
+        if progress.rows == index:  # none is left of those that came together
             self._readers.wait_and_read(deadline_ns)
-        row = self._row
-        data, peaks, squares, origin, begins = self._known
-        frame, marks = row[FRAME] + begins, row[MARKS]
+        row, chunk = self._row, self._chunk
+        frame = row[FRAME] + self._begins
+        is_news = self._is_news or row[MARKS] != 0
         if (
-            not reader.has_untaken
-            or not reader.next_is_regular
+            progress.rows == index
+            or not is_regular(reader.address, index)
             or not track.pauses.idle  # any more
             or self._route.end != frame
+            or (is_news and self._has_others)  # the last line below can be but one
         ):
             return False
-        signal = track.signal
-        is_news = signal.would_be_news(marks)
-        if is_news and self._has_others:
-            return False  # the last line below can be but one
+        # No call from here on, but for the last line.
+        chunk.time = row[TIME_NS] * 1e-9
+        chunk.arrival = row[ARRIVAL_NS] * 1e-9
+        chunk.__class__ = AudioChunk
+        reader.taken = index + 1
+        track.newest = chunk
         frames = self._frames
         end = frame + frames
-        chunk = engine_chunk(
-            track.name,
-            data,
-            track.shape.sample_rate,
-            frame,
-            row[TIME_NS] * 1e-9,
-            row[ARRIVAL_NS] * 1e-9,
-            (),
-            0,
-            peaks,
-            squares,
-            origin,
-        )
-        # No call from here on, but for the last line.
-        reader.taken += 1
-        track.newest = chunk
         source = track.account
         source.captured += frames
         source.position = end
@@ -192,7 +202,7 @@ class FastPath:
         sink.delivered += frames
         self._channel.handed = chunk
         if is_news:
-            signal.unseen.append(chunk)
+            track.signal.unseen.append(chunk)
         elif self._has_others:
             track.routing.left.append((chunk, self._served))
         return True

@@ -102,7 +102,7 @@ class SinkAdapter:
         self._loop_sink: LoopSink | None = None
         self._complained_of: set[str] = set()
         dtype = _checked(sink, "preferred_dtype", "float32", one_of, SAMPLE_TYPES)
-        self.dtype = cast(SampleType, dtype)
+        self.dtype: SampleType = cast(SampleType, dtype)
         self.gather: float = _checked(sink, "gather", 0.0, real_number, 0, LONGEST_GATHER)
         self.takes_batches = _flag(sink, "takes_batches", default=False)
         self.fills_gaps = _flag(sink, "fills_gaps", default=True)

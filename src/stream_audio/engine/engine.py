@@ -335,19 +335,14 @@ class Engine:
     def pause(self, sources: Iterable[str], policy: PausePolicy) -> None:
         """Leave out what these sources capture from now on."""
         now = self._config.clock.now()
-        for track in self._those(sources):
+        for track in self._tracks.of(sources):
             track.pauses.begin(now, policy)
 
     def resume(self, sources: Iterable[str]) -> None:
         """Hand on again what these sources capture from now on."""
         now = self._config.clock.now()
-        for track in self._those(sources):
+        for track in self._tracks.of(sources):
             track.pauses.end(now)
-
-    def _those(self, sources: Iterable[str]) -> list[Track]:
-        """Return the tracks of sources, without those that another thread has removed."""
-        found = (self._tracks.get(name) for name in sources)
-        return [track for track in found if track is not None]
 
     # ---- sinks ----
 

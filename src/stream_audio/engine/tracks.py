@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 
 from stream_audio.engine.track import Track
 
@@ -50,6 +50,11 @@ class Tracks(Mapping[str, Track]):
         self.live = [track for track in self._all.values() if track.is_live]
         self.read = [track for track in self.live if track.is_read]
         self.some_wait = any(track.shape.freewheel for track in self.read)
+
+    def of(self, names: Iterable[str]) -> list[Track]:
+        """Return those of these names, without any that another thread has removed."""
+        found = (self.get(name) for name in names)
+        return [track for track in found if track is not None]
 
     def __getitem__(self, name: str) -> Track:
         track = self._all.get(name)

@@ -37,20 +37,13 @@ static bool bind(void *library, alsa *a) {
         const char *name;
         void *place;
     } all[] = {
-        {"snd_config", &a->configuration},
-        {"snd_config_update", &a->update},
-        {"snd_config_search", &a->search},
-        {"snd_config_load", &a->load},
-        {"snd_config_delete", &a->delete},
-        {"snd_config_get_string", &a->get_string},
-        {"snd_config_get_type", &a->get_type},
-        {"snd_config_iterator_first", &a->first},
-        {"snd_config_iterator_next", &a->next},
-        {"snd_config_iterator_end", &a->end},
-        {"snd_config_iterator_entry", &a->entry},
-        {"snd_input_buffer_open", &a->open_buffer},
-        {"snd_input_close", &a->close_input},
-        {"snd_config_update_free_global", &a->forget},
+        {"snd_config", &a->configuration},        {"snd_config_update", &a->update},
+        {"snd_config_search", &a->search},        {"snd_config_load", &a->load},
+        {"snd_config_delete", &a->delete},        {"snd_config_get_string", &a->get_string},
+        {"snd_config_get_type", &a->get_type},    {"snd_config_iterator_first", &a->first},
+        {"snd_config_iterator_next", &a->next},   {"snd_config_iterator_end", &a->end},
+        {"snd_config_iterator_entry", &a->entry}, {"snd_input_buffer_open", &a->open_buffer},
+        {"snd_input_close", &a->close_input},     {"snd_config_update_free_global", &a->forget},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (!sa_library_symbol(library, all[i].name, all[i].place)) {

@@ -28,9 +28,9 @@ struct sa_jack_client {
     bool told;                  /* of ports that come and go; guarded by `mutex` */
     pthread_mutex_t bell_mutex; /* guards `bell`, for an instant only */
     int bell;                   /* -1: none */
-    pthread_mutex_t plan;      /* guards `feed.watched`, and through it what is watched */
-    pthread_t farewell;        /* closes `handle` once the server has gone */
-    _Atomic bool has_farewell; /* and is to be waited for */
+    pthread_mutex_t plan;       /* guards `feed.watched`, and through it what is watched */
+    pthread_t farewell;         /* closes `handle` once the server has gone */
+    _Atomic bool has_farewell;  /* and is to be waited for */
 };
 
 static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -122,8 +122,8 @@ bool sa_jack_client_server_ran(sa_jack_client *client) {
     if (client->handle && library->is_jack2) {
         /* jack2 reckons the count now from the clock and its last cycle, whenever that was; it
          * tells of a cycle up to a period late. */
-        uint32_t since = library->frame_time(client->handle) -
-                         library->last_frame_time(client->handle);
+        uint32_t since =
+            library->frame_time(client->handle) - library->last_frame_time(client->handle);
         ran = since < 4 * library->get_buffer_size(client->handle);
     }
     pthread_mutex_unlock(&client->mutex);
@@ -297,9 +297,8 @@ bool sa_jack_client_ring_at_changes(sa_jack_client *client, int bell) {
     sa_jack_handle *handle = begin(client);
     if (handle && !client->told) {
         /* A server tells active clients alone. It runs none that has no process callback. */
-        client->told =
-            library->set_port_registration_callback(handle, note_port, client) == 0 &&
-            library->activate(handle) == 0;
+        client->told = library->set_port_registration_callback(handle, note_port, client) == 0 &&
+                       library->activate(handle) == 0;
     }
     bool told = handle && client->told;
     end(client);

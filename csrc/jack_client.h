@@ -7,8 +7,8 @@
  * A call may hang for as long as the server is frozen, so callers give each a thread and a time.
  * Any thread but an audio thread may call these; calls for one client are ordered by it.
  *
- * A client is closed as soon as its server has gone, on a thread of its own; its memory stays until
- * sa_jack_client_close.
+ * A client is closed as soon as its server has gone, on a thread of its own; its memory stays
+ * until sa_jack_client_close.
  *
  * When a client opens, jack2's library closes and frees all those of the process whose server has
  * gone (common/JackLibGlobals.h, 1.9.21). So those are closed here first, and calls for them find
@@ -83,8 +83,8 @@ bool sa_jack_client_prepare(sa_jack_client *client, const sa_jack_plan *plan, ch
 /* Starts the callbacks and makes the connections. False: see `reason`. */
 bool sa_jack_client_start(sa_jack_client *client, char *reason);
 
-/* Ends the callbacks and takes the ports away: what was lent to it may be freed then, and it can be
- * prepared again. False: it is only to be closed. */
+/* Ends the callbacks and takes the ports away: what was lent to it may be freed then, and it can
+ * be prepared again. False: it is only to be closed. */
 bool sa_jack_client_rest(sa_jack_client *client);
 
 /* Looks at the connections, and takes foreign ones away. False: what was to be recorded is not

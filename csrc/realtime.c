@@ -218,7 +218,8 @@ static inline bool is_of_one_cycle(const sa_jack_feed *feed, uint32_t cycle) {
     return feed->library->last_frame_time(feed->client) == cycle;
 }
 
-/* Hands frames on, unless they are torn. A server that counts tells of those by the next packet. */
+/* Hands frames on, unless they are torn. A server that counts tells of those by the next packet.
+ */
 static void hand_on(const sa_jack_feed *feed, uint32_t cycle, const float *frames, uint32_t count,
                     const sa_host_info *host) {
     if (is_of_one_cycle(feed, cycle)) {

@@ -1,9 +1,9 @@
 /* As much of PortAudio as a session needs, with one device whose callbacks come on a thread. What
  * the variable STUBBORN names ("initialize", "stop", "close"; "assert": an assertion) fails, and
  * the callbacks go on. With "speak", ALSA complains on their thread. After each one a byte is
- * written to the descriptor that CALLBACKS tells. With "once" no copy of the library opens a second
- * stream, and with "jack" the device is JACK's. There is no device while the file exists that
- * UNPLUGGED names. What is called is written into the file that CALLED names. */
+ * written to the descriptor that CALLBACKS tells. With "once" no copy of the library opens a
+ * second stream, and with "jack" the device is JACK's. There is no device while the file exists
+ * that UNPLUGGED names. What is called is written into the file that CALLED names. */
 #include <assert.h>
 #include <dlfcn.h>
 #include <pthread.h>

@@ -69,8 +69,12 @@ static void begin_cycle(void) {
 
 static sa_jack_feed a_feed(sa_capture *capture) {
     static float interleaved[PERIOD * CHANNELS];
-    sa_jack_feed feed = {.capture = capture, .library = &library, .input_count = CHANNELS,
-                         .watched = true, .interleaved = interleaved, .room = PERIOD,
+    sa_jack_feed feed = {.capture = capture,
+                         .library = &library,
+                         .input_count = CHANNELS,
+                         .watched = true,
+                         .interleaved = interleaved,
+                         .room = PERIOD,
                          .frame_ns = 1e9 / RATE};
     for (int port = 0; port < CHANNELS; port++) {
         feed.inputs[port] = (sa_jack_port_handle *)(void *)ports[port];

@@ -837,13 +837,11 @@ def test_every_frame_is_delivered_once_or_in_one_gap(acts, on_failure, limit_fra
 
 def test_a_worker_tells_its_end_while_it_still_holds_virtual_time_up():
     """Else time jumps to the end of the patience with which it is waited for."""
-    order = []
-    setup = Setup(Recorder(), when_done=lambda: order.append("told"))
-    close = setup.delivery._arrived.close
-    setup.delivery._arrived.close = lambda: (order.append("left"), close())
+    setup = Setup(Recorder())
+    begun = setup.clock.now()
     setup.start().delivery.close()
-    setup.delivery._thread.join(GIVE_UP)
-    assert order == ["told", "left"]
+    assert setup.seat.wait(GIVE_UP)
+    assert setup.clock.now() == begun
 
 
 # ---- when it has caught up ----

@@ -228,3 +228,14 @@ def test_the_queue_agrees_with_a_list():
             derandomize=True, deadline=None, max_examples=examples(120), stateful_step_count=60
         ),
     )
+
+
+def test_what_is_confirmed_before_it_was_sent_is_counted_out_of_its_own_part():
+    queue = ConfirmingQueue(ChunkQueue(1000), lambda ask: ChunkQueue(1000))
+    for frame in (50, 0):
+        queue.put(make_chunk(frame, 50))
+    assert queue.hold().frame == 50
+    assert queue.confirm(make_chunk(0, 1).source, 100)
+    queue.keep()
+    assert queue.hold() is None
+    assert (queue.frames, queue.newly_confirmed()) == (0, 100)

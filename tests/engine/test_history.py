@@ -1,5 +1,7 @@
 """The last seconds of a source, after the fact: exact to the frame, and no more than was asked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from stream_audio import (
     StreamConfig,
 )
 from stream_audio.engine.history import History
+from stream_audio.engine.roster import in_order_of_time
 from stream_audio.testing import Fault, VirtualClock
 from support.chunks import RATE, make_chunk, make_gap, positions, time_of
 
@@ -35,6 +38,22 @@ def test_a_replay_is_cut_to_the_frame():
     assert [frame for chunk in chunks for frame in positions(chunk)] == list(
         range(end - 12_000, end)
     )
+
+
+def test_chunks_of_each_source_are_replayed_in_their_own_order_whatever_their_times():
+    """Parts of a chunk with a pause in it have times of their own; a freewheeling source has
+    delivered what follows before that."""
+    times = {"a": [1.0, 1.3, 1.01, 1.02, 1.5], "b": [1.1, 1.2, 1.4]}
+    replays = [
+        (name, [replace(make_chunk(10 * i, 10), time=time) for i, time in enumerate(of)])
+        for name, of in times.items()
+    ]
+    merged = [(name, chunk.frame) for name, chunk in in_order_of_time(replays)]
+    for name, of in times.items():
+        assert [frame for each, frame in merged if each == name] == [
+            10 * i for i in range(len(of))
+        ]
+    assert [name for name, _ in merged] == ["a", "b", "b", "a", "a", "a", "b", "a"]
 
 
 def test_no_more_is_kept_than_was_asked_for():

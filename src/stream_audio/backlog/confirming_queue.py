@@ -168,7 +168,7 @@ class ConfirmingQueue:
             with self._moving:
                 rest = self._rest_of(chunk)
                 if rest is None:  # confirmed, though late
-                    self._count_out(self._again, chunk)
+                    self._count_out(self._again if again else self._waiting, chunk)
                     continue
                 self._held, self._held_again = chunk, again
                 self._rates[chunk.source] = chunk.sample_rate
@@ -275,7 +275,7 @@ class ConfirmingQueue:
         if rest is not None:
             self._lost += self._unconfirmed_of(self._sent.queue.put(rest))
 
-    def _count_out(self, part: _Sent, chunk: AudioChunk) -> None:
+    def _count_out(self, part: _Sent | ChunkQueue, chunk: AudioChunk) -> None:
         if part.release():
             self._newly_confirmed += chunk.frames
 

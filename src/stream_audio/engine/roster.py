@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from functools import partial
+from operator import itemgetter
 
 from stream_audio._locks import Latch
 from stream_audio.audio.chunk import AudioChunk
@@ -25,6 +26,23 @@ from stream_audio.waiting.clock import Clock, deadline_ns
 
 REMOVED_KEPT = 100
 """How many sinks that were removed stay in the report: the last ones."""
+
+
+def in_order_of_time(
+    replays: Iterable[tuple[Route, Iterable[AudioChunk]]],
+) -> list[tuple[Route, AudioChunk]]:
+    """Return the chunks of several sources by their times, those of each in their own order.
+
+    A later chunk may have an earlier time than a part of the one before it, where the source is
+    faster than real time.
+    """
+    timed: list[tuple[float, Route, AudioChunk]] = []
+    for route, chunks in replays:
+        latest = -math.inf
+        for chunk in chunks:
+            latest = max(latest, chunk.time)
+            timed.append((latest, route, chunk))
+    return [(route, chunk) for _, route, chunk in sorted(timed, key=itemgetter(0))]
 
 
 class RosterState(Enum):
@@ -117,19 +135,18 @@ class Roster:
             # Here, and not where it was added: no handler of signals runs here, and `Thread.start`
             # does not stand one that raises.
             delivery.start()
-        replayed: list[tuple[AudioChunk, Route]] = []
+        replays: list[tuple[Route, list[AudioChunk]]] = []
         conversions = self._setup.conversions[delivery.name]
         try:
             for name, each in conversions.items():
-                route, chunks = self._setup.head(name).connect(each.stages, delivery, replay)
-                replayed += [(chunk, route) for chunk in chunks]
+                replays.append(self._setup.head(name).connect(each.stages, delivery, replay))
         except BaseException:
             for name in conversions:
                 self._setup.head(name).routing.remove(delivery)
             raise
         if self._state is RosterState.OPEN:
             delivery.begin()
-        for chunk, route in sorted(replayed, key=lambda pair: pair[0].time):
+        for route, chunk in in_order_of_time(replays):
             route.offer(chunk)
         self.deliveries = {**self.deliveries, delivery.name: delivery}
         self.changed()

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
 from stream_audio import (
+    AudioSource,
+    CallbackSink,
     DefaultChanged,
     DeviceAdded,
     DeviceRemoved,
     DeviceWatcher,
+    StreamAudio,
     watch_devices,
 )
 from support import servers
@@ -78,6 +82,29 @@ def test_a_jack_server_that_starts_again_tells_of_ports_too(jack: servers.Jack) 
             assert watcher.get(1.0) is None
             late.add_port()
             until(watcher, DeviceAdded, "jack:late")
+
+
+@pytest.mark.long
+def test_twenty_hot_plugs_cost_a_running_capture_no_xrun(pulse: servers.PulseAudio) -> None:
+    with servers.Jack(period=1024), servers.JackCounter() as counter, watch_devices() as watcher:
+        until_quiet(watcher)
+        builder = StreamAudio.builder().add_source("mic", AudioSource.device("counter"))
+        with builder.add_sink(CallbackSink(lambda chunk: None)).start() as session:
+            time.sleep(1.0)  # until what the start cost is over
+            before = counter.told()
+            for _ in range(10):
+                module = pulse.load_sink("usb")
+                until(watcher, DeviceAdded, "pulse:usb.monitor")
+                pulse.unload(module)
+                until(watcher, DeviceRemoved, "pulse:usb.monitor")
+            assert counter.told() == before
+        assert session.report().sources["mic"].lost == 0
+
+
+def until_quiet(watcher: DeviceWatcher) -> None:
+    """Take the events of a start."""
+    while watcher.get(1.0) is not None:
+        pass
 
 
 IDLE = """

@@ -256,10 +256,14 @@ class JackClient(Warmable):
         return True
 
     def wake(self) -> bool:
-        """Whether its server is still there, and counts on."""
+        """Whether its server is still there; raises if that does not count on."""
         if self.gone:
             return False
-        return bool(lib.sa_jack_client_server_ran(self._native)) or self.server_runs()
+        if lib.sa_jack_client_server_ran(self._native) or self.server_runs():
+            return True
+        if self.gone:
+            return False
+        raise not_answering()
 
     def close(self) -> None:
         """End the callbacks and free the client. Nothing of it may be used any more."""

@@ -161,6 +161,7 @@ class PulseConnection(Warmable):
         """Ask the server again what it has; False if it is gone, or does not answer."""
         error = ffi.new("sa_pulse_error *")
         if not lib.sa_pulse_list_again(self._native, SUSPECT_TIMEOUT, error):
+            PulseConnection._hangs = error.status == lib.SA_PULSE_NO_ANSWER
             return False
         self._read_lists()
         return True

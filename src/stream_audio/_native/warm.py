@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from stream_audio._locks import InterruptibleLock, Latch
 from stream_audio._native import in_own_process
+from stream_audio.errors import HostUnresponsiveError
 
 
 class Warmable:
@@ -54,7 +55,13 @@ class Warmable:
         return True
 
     def wake(self) -> bool:
-        """Make sure that it is as if it had just been opened; False if it cannot be used again."""
+        """Make sure that it is as if it had just been opened; False if it cannot be used again.
+
+        Raises
+        ------
+        HostUnresponsiveError
+            Its host does not answer, so that not even closing it would be wise.
+        """
         return True
 
     def close(self) -> None:
@@ -143,9 +150,13 @@ class _Shelf:
             return None
         kept = found[0]
         assert isinstance(kept, kind)
-        if kept.environment_is_its_own and fits(kept) and kept.wake():
-            kept.hold()
-            return kept
+        try:
+            is_usable = kept.environment_is_its_own and fits(kept) and kept.wake()
+        except HostUnresponsiveError:
+            self.put(kept)
+            raise
+        if is_usable:
+            return kept.hold()
         kept.discard()
         return None
 

@@ -690,7 +690,7 @@ def no_server():
 @pytest.fixture
 def no_devices(monkeypatch):
     monkeypatch.setattr(devices_list, "Generation", NoDevices)
-    monkeypatch.setattr(devices_list, "jack_inputs", list)
+    monkeypatch.setattr(devices_list, "jack_inputs", lambda **_: [])
     monkeypatch.setattr(devices_list, "PulseConnection", no_server)
 
 

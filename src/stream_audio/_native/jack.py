@@ -182,6 +182,10 @@ class JackClient(Warmable):
         """Whether the server counts on; takes a period, or a third of a second if it does not."""
         return bool(lib.sa_jack_client_server_runs(self._native))
 
+    def server_ran(self) -> bool:
+        """Whether the server counted within the last periods, as far as can be told at once."""
+        return bool(lib.sa_jack_client_server_ran(self._native))
+
     def ports(self, flags: int) -> list[Port]:
         """Return the audio ports with these flags; none when the server has gone."""
         room, rows = 0, ffi.NULL
@@ -259,7 +263,7 @@ class JackClient(Warmable):
         """Whether its server is still there; raises if that does not count on."""
         if self.gone:
             return False
-        if lib.sa_jack_client_server_ran(self._native) or self.server_runs():
+        if self.server_ran() or self.server_runs():
             return True
         if self.gone:
             return False

@@ -101,8 +101,10 @@ class _Lister:
             self._rings.ring_at_changes(-1)
             self._rings = None
 
-    def devices(self, flags: int) -> list[JackDevice]:
+    def devices(self, flags: int, *, to_open: bool = False) -> list[JackDevice]:
         """Return the clients that have ports with these flags; none without a server.
+
+        To open one, a server that ran just now will do: each call to come has its time.
 
         Raises
         ------
@@ -113,7 +115,7 @@ class _Lister:
             It refuses a client.
         """
         with self._lock:
-            client = self._connected()
+            client = self._connected(to_open=to_open)
             if client is None:
                 return []
             ports_of: dict[str, list[Port]] = {}
@@ -135,18 +137,18 @@ class _Lister:
         if client is not None:
             client.discard()
 
-    def _connected(self) -> JackClient | None:
-        client = self._running()
+    def _connected(self, *, to_open: bool = False) -> JackClient | None:
+        client = self._running(to_open)
         bell = self._bell
         if client is not None and bell >= 0 and self._rings is None:
             self._rings = client
             Call(lambda: client.ring_at_changes(bell)).result(ANSWER_SECONDS)
         return client
 
-    def _running(self) -> JackClient | None:
+    def _running(self, to_open: bool) -> JackClient | None:
         client = self._client
         if client is not None and not client.gone:
-            if client.server_runs():
+            if (to_open and client.server_ran()) or client.server_runs():
                 return client
             if not client.gone:
                 raise not_answering()
@@ -206,9 +208,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=let_go, after_in_child=forget_after_fork)
 
 
-def jack_sources() -> list[JackDevice]:
+def jack_sources(*, to_open: bool = False) -> list[JackDevice]:
     """Return the clients that can be recorded from, the sound card first."""
-    return sorted(_lister.devices(OUTPUT), key=lambda device: not device.is_physical)
+    found = _lister.devices(OUTPUT, to_open=to_open)
+    return sorted(found, key=lambda device: not device.is_physical)
 
 
 def jack_targets() -> list[JackDevice]:
@@ -216,9 +219,10 @@ def jack_targets() -> list[JackDevice]:
     return sorted(_lister.devices(INPUT), key=lambda device: not device.is_physical)
 
 
-def jack_inputs() -> Sequence[Candidate]:
+def jack_inputs(*, to_open: bool = False) -> Sequence[Candidate]:
     """Return the clients that can be recorded from, as candidates."""
-    return [_candidate(device, index == 0) for index, device in enumerate(jack_sources())]
+    sources = jack_sources(to_open=to_open)
+    return [_candidate(device, index == 0) for index, device in enumerate(sources)]
 
 
 def _candidate(device: JackDevice, is_default: bool) -> Candidate:

@@ -83,7 +83,7 @@ class Listing:
         # Of several defaults that of the first of these is the system's.
         pulse = self._ask(self._pulse)
         portaudio = other_ways(self._ask(self._portaudio), pulse)
-        return [pulse, portaudio, self._ask(jack_inputs)]
+        return [pulse, portaudio, self._ask(self._jack)]
 
     def _ask(self, host: Callable[[], Sequence[Candidate]]) -> Sequence[Candidate]:
         try:
@@ -111,6 +111,9 @@ class Listing:
             lambda kept: kept.state == state,
         )
         return portaudio_inputs(self.generation)
+
+    def _jack(self) -> Sequence[Candidate]:
+        return jack_inputs(to_open=self._to_open)
 
     def _of_pulse(self) -> object:
         """Return what ALSA's plug-ins find behind them."""

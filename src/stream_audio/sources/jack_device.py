@@ -54,7 +54,7 @@ class JackSource(Record):
         if self.name is None:
             count = self.channels if isinstance(self.channels, int) else 2
             return open_jack(None, self.client_name, None, count, tuple(range(count)), opening)
-        devices = jack_sources()
+        devices = jack_sources(to_open=True)
         if not devices:
             raise BackendError("no JACK server runs, or it has no sources", hint="Start jackd")
         device = find_named(self.name, devices, "JACK")

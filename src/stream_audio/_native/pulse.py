@@ -141,7 +141,7 @@ class PulseConnection(Warmable):
             note_end_of_use(self)
             raise _connecting_failed(error)
         self._read_lists()
-        self.server = _text(self._server().name)
+        self.server = self._server_now("name")
 
     def _read_lists(self) -> None:
         self.sources = [
@@ -174,12 +174,12 @@ class PulseConnection(Warmable):
     @property
     def default_source(self) -> str:
         """The name of the server's default source now; empty if it has none."""
-        return _text(self._server().default_source)
+        return self._server_now("default_source")
 
     @property
     def default_output(self) -> str:
         """The name of the server's default output now; empty if it has none."""
-        return _text(self._server().default_output)
+        return self._server_now("default_output")
 
     @property
     def changes(self) -> int:
@@ -230,10 +230,11 @@ class PulseConnection(Warmable):
             raise _stream_failed("open", source, error)
         return PulseStream(self, native, source)
 
-    def _server(self) -> Any:
+    def _server_now(self, field: str) -> str:
+        # A field of a struct does not keep it alive.
         server = ffi.new("sa_pulse_server *")
         lib.sa_pulse_server_now(self._native, server)
-        return server
+        return _text(getattr(server, field))
 
 
 class PulseStream:

@@ -64,7 +64,6 @@ class Setup:
         backlog=None,
         cannot_wait=("mic",),
         retry=None,
-        when_done=None,
         **settings,
     ):
         retry = retry or Retry(first=0.125)  # exact in binary
@@ -87,7 +86,7 @@ class Setup:
             config,
             on_failure,
             self.events.append,
-            when_done or self.seat.set,
+            self.seat.set,
             backlog=backlog,
             retry=retry,
             inflow=Inflow(("mic",), cannot_wait, RATE * FRAME_BYTES),

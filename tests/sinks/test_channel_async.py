@@ -542,13 +542,19 @@ def test_a_queue_made_on_a_loop_can_be_filled_for_it_from_a_plain_thread(loop):
 
 def test_what_others_put_into_the_queue_is_left_alone(loop):
     async def main():
-        target = asyncio.Queue(2)
+        class Watched(asyncio.Queue):
+            def get_nowait(self):
+                removed.append(super().get_nowait())
+                return removed[-1]
+
+        removed = []
+        target = Watched(2)
         target.put_nowait("mine")
         target.put_nowait("mine too")
         channel = ChannelSink(target)
         channel.start(INFO)
         dropped = channel.write(chunk(0))
-        await until(lambda: "mine" not in target._queue)
+        await until(lambda: "mine" in removed)
         dropped += channel.stop()
         first = await target.get()
         return dropped, first, await all_of(target)

@@ -39,6 +39,7 @@ void sa_reader_lend(sa_reader *reader, const sa_block *block) {
     reader->block = *block;
     reader->used_frames = 0;
     reader->progress.rows = 0;
+    reader->progress.stamps = 0;
     reader->progress.waiting = 0;
 }
 
@@ -196,6 +197,36 @@ static void fetch_ahead(const sa_reader *reader, const float *samples, int64_t c
     }
 }
 
+static void put_stamp(sa_reader *reader, int64_t position) {
+    sa_progress *progress = &reader->progress;
+    if (progress->stamps < reader->block.capacity_stamps) {
+        int64_t *stamp = reader->block.stamps + progress->stamps * SA_STAMP_COLUMNS;
+        stamp[SA_STAMP_FRAME] = position;
+        stamp[SA_STAMP_TIME_NS] = sa_timeline_time_of(&reader->timeline, (double)position);
+        stamp[SA_STAMP_ASLEEP_NS] = reader->gaps.asleep_ns;
+        progress->stamps++;
+        reader->stamped = true;
+    }
+}
+
+/* Stamps those of the frames from `position` on that are to have one. */
+static void stamp(sa_reader *reader, int64_t position, int64_t count) {
+    int64_t every = reader->stamp_frames;
+    if (every == 0) {
+        return;
+    }
+    if (position != reader->stamped_to) {
+        put_stamp(reader, position);
+        reader->next_stamp = (position / every + 1) * every;
+    } else if (reader->next_stamp == 0) {
+        reader->next_stamp = 4 * every; /* the first packets alone tell little */
+    }
+    for (; reader->next_stamp < position + count; reader->next_stamp += every) {
+        put_stamp(reader, reader->next_stamp);
+    }
+    reader->stamped_to = position + count;
+}
+
 /* Copies the rest of the judged packet out, chunk by chunk; false if the block is full. */
 static bool take(sa_reader *reader, const sa_packet *packet) {
     sa_capture *capture = reader->capture;
@@ -221,6 +252,7 @@ static bool take(sa_reader *reader, const sa_packet *packet) {
         sa_levels_add(samples, count, channels, reader->block.peaks + levels,
                       reader->block.squares + levels);
 
+        stamp(reader, reader->packet_position + reader->packet_taken, count);
         row[SA_CHUNK_FRAMES] += count;
         row[SA_CHUNK_ARRIVAL_NS] = packet->entry_ns;
         reader->used_frames += count;
@@ -250,6 +282,9 @@ static int64_t smaller(int64_t a, int64_t b) {
 static void finish(sa_reader *reader) {
     sa_progress *progress = &reader->progress;
     close_chunk(reader);
+    if (reader->stamp_frames > 0 && !reader->stamped) {
+        put_stamp(reader, 0);
+    }
     sa_capture_counts counts = sa_capture_count(reader->capture);
     progress->ring_lost -= reader->pending_ring_lost;
     progress->host_lost -= reader->pending_host_lost;

@@ -27,6 +27,16 @@ enum {
     SA_CHUNK_COLUMNS
 };
 
+/* When a frame was captured, at places that do not depend on where chunks end: every
+ * `stamp_frames` from the second on, and after each loss; at least one by the end. What steers by
+ * these does the same however long the chunks are. */
+enum {
+    SA_STAMP_FRAME,     /* position */
+    SA_STAMP_TIME_NS,   /* its filtered capture time, as its packet told it */
+    SA_STAMP_ASLEEP_NS, /* how long the machine had slept by then */
+    SA_STAMP_COLUMNS
+};
+
 /* What is worth a second look at a chunk's samples. */
 enum {
     SA_MARK_NONFINITE = 1, /* one of them is no finite number */
@@ -46,11 +56,14 @@ typedef struct {
     double *squares; /* capacity_rows x channels */
     int64_t capacity_frames;
     int64_t capacity_rows;
+    int64_t *stamps; /* capacity_stamps x SA_STAMP_COLUMNS; what does not fit is left out */
+    int64_t capacity_stamps;
 } sa_block;
 
 /* What the reader knows after a read; the caller reads it between calls. */
 typedef struct {
     int64_t rows;        /* finished chunks in the lent block */
+    int64_t stamps;      /* in the lent block */
     int64_t waiting;     /* frames in the ring that await a new block; 0: block not full */
     bool finished;       /* all that was pushed has been read, the last short chunk too */
     int64_t captured;    /* frames read so far */
@@ -86,6 +99,10 @@ typedef struct {
     sa_block block;
     sa_progress progress;
 
+    int64_t stamp_frames;  /* set before the first read; 0: no stamps are wanted */
+    int64_t next_stamp;    /* the position of the next one, unless frames are lost before it */
+    int64_t stamped_to;    /* the end of the frames that were looked at for stamps */
+    bool stamped;          /* there was one */
     int64_t last_time_ns;  /* of the last chunk that was opened */
     int64_t used_frames;   /* of the block */
     bool chunk_open;       /* row progress.rows is being filled */

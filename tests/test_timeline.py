@@ -60,6 +60,17 @@ class Collector:
         return [(gap.cause, gap.frame, gap.frames) for chunk in self.chunks for gap in chunk.gaps]
 
     @property
+    def gaps_joined(self):
+        """Those of one cause that follow one another as one."""
+        runs = []
+        for cause, frame, frames in self.gaps:
+            if runs and runs[-1][0] is cause and runs[-1][2] == frame:
+                runs[-1] = (cause, runs[-1][1], frame + frames)
+            elif frames:
+                runs.append((cause, frame, frame + frames))
+        return runs
+
+    @property
     def absent(self):
         """Where silence stands for which source, as seconds."""
         found = {}
@@ -320,8 +331,10 @@ def test_a_pause_is_a_gap_that_is_no_loss():
     report = session.report()
     assert report.balanced, report
     assert report.complete
-    assert {cause for cause, _, frames in speaker.gaps if frames} == {GapCause.PAUSED}
-    assert sum(frames for _, _, frames in speaker.gaps) == pytest.approx(1.5 * RATE, abs=1)
+    pauses = [frames for cause, _, frames in speaker.gaps if cause is GapCause.PAUSED]
+    assert sum(pauses) == pytest.approx(1.5 * RATE, abs=1)
+    # Where a source begins is known to some µs: its frame 0 may be the one after the session's.
+    assert sum(frames for _, _, frames in speaker.gaps) - sum(pauses) <= 1
     [(start, end)] = merged.absent[("speaker", GapCause.PAUSED)]
     assert (start, end) == pytest.approx((2 * RATE, 3.5 * RATE), abs=2)
     assert report.merges["merge"].inputs["speaker"].timeouts == 0
@@ -655,24 +668,53 @@ def test_any_schedule_of_pauses_losses_and_sleep_balances(schedule, losses, chun
         assert each.placed + sum(each.silent.values()) == span
 
 
-def test_a_merge_is_the_same_however_long_the_chunks_are():
-    """But for a fraction of a frame: the controller makes one step a chunk."""
-    found = []
-    for chunk_duration in (0.02, 0.1, 0.37):
-        builder, _, _, merged = both(
-            seconds=5,
-            mic=a_device(),
-            speaker=a_device(faults=(Fault.lose(2 * RATE, 20),)),
-            chunk_duration=chunk_duration,
-            merge=PATIENT,
-        )
-        session, _ = run(builder)
-        assert is_in_step(merged, session, within=0.5e6 / RATE) is True
-        found.append(merged)
-    for other in found[1:]:
-        for cause, [(start, end)] in found[0].absent.items():
-            assert other.absent[cause] == [pytest.approx((start, end), abs=1)]
-        assert [chunk.frame for chunk in other.chunks] == [
-            chunk.frame for chunk in found[0].chunks
-        ]
-        assert other.end == found[0].end
+def session_of(schedule, losses, chunk_duration, jitter, seconds=5):
+    """Both tracks and their merge, for a schedule of starts, pauses and losses."""
+    clock = VirtualClock(auto=False)
+    faults = tuple(Fault.lose(at, periods) for at, periods in losses)
+    builder, *tracks = both(
+        clock,
+        seconds=seconds,
+        mic=a_device(drift_ppm=130, jitter=jitter, seed=1),
+        speaker=a_device(drift_ppm=-90, jitter=jitter, seed=2, faults=faults),
+        chunk_duration=chunk_duration,
+        merge=PATIENT,
+    )
+    with builder as session:
+        clock.advance(0.25)
+        for what, source, amount in schedule:
+            if session.wait(0):
+                break
+            if what != "advance":
+                getattr(session, what)(source)
+            clock.advance(amount)
+        while not session.wait(0):
+            clock.advance(0.5)
+    report = session.report()
+    assert report.balanced, report
+    return tracks
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["pause", "resume", "advance"]),
+            st.sampled_from(["mic", "speaker"]),
+            st.floats(0.05, 1.5),
+        ),
+        max_size=6,
+    ),
+    st.lists(st.tuples(st.integers(0, 5 * RATE), st.integers(1, 90)), max_size=3),
+    st.lists(st.floats(0.01, 2.5), min_size=2, max_size=2),
+    st.sampled_from([0.0, 1e-3, 1e-2]),
+)
+@settings(max_examples=examples(8), deadline=None)
+def test_tracks_and_merges_are_the_same_bit_for_bit_however_long_chunks_are(
+    schedule, losses, chunk_durations, jitter
+):
+    one, other = (session_of(schedule, losses, each, jitter) for each in chunk_durations)
+    for track, again in zip(one, other, strict=True):
+        tiles(again)
+        np.testing.assert_array_equal(again.samples, track.samples)
+        assert again.gaps_joined == track.gaps_joined
+        assert again.absent == track.absent

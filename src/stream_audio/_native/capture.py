@@ -37,6 +37,11 @@ OVERFLOWS: int = lib.SA_CHUNK_OVERFLOWS
 MARKS: int = lib.SA_CHUNK_MARKS
 ASLEEP_NS: int = lib.SA_CHUNK_ASLEEP_NS
 
+STAMP_COLUMNS: int = lib.SA_STAMP_COLUMNS
+
+STAMP_EVERY = 0.05
+"""Seconds between two stamps: frames whose capture time is told wherever chunks end."""
+
 NONFINITE: int = lib.SA_MARK_NONFINITE
 """The mark of a chunk with samples that are no finite numbers."""
 
@@ -130,14 +135,15 @@ class Capture:
 class Block:
     """Memory lent to a reader: about a second of audio and the rows of its chunks."""
 
-    def __init__(self, frames: int, rows: int, channels: int) -> None:
+    def __init__(self, frames: int, rows: int, channels: int, stamps: int = 0) -> None:
         self.frames = frames
         # Bytes own what users see, so that no array of theirs can be made writeable. Only C, which
         # has the address, writes there, and never where a finished chunk stands.
         self._shapes = (frames, channels), (rows, channels)
         self._memory = bytes(frames * channels * 4), bytes(rows * channels * 12)
         self.rows: NDArray[np.int64] = np.empty((rows, COLUMNS), np.int64)
-        self.bytes = self.rows.nbytes + sum(map(len, self._memory))
+        self.stamps: NDArray[np.int64] = np.empty((stamps, STAMP_COLUMNS), np.int64)
+        self.bytes = self.rows.nbytes + self.stamps.nbytes + sum(map(len, self._memory))
         self._show()
         self.native = ffi.new(
             "sa_block *",
@@ -148,6 +154,8 @@ class Block:
                 "squares": ffi.cast("double *", self.squares.ctypes.data),
                 "capacity_frames": frames,
                 "capacity_rows": rows,
+                "stamps": ffi.cast("int64_t *", self.stamps.ctypes.data),
+                "capacity_stamps": stamps,
             },
         )
         self.address = address(self.native)
@@ -189,19 +197,28 @@ class Reader:
         self._chunks_a_second = capture.sample_rate / chunk_frames
         self._block_chunks = max(1, round(self._chunks_a_second))
         self._before: Block | None = None
+        if not freewheel:
+            self.native.stamp_frames = max(1, round(STAMP_EVERY * capture.sample_rate))
         self.taken = 0
         """Rows of the block that were taken."""
+        self._stamps_taken = 0
+        self.missed_stamps = False
+        """Whether stamps were passed over since they were last asked for."""
         self._lend(self._new_block(0))
 
     def _new_block(self, waiting_frames: int) -> Block:
         chunks = max(self._block_chunks, -(-waiting_frames // self.chunk_frames))
         # A few rows more, for the short chunks before gaps.
-        return Block(chunks * self.chunk_frames, chunks + 16, self._channels)
+        frames, rows = chunks * self.chunk_frames, chunks + 16
+        every = self.native.stamp_frames
+        stamps = 0 if every == 0 else frames // every + rows + 2
+        return Block(frames, rows, self._channels, stamps)
 
     def _lend(self, block: Block) -> None:
         # The call comes last: an exception that another thread sets comes after calls.
+        self.missed_stamps |= self.has_stamps
         self.block = block
-        self.taken = 0
+        self.taken = self._stamps_taken = 0
         _reader_lend(self.address, block.address)
 
     def _next_block(self, waiting_frames: int) -> Block:
@@ -233,6 +250,18 @@ class Reader:
         if count > 1 and join > self.chunk_frames:
             count = _reader_join(self.address, first, join)
         return block, first, block.rows[first : first + count].tolist()
+
+    @property
+    def has_stamps(self) -> bool:
+        """Whether there are stamps that nobody has taken."""
+        return bool(self.progress.stamps != self._stamps_taken)
+
+    def take_stamps(self) -> list[list[int]]:
+        """Return frame, time and sleep of each stamp since the last call, in ns (reader.h)."""
+        first, self._stamps_taken = self._stamps_taken, self.progress.stamps
+        self.missed_stamps = False
+        stamps: list[list[int]] = self.block.stamps[first : self._stamps_taken].tolist()
+        return stamps
 
     def next_place(self) -> tuple[int, int, memoryview]:
         """Return where the next chunk is or will be: its row's index, first frame, and row.

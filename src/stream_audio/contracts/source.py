@@ -11,6 +11,7 @@ from stream_audio.errors import ConfigTypeError
 if TYPE_CHECKING:
     from stream_audio._native.capture import Capture
     from stream_audio.contracts.opening import Opening
+    from stream_audio.waiting.frame_times import FrameTimes
 
 
 class SourceShape(Protocol):
@@ -36,8 +37,8 @@ class TimedShape(SourceShape, Protocol):
     """What the session's timeline has to know of a source, too."""
 
     @property
-    def freewheel(self) -> bool:
-        """Whether no clock paces it."""
+    def times(self) -> FrameTimes | None:
+        """When its frames were captured; ``None``: no clock paces it."""
         ...
 
     @property

@@ -3,7 +3,9 @@
 Frame ``k`` of what comes out is the instant ``k / rate`` after the session's start. So tracks of
 several sources are in step, sample by sample, however their clocks drift. One change of rate does
 both, the drift and the nominal ratio (``variable_rate.py``), steered by the capture time
-(``steering.py``).
+(``steering.py``) at frames that do not depend on where chunks end (``waiting/frame_times.py``).
+Between them it changes in cells of a fixed length. So the samples are the same, bit for bit,
+however long the chunks are.
 
 The stage works on one unbroken run of frames, a *span*. Where the source jumps (a loss, a pause,
 an outage, a step of its clock) the next span begins where its capture time says. What lies between
@@ -12,7 +14,6 @@ is a gap of exact length.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,19 +30,18 @@ from stream_audio.audio.gap import Gap, GapCause
 from stream_audio.audio.samples import sealed
 from stream_audio.convert.soxr_streams import free_in_child
 from stream_audio.convert.stage import finite_samples
+from stream_audio.convert.steered_rate import SteeredRate
 from stream_audio.convert.steering import Heading, Steering
 from stream_audio.convert.variable_rate import VariableRate
 from stream_audio.reports.ledger import AlignmentAccount
+from stream_audio.waiting.frame_times import FrameTimes, Stamp
 from stream_audio.waiting.session_time import SessionTime
 
-STEER_EVERY = 0.05
-"""Seconds between two corrections, at least: shorter chunks tell no more, and cost the same."""
+_PAUSE_TOLD_LATE = 0.002
+"""Seconds by which the end of a pause may come earlier than its last chunk promises: jitter."""
 
-LEAST_GLIDE = 1e-6
-"""A change of the ratio by more than this is spread over a chunk: a jump is heard as noise."""
-
-_GLIDES = 16
-"""In so many pieces at most."""
+_OWN_TIMELINE = Stamp(0, 0, 0.0, 0.0)
+"""Stands for the stamps of a source that counts its own frames."""
 
 _HAIR = 2
 """Frames by which a span may miss the end of the one before without a jump: rounding."""
@@ -71,17 +71,18 @@ class Aligner:
         self.rate = self._out
         """Frames a second of what comes out."""
         self._steering = Steering()
-        self._since_steered = 0.0  # seconds
-        self._correction = 0.0  # of the ratio, by the end of the last chunk
-        self._stream: VariableRate | None = None  # None: between two spans
+        self._steered_at = 0  # frame of the source
+        self._held: deque[tuple[AudioChunk, bool]] = deque()  # whether it is passed over
+        self._stream: SteeredRate | None = None  # None: between two spans
         self._source = ""
         self._begin = max(0, round(settings.session.now() * self._out))
         self._came_at = 0.0  # seconds; only of a source that no clock paces
         self._fed_to: int | None = None  # the source's next frame; None: nothing has come
         self._first = 0  # frame of the span, on the session's timeline
+        self._first_fed = 0  # the same on the source's
         self.end = self._begin
         """The frame up to which chunks and gaps have come out."""
-        self._pending: NDArray[np.float32] = np.empty((0, settings.channels), np.float32)
+        self._paused_to = 0  # up to which frame a pause is known, beyond the end
         self._marks: deque[_Mark] = deque()
         self._gaps: tuple[Gap, ...] = ()  # for the next chunk
         self._last_time = -np.inf
@@ -91,55 +92,29 @@ class Aligner:
     # ---- a stage ----
 
     def convert(self, chunk: AudioChunk) -> list[AudioChunk]:
-        """Take the source's next chunk and return those that are finished."""
-        made = self._end_span() if self._jumps_to(chunk) else []
-        if self._stream is None:
-            fitting = self._begin_span(chunk)
-            if fitting is None:
-                return made
-            chunk = fitting
-        stream = self._stream
-        assert stream is not None
-        samples = finite_samples(chunk)
-        pieces = [self._pending]
-        at = 0
-        for count, factor in self._take(chunk):
-            pieces.append(stream.feed(samples[at : at + count], factor))
-            at += count
-        pending = np.concatenate(pieces)
-        usual = self._settings.chunk_frames
-        joined = chunk.frames * self._out / self._in > 1.5 * usual
-        at = 0
-        while (left := len(pending) - at) > 0:
-            count = usual - self.end % usual
-            if joined:
-                count += max(0, (left - count) // usual * usual)
-            if count > left:
-                break
-            made.append(self._chunk(pending[at : at + count]))
-            at += count
-        self._pending = pending[at:]
-        return made
+        """Take the source's next chunk and return those that are finished.
+
+        The first ones of a take wait for the first packets to tell when they were captured.
+        """
+        self._held.append((chunk, False))
+        return self._release()
 
     def skip(self, chunk: AudioChunk) -> list[AudioChunk]:
         """Pass over a chunk that a pause left out; returns what is finished, and the gap so far.
 
         So whoever waits for the track knows at once that nothing will come.
         """
-        made = self._end_span()
-        self._source = self._source or chunk.source
-        begin = self._place(chunk)
-        self._open_gap(chunk, max(begin, self.end))
-        self._fed_to = chunk.end
-        end = round((self._seconds(chunk) + chunk.duration) * self._out)
-        if end > self.end:
-            self._gaps += (self._gap(self.end, end, GapCause.PAUSED),)
-            self.end = end
-        return [*made, *self._told()]
+        self._held.append((chunk, True))
+        return self._release()
 
     def flush(self) -> list[AudioChunk]:
         """Return the span's tail."""
-        return self._end_span()
+        made = self._release(at_once=True)
+        made += self._end_span()
+        if self._paused_to > self.end:
+            self._gaps += (self._gap(self.end, self._paused_to, GapCause.PAUSED),)
+            self.end = self._paused_to
+        return made
 
     def close(self, end: int, cause: GapCause) -> list[AudioChunk]:
         """Let the track last up to the frame ``end``, by a gap; the span has ended."""
@@ -160,13 +135,15 @@ class Aligner:
         ]
 
     def give_up(self, chunk: AudioChunk | None = None) -> list[Gap]:
-        """Lose what is left of the span, and the chunk that was being converted."""
+        """Lose what is left of the span, and the chunks that were being converted."""
         lost = self._lose_span()
-        if chunk is not None and self._fed_to != chunk.end:  # it was not taken yet
-            fitting = self._place_span(chunk)
-            if fitting is not None:
-                self._take(fitting)
-            lost += self._lose_span()
+        for held, is_paused in self._held:
+            start = max(held.frame, self._fed_to or 0)
+            if not is_paused and start < held.end and self._begins(held, start, held.end):
+                self.account.feed(held.end - self._first_fed, 1.0)
+                self._fed_to = held.end
+                lost += self._lose_span()
+        self._held.clear()
         return lost
 
     def scaled(self, gap: Gap) -> Gap:
@@ -179,93 +156,163 @@ class Aligner:
 
     # ---- spans ----
 
-    def _jumps_to(self, chunk: AudioChunk) -> bool:
-        """Whether a new span begins with the chunk; else steers by its time."""
-        if self._stream is None or chunk.frame != self._fed_to:
-            return self._stream is not None
-        if self._settings.freewheel or self._since_steered < STEER_EVERY:
-            return False
-        is_at = self._first + self.account.span + self._stream.offset
-        error = self._seconds(chunk) - is_at / self._out
-        since, self._since_steered = self._since_steered, 0.0
-        if self._steering.steer(error, since) is Heading.KEPT:
-            return False
-        self.account.steps += 1
-        return True
+    def _release(self, *, at_once: bool = False) -> list[AudioChunk]:
+        """Go on with those chunks of which it is known when they were captured."""
+        made: list[AudioChunk] = []
+        while self._held:
+            chunk, is_paused = self._held[0]
+            if not (at_once or self._stamp(chunk.frame)):
+                break
+            made += self._skipped(chunk) if is_paused else self._converted(chunk)
+            self._held.popleft()
+        return made
 
-    def _begin_span(self, chunk: AudioChunk) -> AudioChunk | None:
-        """Begin at the chunk, or at that part of it for which the timeline has a place."""
-        stream = VariableRate(self._in, self._out, self._settings.channels)
-        fitting = self._place_span(chunk)
-        if fitting is not None:
-            self._stream = stream
-        return fitting
+    def _converted(self, chunk: AudioChunk) -> list[AudioChunk]:
+        made: list[AudioChunk] = []
+        if self._stream is not None and chunk.frame != self._fed_to:
+            made = self._end_span()
+        if self._stream is not None:
+            self._note(chunk, chunk.overflows)
+        samples = finite_samples(chunk)
+        times, start = self._settings.times, chunk.frame
+        for stamp in times.within(start, chunk.end) if times is not None else ():
+            self._feed(chunk, samples, start, stamp.since)
+            start = stamp.since
+            made += self._steer(stamp)
+        self._feed(chunk, samples, start, chunk.end)
+        return made + self._finished(chunk.frames)
 
-    def _place_span(self, chunk: AudioChunk) -> AudioChunk | None:
+    def _skipped(self, chunk: AudioChunk) -> list[AudioChunk]:
+        made = self._end_span()
+        self._source = self._source or chunk.source
+        begin = self._place(chunk, chunk.frame)
+        self._open_gap(chunk, chunk.frame, max(begin, self.end))
+        self._fed_to = chunk.end
+        seconds = self._seconds(chunk, chunk.frame) + chunk.duration
+        if (ends_at := self._settings.session.ends_at) is not None:
+            seconds = min(seconds, ends_at)
+        self._paused_to = round(seconds * self._out)
+        end = round((seconds - _PAUSE_TOLD_LATE) * self._out)
+        if end > self.end:
+            self._gaps += (self._gap(self.end, end, GapCause.PAUSED),)
+            self.end = end
+        return [*made, *self._told()]
+
+    def _steer(self, stamp: Stamp) -> list[AudioChunk]:
+        """Take note of when the next frame was captured; ends the span if its clock stepped."""
+        stream, settings = self._stream, self._settings
+        seconds = (stamp.since - self._steered_at) / self._in
+        if stream is None or seconds <= 0:
+            return []
+        stream.end_cell()
+        is_at = self._first + self.account.span + stream.offset
+        assert settings.times is not None
+        time = settings.times.time_of(stamp.since, stamp)
+        captured = settings.session.seconds(time, stamp.epoch) - settings.delay
+        self._steered_at = stamp.since
+        heading = self._steering.steer(captured - is_at / self._out, seconds)
+        if heading is Heading.STEPPED:
+            self.account.steps += 1
+            return self._end_span()
+        stream.glide_to(self._steering.correction)
+        return []
+
+    def _begins(self, chunk: AudioChunk, start: int, end: int) -> bool:
+        """Begin a span with a chunk's frames, or with those for which the timeline has a place.
+
+        False: it has none for any of them.
+        """
         self._source = self.account.source = chunk.source
-        first = self._place(chunk)
+        first = self._place(chunk, start)
         early = self.end - first
         late = 0
         if early > 0:  # the timeline is past that already
-            late = -(-early * self._in // self._out)
-            self.account.overlapping += min(late, chunk.frames)
+            late = min(-(-early * self._in // self._out), end - start)
+            self.account.overlapping += late
             first = self.end
-        self._open_gap(chunk, first)
-        if late >= chunk.frames:
-            self._fed_to = chunk.end
-            return None
-        chunk = chunk[late:]
+        self._open_gap(chunk, start, first)
+        self._fed_to = self._first_fed = start + late
+        if self._fed_to == end:
+            return False
+        self._paused_to = 0
         self._first = first
         self.account.spans += 1
         self._steering.begin_span()
-        self._correction = self._steering.correction
-        self._since_steered = 0.0
-        return chunk
+        self._steered_at = self._fed_to
+        return True
 
-    def _place(self, chunk: AudioChunk) -> int:
-        """Return where a chunk belongs that begins a span."""
-        if self._settings.freewheel and self._fed_to is None and chunk.frame == 0:
+    def _place(self, chunk: AudioChunk, start: int) -> int:
+        """Return where a frame of a chunk belongs that begins a span."""
+        if self._settings.times is None and self._fed_to is None and chunk.frame == 0:
             self._came_at = self._begin / self._out  # to a session that ran already
         offset = _offset(self._in, self._out)
-        first = round(self._seconds(chunk) * self._out - offset)
+        first = round(self._seconds(chunk, start) * self._out - offset)
         if self._fed_to is None and 0 < first < self._begin:
             # A track that others than its listener heard before begins with what comes next.
             self._begin = self.end = first
-        if self._fed_to == chunk.frame and abs(first - self.end) <= _HAIR:
+        if self._fed_to == start and not self._paused_to and abs(first - self.end) <= _HAIR:
             return self.end
         return first
 
-    def _take(self, chunk: AudioChunk) -> list[tuple[int, float]]:
-        """Enter a chunk that belongs to the span; returns how many frames to feed at which ratio.
+    def _note(self, chunk: AudioChunk, overflows: int) -> None:
+        """Note what a chunk tells of itself, and where on the session's timeline it begins."""
+        assert self._stream is not None
+        position = self._first + self._stream.span
+        self._marks.append(_Mark(position, chunk.arrival, overflows, chunk._origin[1]))
 
-        The ratio is told as a factor of the nominal one.
-        """
-        position = self._first + self.account.span
-        epoch = chunk._origin[1]
-        self._marks.append(_Mark(position, chunk.arrival, chunk.overflows, epoch))
-        self._fed_to = chunk.end
-        self._since_steered += chunk.duration
-        before, self._correction = self._correction, self._steering.correction
-        change = self._correction - before
-        pieces = min(_GLIDES, math.ceil(abs(change) / LEAST_GLIDE)) or 1
-        feeds = []
-        for piece in range(pieces):
-            count = chunk.frames * (piece + 1) // pieces - chunk.frames * piece // pieces
-            feeds.append((count, 1 + before + change * (piece + 1) / pieces))
-            self.account.feed(*feeds[-1])
-        return feeds
+    def _feed(self, chunk: AudioChunk, samples: NDArray[np.float32], start: int, end: int) -> None:
+        """Take some frames of a chunk."""
+        if start >= end:
+            return
+        if self._stream is None:
+            stream = SteeredRate(self._settings.channels, self.account)
+            if not self._begins(chunk, start, end):
+                return
+            assert self._fed_to is not None
+            stream.begin_at(self._steering.correction)
+            self._stream = stream
+            self._note(chunk, chunk.overflows if start == chunk.frame else 0)
+            start = self._fed_to
+        before = self._stream.taken
+        try:
+            self._stream.feed(samples[start - chunk.frame : end - chunk.frame])
+        finally:
+            self._fed_to = start + self._stream.taken - before
+
+    def _finished(self, frames: int) -> list[AudioChunk]:
+        """Return what can be cut of that which was made, after so many frames of the source."""
+        made: list[AudioChunk] = []
+        usual, stream = self._settings.chunk_frames, self._stream
+        if stream is None or stream.left < usual - self.end % usual:
+            return made
+        pending = stream.take()
+        joined = frames * self._out / self._in > 1.5 * usual
+        at, left = 0, len(pending)
+        while left > 0:
+            count = usual - self.end % usual
+            if joined:
+                count += max(0, (left - count) // usual * usual)
+            if count > left:
+                break
+            made.append(self._chunk(pending[at : at + count]))
+            at += count
+            left -= count
+        stream.let_go(at)
+        return made
 
     def _end_span(self) -> list[AudioChunk]:
-        if self._stream is None:
+        stream = self._stream
+        if stream is None:
             return []
+        stream.end_cell()
         due = self._first + round(self.account.span) - self.end
         if (ends_at := self._settings.session.ends_at) is not None:
             beyond = self.end + due - round(ends_at * self._out)
             if beyond >= -_HAIR:
                 self.account.beyond += beyond
                 due -= beyond
-        samples = self._stream.finish(max(0, due - len(self._pending)))
-        pending = np.concatenate([self._pending, samples])[:due]
+        stream.finish(due)
+        pending = stream.take()[: max(0, due)]
         made = []
         at, usual = 0, self._settings.chunk_frames
         while at < len(pending):
@@ -276,6 +323,8 @@ class Aligner:
         return made
 
     def _lose_span(self) -> list[Gap]:
+        if self._stream is not None:
+            self._stream.lose_cell()
         due = self._first + round(self.account.span)
         self._close_span()
         if due <= self.end:
@@ -288,7 +337,6 @@ class Aligner:
 
     def _close_span(self) -> None:
         self._stream = None
-        self._pending = self._pending[:0]
         self._marks.clear()
         self.account.end_span()
 
@@ -342,24 +390,25 @@ class Aligner:
 
     # ---- gaps ----
 
-    def _open_gap(self, chunk: AudioChunk, first: int) -> None:
-        """Note why there is nothing from the end up to ``first``, where the chunk begins."""
+    def _open_gap(self, chunk: AudioChunk, at: int, first: int) -> None:
+        """Note why there is nothing from the end up to ``first``, where its frame ``at`` is."""
         self._epoch = chunk._origin[1]
         if self._fed_to is None:
-            missing = [(chunk.frame, GapCause.LATE_START)]
+            missing = [(at, GapCause.LATE_START)]
         else:
-            missing = list(_missing(chunk, self._fed_to))
+            missing = list(_missing(chunk, self._fed_to, at))
         start, end = self.end, first
         came_from = self._fed_to or 0
-        frames = chunk.frame - came_from
+        frames = at - came_from
         for missing_to, cause in missing:
             part = (missing_to - came_from) / frames if frames > 0 else 1.0
-            to = end if missing_to == chunk.frame else start + round((end - start) * part)
+            to = end if missing_to == at else start + round((end - start) * part)
             if to > self.end or self._fed_to is not None:
                 self._gaps += (self._gap(self.end, max(self.end, to), cause),)
                 self.end = max(self.end, to)
         if end > self.end:
-            self._gaps += (self._gap(self.end, end, GapCause.CLOCK_STEP),)
+            cause = GapCause.PAUSED if self._paused_to else GapCause.CLOCK_STEP
+            self._gaps += (self._gap(self.end, end, cause),)
             self.end = end
 
     def _gap(self, start: int, end: int, cause: GapCause) -> Gap:
@@ -367,12 +416,22 @@ class Aligner:
 
     # ---- time ----
 
-    def _seconds(self, chunk: AudioChunk) -> float:
-        """Return when a chunk began, on the session's timeline."""
-        settings = self._settings
-        if settings.freewheel:
-            return self._came_at + chunk.timestamp - settings.delay
-        return settings.session.seconds(chunk.time, chunk._origin[1]) - settings.delay
+    def _stamp(self, frame: int) -> Stamp | None:
+        """Return what tells when a frame was captured; ``None`` if nothing does yet."""
+        times = self._settings.times
+        return _OWN_TIMELINE if times is None else times.before(frame)
+
+    def _seconds(self, chunk: AudioChunk, frame: int) -> float:
+        """Return when a frame of a chunk was captured, on the session's timeline."""
+        settings, within = self._settings, (frame - chunk.frame) / self._in
+        if settings.times is None:
+            return self._came_at + chunk.timestamp + within - settings.delay
+        stamp = self._stamp(frame)
+        if stamp is None:  # all is over before a packet has told
+            time, epoch = chunk.time + within, chunk._origin[1]
+        else:
+            time, epoch = settings.times.time_of(frame, stamp), stamp.epoch
+        return settings.session.seconds(time, epoch) - settings.delay
 
     def _time(self, frame: int) -> float:
         """Return when a frame was captured."""
@@ -384,8 +443,8 @@ def _offset(rate_in: int, rate_out: int) -> float:
     return VariableRate(rate_in, rate_out, 1).offset
 
 
-def _missing(chunk: AudioChunk, came_to: int) -> Iterator[tuple[int, GapCause]]:
-    """Yield why frames are missing before a chunk, each cause with the frame after its last.
+def _missing(chunk: AudioChunk, came_to: int, at: int) -> Iterator[tuple[int, GapCause]]:
+    """Yield why frames are missing before ``at``, each cause with the frame after its last.
 
     What no gap tells of was left out by a pause.
     """
@@ -396,8 +455,8 @@ def _missing(chunk: AudioChunk, came_to: int) -> Iterator[tuple[int, GapCause]]:
             yield gap.frame, GapCause.PAUSED
         came_to = gap.end
         yield came_to, gap.cause
-    if chunk.frame > came_to:
-        yield chunk.frame, GapCause.PAUSED
+    if at > came_to:
+        yield at, GapCause.PAUSED
 
 
 class Align(Record):
@@ -415,8 +474,9 @@ class Align(Record):
         The timeline.
     delay : float
         Seconds by which the source's audio is older than its times say.
-    freewheel : bool
-        No clock paces the source: its own timeline begins with the session's, and never drifts.
+    times : FrameTimes, optional
+        When the source's frames were captured; ``None``: no clock paces it. Then its own timeline
+        begins with the session's, and never drifts.
     """
 
     rate_in: int
@@ -425,7 +485,7 @@ class Align(Record):
     chunk_frames: int
     session: SessionTime
     delay: float = 0.0
-    freewheel: bool = False
+    times: FrameTimes | None = None
 
     def make(self) -> Aligner:
         """Return a new stage."""

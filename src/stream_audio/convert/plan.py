@@ -128,7 +128,7 @@ def align(
     import soxr  # noqa: F401 - now, and not on the router's thread
 
     return Align(
-        source.sample_rate, rate, channels, chunk_frames, session, source.delay, source.freewheel
+        source.sample_rate, rate, channels, chunk_frames, session, source.delay, source.times
     )
 
 

@@ -27,8 +27,8 @@ from stream_audio.waiting.session_time import SessionTime
 END_AS_SET = 0.005
 """Seconds by which a track may miss the end that the session's duration sets: rounding."""
 
-SLACK = 0.1
-"""Seconds beyond what is known of a source's intervals, before its first delivery tells more."""
+SLACK = 0.3
+"""Seconds beyond what is known of a source's intervals, for the first packets of a take, too."""
 
 
 class _Inflow:

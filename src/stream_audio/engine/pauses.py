@@ -18,6 +18,10 @@ from stream_audio.audio.gap import Gap
 from stream_audio.audio.samples import sealed
 from stream_audio.reports.ledger import SourceAccount
 from stream_audio.reports.report import Pause
+from stream_audio.waiting.frame_times import FrameTimes, Stamp
+
+BACKWARDS = 0.1
+"""Seconds by which the first packets of a chunk may have told a later time."""
 
 PausePolicy = Literal["discard", "silence"]
 
@@ -32,10 +36,13 @@ class Pauses:
     ----------
     account : SourceAccount
         Frames are moved there from ``captured`` or ``idle`` to ``paused`` or ``synthetic``.
+    times : FrameTimes, optional
+        When its frames were captured, if a clock paces it.
     """
 
-    def __init__(self, account: SourceAccount) -> None:
+    def __init__(self, account: SourceAccount, times: FrameTimes | None = None) -> None:
         self._account = account
+        self._times = times
         self._lock = InterruptibleLock()
         # [from, to) in seconds of the clock, one after the other; the last one may be open.
         self._spans: deque[tuple[float, float, PausePolicy]] = deque()
@@ -74,15 +81,15 @@ class Pauses:
             yield chunk
             return
         with self._lock:
-            # Chunk times never go backwards: a pause that is over will not be needed again. Those
-            # that come later may be thousands, if the router is behind.
-            while self._spans and self._spans[0][1] <= chunk.time:
+            # Times hardly go backwards: a pause that is over will not be needed again. Those that
+            # come later may be thousands, if the router is behind.
+            while self._spans and self._spans[0][1] <= chunk.time - BACKWARDS:
                 self._spans.popleft()
-            spans = list(takewhile(partial(_begins_in, chunk), self._spans))
+            spans = list(takewhile(partial(_begins_in, chunk, self._times), self._spans))
         taken = 0
         for begin, end, policy in spans:
-            first = max(taken, _frames_before(chunk, begin))
-            last = max(first, _frames_before(chunk, end))
+            first = max(taken, _frames_before(chunk, begin, self._times))
+            last = max(first, _frames_before(chunk, end, self._times))
             if first == last:
                 continue
             if first > taken:
@@ -137,15 +144,31 @@ class Pauses:
             account.pauses.append(Pause(frame, frames, policy))
 
 
-def _begins_in(chunk: AudioChunk, span: tuple[float, float, PausePolicy]) -> bool:
+def _begins_in(
+    chunk: AudioChunk, times: FrameTimes | None, span: tuple[float, float, PausePolicy]
+) -> bool:
     """Whether a pause has begun by the end of a chunk."""
-    return _frames_before(chunk, span[0]) < chunk.frames
+    return _frames_before(chunk, span[0], times) < chunk.frames
 
 
-def _frames_before(chunk: AudioChunk, time: float) -> int:
-    """How many frames of the chunk were captured before ``time``; 0 to all."""
+def _frames_before(chunk: AudioChunk, time: float, times: FrameTimes | None) -> int:
+    """How many frames of the chunk were captured before ``time``; 0 to all.
+
+    The same frame is the first after it, however long the chunks are.
+    """
     if time == math.inf:
         return chunk.frames
-    # Less a thousandth of a frame, which the seconds of a double do not tell.
-    frames = math.ceil((time - chunk.time) * chunk.sample_rate - 1e-3)
-    return min(chunk.frames, max(0, frames))
+    known = None if times is None else times.before(chunk.frame)
+    if times is None or known is None:  # the first packets of a take
+        known = Stamp(chunk.frame, chunk.frame, chunk.time, None)
+        later: list[Stamp] = []
+    else:
+        later = times.within(chunk.frame + 1, chunk.end)
+    at, ends = chunk.frame, [*(each.since for each in later), chunk.end]
+    for stamp, end in zip([known, *later], ends, strict=True):
+        # Less a thousandth of a frame, which the seconds of a double do not tell.
+        first = math.ceil(stamp.frame + (time - stamp.time) * chunk.sample_rate - 1e-3)
+        at = max(at, min(first, end))
+        if at < end:
+            break
+    return at - chunk.frame

@@ -54,6 +54,12 @@ from stream_audio.reports.ledger import Ledger
 from stream_audio.waiting.clock import WallClock, asleep_ns
 from stream_audio.waiting.session_time import SessionTime
 
+FURTHER_BACK = 5.0
+"""Seconds: the oldest chunk of a history may begin so much earlier than the history."""
+
+FURTHER_READ = 0.02
+"""Seconds beyond the end that are read: the last packets may move the end by less."""
+
 TIME_IS_UP_EARLY = 1e-6
 """Seconds: a time in seconds falls between two nanoseconds of the clock."""
 
@@ -156,7 +162,9 @@ class Track:
         self._left: Take | None = None  # to the successor, which closes it
         self.account = ledger.open_source(name)
         self.times = TrackTimes(wall, paced=not shape.freewheel)
-        self.pauses = Pauses(self.account)
+        if shape.times is not None and history is not None:
+            shape.times.kept = max(shape.times.kept, history + FURTHER_BACK)
+        self.pauses = Pauses(self.account, shape.times)
         self.routing = Routing(name, ledger)
         self.history = None if history is None else History(history)
         self.device = DeviceWatch(name, send)
@@ -337,19 +345,22 @@ class Track:
         block, first, rows = reader.take(self._join if self.pauses.idle else 0)
         times, account, rate = self.times, self.account, self.shape.sample_rate
         losses = self._losses
+        if rows and take.begins is None:
+            row = rows[0]
+            self._place(take, row[TIME_NS] * 1e-9 - row[FRAME] / rate, row[ASLEEP_NS])
+            if self._end.is_known:
+                take.limit_to(self._end.limit - account.position)
+        if reader.has_stamps and take.begins is not None:
+            self._note_times(take, take.begins)
         for index, row in enumerate(rows, first):
+            assert take.begins is not None
             time = row[TIME_NS] * 1e-9
-            if take.begins is None:
-                self._place(take, time - row[FRAME] / rate, row[ASLEEP_NS])
-                if self._end.is_known:
-                    take.limit_to(self._end.limit - account.position)
-                assert take.begins is not None
             frame, frames, offset = row[FRAME] + take.begins, row[FRAMES], row[OFFSET]
             end = frame + frames
             origin = times.origin
             if row[ASLEEP_NS] != times.asleep_ns or origin is None:
                 origin = times.moved(time - frame / rate, time, row[ASLEEP_NS])
-            if self._end.is_of_session and self._end.foresee(frame, time, origin):
+            if self._end.is_of_session and self._end.foresee(frame, time, origin[1]):
                 take.limit_to(self._end.limit - take.begins)
             if end > self._end.limit and frame >= self._end.limit:
                 lost = [row[column] for column in LOST]
@@ -394,17 +405,40 @@ class Track:
         if self.newest is not None:
             lost = self._losses.lose_outage(began, asleep, self.newest)
         take.begins = self.account.position
+        if self.shape.times is not None:
+            self.shape.times.begin(take.begins)
         if self._left is not None:
             outage = lost / self.shape.sample_rate
             self.device.went_on(self._left, take, outage, self._now())
 
+    def _note_times(self, take: Take, begins: int) -> None:
+        """Note when frames were captured whose packets told that."""
+        times, reader = self.shape.times, take.reader
+        if times is None:
+            return
+        if reader.missed_stamps:  # a consumer ran the turns, for whom they mean nothing
+            times.begin(self.account.position)
+        ratio = self.shape.sample_rate / take.source.sample_rate
+        for frame, time_ns, slept_ns in reader.take_stamps():
+            epoch = self.times.epoch_at(slept_ns)
+            times.note(begins + frame * ratio, time_ns * 1e-9, epoch)
+            if self._end.is_of_session and self._end.decide(
+                begins + frame * ratio, time_ns * 1e-9, epoch
+            ):
+                beyond = self._end.limit - begins + FURTHER_READ * self.shape.sample_rate
+                take.limit_to(math.ceil(beyond / ratio))
+
     def _move_converted(self, take: Take, conversion: TakeConversion) -> bool:
         """Do as :meth:`move` with a take of another rate or number of channels."""
-        for row in conversion.rows(take.reader):
-            if take.begins is None:
-                self._place(take, row.time - row.frame / take.source.sample_rate, row.asleep_ns)
-                if self._end.is_known:
-                    take.limit_to(conversion.frames_in(self._end.limit - self.account.position))
+        rows = list(conversion.rows(take.reader))
+        if rows and take.begins is None:
+            row = rows[0]
+            self._place(take, row.time - row.frame / take.source.sample_rate, row.asleep_ns)
+            if self._end.is_known:
+                take.limit_to(conversion.frames_in(self._end.limit - self.account.position))
+        if take.reader.has_stamps and take.begins is not None:
+            self._note_times(take, take.begins)
+        for row in rows:
             origin = self.times.origin
             if row.asleep_ns != self.times.asleep_ns or origin is None:
                 began = row.time - row.frame / take.source.sample_rate
@@ -415,7 +449,7 @@ class Track:
     def _feed_converted(self, take: Take, chunks: Iterable[AudioChunk], marks: int) -> None:
         assert take.begins is not None or not chunks
         for chunk in placed(chunks, take.begins or 0):
-            self._end.foresee(chunk.frame, chunk.time, chunk._origin)
+            self._end.foresee(chunk.frame, chunk.time, chunk._origin[1])
             if chunk.end > self._end.limit:
                 self._leave_out(take, chunk.end - max(chunk.frame, self._end.limit))
                 if chunk.frame >= self._end.limit:

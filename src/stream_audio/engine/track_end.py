@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import sys
 
-from stream_audio.audio.chunk import Origin
 from stream_audio.engine.track_shape import TrackShape
 from stream_audio.waiting.session_time import SessionTime
 
 END_IS_NEAR = 1.0
 """Seconds before the end of a session from which on its tracks know at which frame it is."""
+
+LAST_WORD = 0.1
+"""Seconds before the end from which on nothing moves it any more."""
 
 
 class TrackEnd:
@@ -48,6 +50,7 @@ class TrackEnd:
         self._shape = shape
         self._near = END_IS_NEAR + 2 * chunk_duration
         self.is_of_session = self._ends_at is not None
+        self._is_decided = False
         self.limit = sys.maxsize
         if duration is not None and self._ends_at is None:
             self.limit = max(1, round(duration * shape.sample_rate))
@@ -57,18 +60,30 @@ class TrackEnd:
         """Whether it is known at which frame the track ends."""
         return self.limit < sys.maxsize
 
-    def foresee(self, frame: int, time: float, origin: Origin) -> bool:
+    def decide(self, frame: float, time: float, epoch: float | None) -> bool:
         """Find out at which frame the session ends, if that is near; False if it is not.
 
-        The frame was captured at that time, which counts from that origin.
+        The frame was captured at that time, at that epoch. The last one that is known of before
+        the end has the last word, whenever the chunks that follow it are read.
         """
         if self._ends_at is None:
             return False
-        left = self._ends_at + self._shape.delay - self._session.seconds(time, origin[1])
-        if left >= self._near:
+        left = self._ends_at + self._shape.delay - self._session.seconds(time, epoch)
+        if left >= self._near or (self._is_decided and left < LAST_WORD):
             return False
-        self.limit = frame + max(0, round(left * self._shape.sample_rate))
+        self._is_decided = True
+        self.limit = math.ceil(frame) + max(0, round(left * self._shape.sample_rate))
         return True
+
+    def foresee(self, frame: int, time: float, epoch: float | None) -> bool:
+        """Do so by the time of a chunk, as long as none of its packets has told."""
+        times = self._shape.times
+        if times is not None and times.before(frame) is not None:
+            return False
+        decided, self._is_decided = self._is_decided, False
+        found = self.decide(frame, time, epoch)
+        self._is_decided = decided
+        return found
 
     @property
     def on_clock(self) -> float:

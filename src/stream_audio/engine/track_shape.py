@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stream_audio._record import Record
 from stream_audio.contracts.source import OpenSource
+from stream_audio.waiting.frame_times import FrameTimes
 
 
 class TrackShape(Record):
@@ -25,6 +26,8 @@ class TrackShape(Record):
         It records what an output plays.
     delay : float
         Seconds by which its audio is older than its times say, as the user knows.
+    times : FrameTimes, optional
+        When its frames were captured, if a clock paces it.
     """
 
     sample_rate: int
@@ -35,6 +38,7 @@ class TrackShape(Record):
     device: str = ""
     is_monitor: bool = False
     delay: float = 0.0
+    times: FrameTimes | None = None
 
     @classmethod
     def of(cls, source: OpenSource, *, delay: float = 0.0) -> TrackShape:
@@ -48,6 +52,7 @@ class TrackShape(Record):
             source.description if source.device_id else "",
             source.is_monitor,
             delay,
+            None if source.freewheel else FrameTimes(source.sample_rate),
         )
 
     def is_delivered_by(self, source: OpenSource) -> bool:

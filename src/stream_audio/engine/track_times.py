@@ -42,7 +42,7 @@ class TrackTimes:
 
         ``began`` is when frame 0 was captured, by the ``time`` of the chunk.
         """
-        epoch = self._wall.epoch_after(asleep_ns)
+        epoch = self.epoch_at(asleep_ns)
         if self.origin is None:
             start = began - self.session_start if self._paced else 0.0
             self.started = epoch + time
@@ -51,3 +51,7 @@ class TrackTimes:
         self.origin = start, epoch
         self.asleep_ns = asleep_ns
         return self.origin
+
+    def epoch_at(self, asleep_ns: int) -> float:
+        """Return the epoch of times at which the machine had slept for so long."""
+        return self._wall.epoch_after(asleep_ns)

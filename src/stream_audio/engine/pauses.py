@@ -20,9 +20,6 @@ from stream_audio.reports.ledger import SourceAccount
 from stream_audio.reports.report import Pause
 from stream_audio.waiting.frame_times import FrameTimes, Stamp
 
-BACKWARDS = 0.1
-"""Seconds by which the first packets of a chunk may have told a later time."""
-
 PausePolicy = Literal["discard", "silence"]
 
 
@@ -81,9 +78,9 @@ class Pauses:
             yield chunk
             return
         with self._lock:
-            # Times hardly go backwards: a pause that is over will not be needed again. Those that
-            # come later may be thousands, if the router is behind.
-            while self._spans and self._spans[0][1] <= chunk.time - BACKWARDS:
+            # A pause that is over will not be needed again. Those that come later may be
+            # thousands, if the router is behind.
+            while self._spans and _frames_before(chunk, self._spans[0][1], self._times) == 0:
                 self._spans.popleft()
             spans = list(takewhile(partial(_begins_in, chunk, self._times), self._spans))
         taken = 0

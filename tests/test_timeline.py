@@ -308,6 +308,22 @@ def test_a_device_that_comes_back_goes_on_in_its_place():
     assert report.merges["merge"].inputs["speaker"].late == 0
 
 
+def test_a_merge_that_does_not_wait_out_an_outage_has_what_came_before_and_names_the_cause():
+    clock = VirtualClock()
+    first = a_device(faults=(Fault.die(3 * RATE),))
+    builder, *_ = both(clock, speaker=first, merge=Merge("channels"), chunk_duration=0.37)
+    with builder as session:
+        config = StreamConfig(clock=clock)
+        end = replaced(session, "speaker", [a_device(drift_ppm=30)], config, after=2.0)
+        session.wait()
+        end()
+    report = session.report()
+    assert report.balanced, report
+    found = report.merges["merge"].inputs["speaker"]
+    assert list(found.silent) == ["device_lost"]
+    assert (found.late, found.timeouts) == (0, 1)
+
+
 def test_an_outage_under_way_at_the_end_is_a_gap_up_to_the_end():
     clock = VirtualClock()
     builder, mic, speaker, merged = both(clock, speaker=a_device(faults=(Fault.die(3 * RATE),)))

@@ -75,6 +75,8 @@ class MergeInput:
         self._lags: deque[float] = deque(maxlen=PACKETS_KNOWN)
         self._last_arrival = -math.inf
         self._delivered = False  # ever
+        self.is_lost = False
+        """Whether its device is gone, and has not delivered since."""
 
     # ---- what comes ----
 
@@ -89,6 +91,7 @@ class MergeInput:
             self.account.late += max(0, min(chunk.end, self._merged_to) - chunk.frame)
             self._append(chunk)
             self._delivered = True
+            self.is_lost = False
         if self.state is not InputState.ENDED:
             self.state = InputState.RUNNING
         lag = min(now - chunk.frame / chunk.sample_rate, MOST_LATE)
@@ -193,6 +196,8 @@ class MergeInput:
     def _why_absent(self) -> GapCause:
         if self.state is InputState.ENDED:
             return GapCause.SOURCE_ENDED
+        if self.is_lost:
+            return GapCause.DEVICE_LOST
         return GapCause.MERGE_TIMEOUT if self._delivered else GapCause.LATE_START
 
     def count_waiting(self) -> None:

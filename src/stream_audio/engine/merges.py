@@ -171,6 +171,9 @@ class MergeHead:
 
     def collect(self) -> None:
         """Move what is merged by now to the sinks."""
+        for source in self.merger.inputs:
+            if self._tracks[source.source].state is TrackState.LOST:
+                source.is_lost = True
         for chunk in self.merger.collect():
             self.routing.take(chunk)
 

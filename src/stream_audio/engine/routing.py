@@ -221,6 +221,11 @@ class Routing:
         self.catch_up()
         self._skip(self._root, chunk)
 
+    def pass_on(self) -> None:
+        """Offer what is in the aligners: nothing will follow for a while, nor join it then."""
+        for stage, further in self._aligners(self._root):
+            self._convert(stage, further, None)
+
     def finish(self) -> None:
         """Offer what is still in the conversions: nothing will follow. Never raises."""
         self.catch_up()

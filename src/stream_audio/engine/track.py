@@ -57,9 +57,6 @@ from stream_audio.waiting.session_time import SessionTime
 FURTHER_BACK = 5.0
 """Seconds: the oldest chunk of a history may begin so much earlier than the history."""
 
-FURTHER_READ = 0.02
-"""Seconds beyond the end that are read: the last packets may move the end by less."""
-
 TIME_IS_UP_EARLY = 1e-6
 """Seconds: a time in seconds falls between two nanoseconds of the clock."""
 
@@ -280,6 +277,7 @@ class Track:
         may_go_on = self.state is TrackState.RUNNING and self.account.position < self._end.limit
         if may_go_on and self.successor is not None and self.successor.take_ended(self, take):
             self.state, self._left = TrackState.LOST, take
+            self.routing.pass_on()
         else:
             self.end()
 
@@ -348,10 +346,7 @@ class Track:
         if rows and take.begins is None:
             row = rows[0]
             self._place(take, row[TIME_NS] * 1e-9 - row[FRAME] / rate, row[ASLEEP_NS])
-            if self._end.is_known:
-                take.limit_to(self._end.limit - account.position)
-        if reader.has_stamps and take.begins is not None:
-            self._note_times(take, take.begins)
+        self._end.take_stamps(take, account.position, times)
         for index, row in enumerate(rows, first):
             assert take.begins is not None
             time = row[TIME_NS] * 1e-9
@@ -405,28 +400,10 @@ class Track:
         if self.newest is not None:
             lost = self._losses.lose_outage(began, asleep, self.newest)
         take.begins = self.account.position
-        if self.shape.times is not None:
-            self.shape.times.begin(take.begins)
+        self._end.begin_take(take, take.begins)
         if self._left is not None:
             outage = lost / self.shape.sample_rate
             self.device.went_on(self._left, take, outage, self._now())
-
-    def _note_times(self, take: Take, begins: int) -> None:
-        """Note when frames were captured whose packets told that."""
-        times, reader = self.shape.times, take.reader
-        if times is None:
-            return
-        if reader.missed_stamps:  # a consumer ran the turns, for whom they mean nothing
-            times.begin(self.account.position)
-        ratio = self.shape.sample_rate / take.source.sample_rate
-        for frame, time_ns, slept_ns in reader.take_stamps():
-            epoch = self.times.epoch_at(slept_ns)
-            times.note(begins + frame * ratio, time_ns * 1e-9, epoch)
-            if self._end.is_of_session and self._end.decide(
-                begins + frame * ratio, time_ns * 1e-9, epoch
-            ):
-                beyond = self._end.limit - begins + FURTHER_READ * self.shape.sample_rate
-                take.limit_to(math.ceil(beyond / ratio))
 
     def _move_converted(self, take: Take, conversion: TakeConversion) -> bool:
         """Do as :meth:`move` with a take of another rate or number of channels."""
@@ -434,10 +411,7 @@ class Track:
         if rows and take.begins is None:
             row = rows[0]
             self._place(take, row.time - row.frame / take.source.sample_rate, row.asleep_ns)
-            if self._end.is_known:
-                take.limit_to(conversion.frames_in(self._end.limit - self.account.position))
-        if take.reader.has_stamps and take.begins is not None:
-            self._note_times(take, take.begins)
+        self._end.take_stamps(take, self.account.position, self.times)
         for row in rows:
             origin = self.times.origin
             if row.asleep_ns != self.times.asleep_ns or origin is None:

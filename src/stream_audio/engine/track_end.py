@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import TYPE_CHECKING
 
 from stream_audio.engine.track_shape import TrackShape
+from stream_audio.engine.track_times import TrackTimes
 from stream_audio.waiting.session_time import SessionTime
+
+if TYPE_CHECKING:
+    from stream_audio.engine.take import Take
 
 END_IS_NEAR = 1.0
 """Seconds before the end of a session from which on its tracks know at which frame it is."""
+
+FURTHER_READ = 0.02
+"""Seconds beyond the end that are read: the last packets may move the end by less."""
 
 LAST_WORD = 0.1
 """Seconds before the end from which on nothing moves it any more."""
@@ -59,6 +67,32 @@ class TrackEnd:
     def is_known(self) -> bool:
         """Whether it is known at which frame the track ends."""
         return self.limit < sys.maxsize
+
+    def begin_take(self, take: Take, position: int) -> None:
+        """Note that a take begins there, and have it end in time."""
+        if self._shape.times is not None:
+            self._shape.times.begin(position)
+        if self.is_known:
+            left, conversion = self.limit - position, take.conversion
+            take.limit_to(left if conversion is None else conversion.frames_in(left))
+
+    def take_stamps(self, take: Take, position: int, times: TrackTimes) -> None:
+        """Note when frames of a take were captured, and at which of them the session ends.
+
+        ``position`` is how far the track is.
+        """
+        reader, known, begins = take.reader, self._shape.times, take.begins
+        if known is None or begins is None or not reader.has_stamps:
+            return
+        if reader.missed_stamps:  # a consumer ran the turns, for whom they mean nothing
+            known.begin(position)
+        ratio = self._shape.sample_rate / take.source.sample_rate
+        for frame, time_ns, asleep_ns in reader.take_stamps():
+            at, time, epoch = begins + frame * ratio, time_ns * 1e-9, times.epoch_at(asleep_ns)
+            known.note(at, time, epoch)
+            if self.decide(at, time, epoch):
+                beyond = self.limit - begins + FURTHER_READ * self._shape.sample_rate
+                take.limit_to(math.ceil(beyond / ratio))
 
     def decide(self, frame: float, time: float, epoch: float | None) -> bool:
         """Find out at which frame the session ends, if that is near; False if it is not.

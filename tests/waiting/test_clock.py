@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -161,10 +162,16 @@ def test_a_forked_child_takes_no_seat():
 
 
 def test_a_clock_and_its_sleepers_may_be_collected_in_any_order():
-    for _ in range(20):
-        clock = VirtualClock()
-        signals = [clock.signal() for _ in range(3)]
-        clock.itself = (clock, signals)  # a cycle, which the collector takes apart
-        del clock, signals
-        gc.collect()
-        VirtualClock().advance(1.0)
+    gc.freeze()  # the collector looks at nothing that all the other tests have left
+    try:
+        for _ in range(20):
+            clock = VirtualClock()
+            signals = [clock.signal() for _ in range(3)]
+            clock.itself = (clock, signals)  # a cycle, which the collector takes apart
+            gone = weakref.ref(clock)
+            del clock, signals
+            gc.collect()
+            assert gone() is None
+            VirtualClock().advance(1.0)
+    finally:
+        gc.unfreeze()

@@ -79,7 +79,9 @@ in_root() {
     unshare --mount --propagation private --pid --fork --kill-child sh -c '
         root=$1 checkout=$2
         shift 2
-        mount -t proc proc "$root/proc" &&
+        # On itself: a root that is no place of a mount allows no namespace of mounts within.
+        mount --bind "$root" "$root" &&
+            mount -t proc proc "$root/proc" &&
             mkdir -p "$root/dev/shm" "$root/dev/pts" &&
             mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" &&
             mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts" &&

@@ -527,3 +527,35 @@ def test_a_channel_that_is_removed_while_the_session_ends_ends_once(target):
     taken = list(iter(chunks.get_nowait, None)) if target else list(channel)
     assert sum(chunk.frames for chunk in taken) == report.delivered
     assert chunks.empty()
+
+
+class RemovesASource:
+    """A sink during whose start a source goes."""
+
+    def __init__(self, session):
+        self.session = session
+
+    def start(self, info):
+        self.session.remove_source("leaving")
+
+    def write(self, chunk):
+        pass
+
+    def stop(self):
+        pass
+
+
+@pytest.mark.parametrize("sources", [None, ["leaving", "staying"], "leaving"])
+def test_a_source_may_be_removed_while_a_sink_for_it_is_added(sources):
+    builder = StreamAudio.builder().add_sink(ChannelSink())
+    for name in ("leaving", "staying"):
+        builder.add_source(name, AudioSource.virtual("silence"))
+    with builder.start() as session:
+        if sources == "leaving":
+            with pytest.raises(ConfigError, match="removed while the sink was added: leaving"):
+                session.add_sink(RemovesASource(session), sources=sources)
+        else:
+            session.add_sink(RemovesASource(session), sources=sources, name="added")
+    report = session.report()
+    assert report.balanced
+    assert ("added" in report.sinks) is (sources != "leaving")

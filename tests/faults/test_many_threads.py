@@ -41,7 +41,8 @@ def stress(seconds, spill_directory):
         builder.add_source(name, AudioSource.virtual("counter", channels=1, period=48))
     builder.add_sink(polled, name="polled").add_sink(read, name="read")
     slow = CallbackSink(lambda chunk: time.sleep(0.003))
-    builder.add_sink(slow, name="slow", backlog=Backlog(limit="64 KiB", when_full="spill"))
+    spill = Backlog(limit="64 KiB", when_full="spill")
+    builder.add_sink(slow, sources=["a", "b"], name="slow", backlog=spill)
     session = builder.start()
     over = threading.Event()
     chunks, errors = [[], [], []], []

@@ -131,6 +131,7 @@ class Roster:
         """
         if self._state is RosterState.CLOSED:
             raise session_ended()
+        self._setup.forget_removed(delivery)
         if self._state is RosterState.OPEN:
             # Here, and not where it was added: no handler of signals runs here, and `Thread.start`
             # does not stand one that raises.

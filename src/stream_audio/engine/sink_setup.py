@@ -18,7 +18,7 @@ from stream_audio.engine.delivery import Delivery
 from stream_audio.engine.make_delivery import Inflow, check_that_they_can_wait, make_delivery
 from stream_audio.engine.merges import MergeHead, Merges
 from stream_audio.engine.track import Track
-from stream_audio.errors import say_whose
+from stream_audio.errors import ConfigError, say_whose
 from stream_audio.reports.events import StreamEvent
 from stream_audio.reports.ledger import Ledger, SinkAccount
 from stream_audio.waiting.clock import WallClock
@@ -146,6 +146,24 @@ class SinkSetup:
         """Return the merge or the source of that id."""
         return self.merges[name] if name in self.merges else self._tracks[name]
 
+    def forget_removed(self, delivery: Delivery) -> None:
+        """Leave out the sources of a sink that were removed since it was claimed.
+
+        Raises
+        ------
+        ConfigError
+            None is left.
+        """
+        conversions = self.conversions[delivery.name]
+        gone = [
+            each for each in conversions if each not in self.merges and each not in self._tracks
+        ]
+        for name in gone:
+            del conversions[name]
+        delivery.sources = tuple(each for each in delivery.sources if each not in gone)
+        if not conversions:
+            raise _removed_meanwhile(gone)
+
     def is_adding(self, connected: Collection[str]) -> bool:
         """Whether a sink is on its way in, beside those that are connected."""
         return len(self._opened) > len(connected)
@@ -153,7 +171,12 @@ class SinkSetup:
     def _make_delivery(self, spec: SinkSpec) -> Delivery:
         spec.adapter.bind(self._loop)
         account = self._ledger.open_sink(spec.name)
-        tracks = [self._tracks[name] for name in spec.sources or self._tracks]
+        tracks = list(self._tracks.values())
+        if spec.sources is not None:
+            found = [self._tracks.get(name) for name in spec.sources]
+            tracks = [track for track in found if track is not None]
+            if len(tracks) < len(spec.sources):
+                raise _removed_meanwhile(spec.sources)
         conversions = self._conversions(spec, tracks)
         try:
             delivery = self._delivery(spec, account, tracks, conversions)
@@ -311,6 +334,11 @@ class SinkSetup:
     def _as_seen(self, conversions: Mapping[str, Conversion]) -> tuple[SourceInfo, ...]:
         """Return the sources as the sink will see them."""
         return tuple(
-            SourceInfo(name, *each.result, self.head(name).shape.device)
+            SourceInfo(name, *each.result, "" if head is None else head.shape.device)
             for name, each in conversions.items()
+            for head in [self.merges.get(name) or self._tracks.get(name)]
         )
+
+
+def _removed_meanwhile(names: Collection[str]) -> ConfigError:
+    return ConfigError(f"removed while the sink was added: {', '.join(names)}")

@@ -15,8 +15,22 @@ THREADS = [name for name, kind in LOADS.items() if kind.threads]
 PROCESSES = [name for name, kind in LOADS.items() if kind.processes]
 
 
-def children():
+def all_children():
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+EARLIER = set()
+
+
+@pytest.fixture(autouse=True)
+def _leave_out_what_others_started():
+    """A child of another test may stay, and is none of a load."""
+    EARLIER.clear()
+    EARLIER.update(all_children())
+
+
+def children():
+    return [each for each in all_children() if each not in EARLIER]
 
 
 def wait_until(condition):

@@ -87,6 +87,8 @@ class Aligner:
         self._gaps: tuple[Gap, ...] = ()  # for the next chunk
         self._last_time = -np.inf
         self._epoch: float | None = None
+        if settings.times is not None:
+            settings.times.wanted = True
         free_in_child(self)
 
     # ---- a stage ----

@@ -346,7 +346,8 @@ class Track:
         if rows and take.begins is None:
             row = rows[0]
             self._place(take, row[TIME_NS] * 1e-9 - row[FRAME] / rate, row[ASLEEP_NS])
-        self._end.take_stamps(take, account.position, times)
+        if (known := self.shape.times) and known.wanted:
+            self._end.take_stamps(take, account.position, times)
         for index, row in enumerate(rows, first):
             assert take.begins is not None
             time = row[TIME_NS] * 1e-9
@@ -411,7 +412,8 @@ class Track:
         if rows and take.begins is None:
             row = rows[0]
             self._place(take, row.time - row.frame / take.source.sample_rate, row.asleep_ns)
-        self._end.take_stamps(take, self.account.position, self.times)
+        if (known := self.shape.times) and known.wanted:
+            self._end.take_stamps(take, self.account.position, self.times)
         for row in rows:
             origin = self.times.origin
             if row.asleep_ns != self.times.asleep_ns or origin is None:

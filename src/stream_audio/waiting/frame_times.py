@@ -50,6 +50,8 @@ class FrameTimes:
         self.rate = sample_rate
         self.kept = KEPT
         """Seconds; set before the first one."""
+        self.wanted = False
+        """Whether anything steers by them; set once."""
         self._stamps: list[Stamp] = []
         self._unknown_from: int | None = 0
 

@@ -43,7 +43,7 @@ static int64_t record(sa_pulse *pulse, bool to_the_end) {
         exit(fail("stream", &error));
     }
     sa_reader *reader = sa_reader_create(capture, 480, false, 0);
-    sa_reader_lend(reader, &(sa_block){frames, rows, peaks, squares, BLOCK, 1000});
+    sa_reader_lend(reader, &(sa_block){frames, rows, peaks, squares, BLOCK, 1000, NULL, 0});
     looking = true;
     pthread_t looker;
     pthread_create(&looker, NULL, look, pulse);

@@ -38,7 +38,7 @@ static void lend(host *h) {
     memset(h->peaks, 0, sizeof h->peaks);
     memset(h->squares, 0, sizeof h->squares);
     sa_reader_lend(h->reader, &(sa_block){h->frames, h->rows, h->peaks, h->squares, BLOCK_FRAMES,
-                                          BLOCK_ROWS});
+                                          BLOCK_ROWS, NULL, 0});
     h->seen = 0;
 }
 

@@ -162,7 +162,7 @@ static void a_late_packet_is_rung_for(bool may_ring) {
     int64_t rows[PACKETS * SA_CHUNK_COLUMNS];
     float peaks[PACKETS];
     double squares[PACKETS];
-    sa_block block = {frames, rows, peaks, squares, PACKETS * PERIOD, PACKETS};
+    sa_block block = {frames, rows, peaks, squares, PACKETS * PERIOD, PACKETS, NULL, 0};
     sa_reader_lend(l.reader, &block);
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, listen_for_chunks, &l) == 0);
@@ -200,7 +200,7 @@ static void the_end_wakes_whoever_sleeps_for_longer(bool may_ring) {
         int64_t rows[16 * SA_CHUNK_COLUMNS];
         float peaks[16];
         double squares[16];
-        sa_block block = {frames, rows, peaks, squares, 16 * PERIOD, 16};
+        sa_block block = {frames, rows, peaks, squares, 16 * PERIOD, 16, NULL, 0};
         sa_reader_lend(l.reader, &block);
         l.reader->chunks_at_once = 1000 * RATE / PERIOD;
         push(capture); /* from which it is known when the last of the chunks is due */

@@ -107,7 +107,7 @@ static int64_t run(uint64_t *random, bool counted) {
     static float frames[BLOCK_FRAMES * CHANNELS], peaks[BLOCK_ROWS * CHANNELS];
     static double squares[BLOCK_ROWS * CHANNELS];
     static int64_t rows[BLOCK_ROWS * SA_CHUNK_COLUMNS];
-    sa_reader_lend(reader, &(sa_block){frames, rows, peaks, squares, BLOCK_FRAMES, BLOCK_ROWS});
+    sa_reader_lend(reader, &(sa_block){frames, rows, peaks, squares, BLOCK_FRAMES, BLOCK_ROWS, NULL, 0});
     sa_jack_feed feed = a_feed(capture);
     int64_t torn = 0;
     cycle_frame = 0;

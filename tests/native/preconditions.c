@@ -69,7 +69,7 @@ static void lends_a_block_too_small_for_a_chunk(void) {
     int64_t row[SA_CHUNK_COLUMNS];
     float peak;
     double squares;
-    sa_block block = {frames, row, &peak, &squares, CHUNK - 1, 1};
+    sa_block block = {frames, row, &peak, &squares, CHUNK - 1, 1, NULL, 0};
     sa_reader_lend(a_reader(), &block);
 }
 

@@ -81,7 +81,7 @@ static int play(void (*play_case)(pair *), char *said, size_t bytes) {
         int64_t row[SA_CHUNK_COLUMNS];
         float peak;
         double squares;
-        sa_reader_lend(p.reader, &(sa_block){frames, row, &peak, &squares, CHUNK, 1});
+        sa_reader_lend(p.reader, &(sa_block){frames, row, &peak, &squares, CHUNK, 1, NULL, 0});
         play_case(&p);
         _exit(0);
     }

@@ -191,8 +191,9 @@ class Aligner:
         self._open_gap(chunk, chunk.frame, max(begin, self.end))
         self._fed_to = chunk.end
         seconds = self._seconds(chunk, chunk.frame) + chunk.duration
-        if (ends_at := self._settings.session.ends_at) is not None:
-            seconds = min(seconds, ends_at)
+        ends_at = self._settings.session.ends_at
+        if ends_at is not None and seconds > ends_at - _PAUSE_TOLD_LATE:
+            seconds = ends_at
         self._paused_to = round(seconds * self._out)
         end = round((seconds - _PAUSE_TOLD_LATE) * self._out)
         if end > self.end:
@@ -252,6 +253,8 @@ class Aligner:
         if self._fed_to is None and 0 < first < self._begin:
             # A track that others than its listener heard before begins with what comes next.
             self._begin = self.end = first
+        if self._fed_to is None and first == self.end + 1:
+            return self.end  # no late start: rounding, which is steered out
         if self._fed_to == start and not self._paused_to and abs(first - self.end) <= _HAIR:
             return self.end
         return first

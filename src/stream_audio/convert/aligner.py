@@ -190,7 +190,8 @@ class Aligner:
         begin = self._place(chunk, chunk.frame)
         self._open_gap(chunk, chunk.frame, max(begin, self.end))
         self._fed_to = chunk.end
-        seconds = self._seconds(chunk, chunk.frame) + chunk.duration
+        # By its last frame, which is the same however the pause is cut into chunks.
+        seconds = self._seconds(chunk, chunk.end - 1) + 1 / self._in
         ends_at = self._settings.session.ends_at
         if ends_at is not None and seconds > ends_at - _PAUSE_TOLD_LATE:
             seconds = ends_at

@@ -464,9 +464,8 @@ class Track:
         """Clean a chunk that was entered, cut it where it was paused, route and remember it."""
         if marks & NONFINITE:
             chunk = self.signal.clean(chunk)
-        if chunk.gaps:
-            for gap in chunk.gaps:
-                self._send(GapDetected(self._now(), gap))
+        for gap in chunk.gaps:
+            self._send(GapDetected(self._now(), gap))
         if self.pauses.idle:
             self.routing.take(chunk)
             if self.history is not None:
@@ -545,8 +544,7 @@ class Track:
 
     def figures(self) -> TakeFigures:
         """Return what its takes come to."""
-        take = self.take
-        return TakeFigures.of_none() if take is None else take.figures()
+        return TakeFigures.of_none() if self.take is None else self.take.figures()
 
     def _now(self) -> float:
         return self._config.clock.now()

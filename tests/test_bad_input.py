@@ -676,7 +676,7 @@ def test_a_channel_used_again_after_its_session():
 class NoDevices:
     devices = ()
 
-    def __init__(self, *, without_pulse):
+    def __init__(self, *, without_pulse, state):
         pass
 
     def release(self):

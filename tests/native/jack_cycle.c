@@ -75,7 +75,7 @@ static sa_jack_feed a_feed(sa_capture *capture) {
                          .watched = true,
                          .interleaved = interleaved,
                          .room = PERIOD,
-                         .frame_ns = 1e9 / RATE};
+                         .frame_ns = 1e9 / (double)RATE};
     for (int port = 0; port < CHANNELS; port++) {
         feed.inputs[port] = (sa_jack_port_handle *)(void *)ports[port];
     }
@@ -107,7 +107,8 @@ static int64_t run(uint64_t *random, bool counted) {
     static float frames[BLOCK_FRAMES * CHANNELS], peaks[BLOCK_ROWS * CHANNELS];
     static double squares[BLOCK_ROWS * CHANNELS];
     static int64_t rows[BLOCK_ROWS * SA_CHUNK_COLUMNS];
-    sa_reader_lend(reader, &(sa_block){frames, rows, peaks, squares, BLOCK_FRAMES, BLOCK_ROWS, NULL, 0});
+    sa_reader_lend(reader,
+                   &(sa_block){frames, rows, peaks, squares, BLOCK_FRAMES, BLOCK_ROWS, NULL, 0});
     sa_jack_feed feed = a_feed(capture);
     int64_t torn = 0;
     cycle_frame = 0;

@@ -58,7 +58,9 @@ def connect(process, source, target):
     while subprocess.run(["jack_connect", source, target], capture_output=True).returncode:
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < until
-        time.sleep(0.05)
+        # Each try is a client that comes and goes. jackd 1.9.21 may leave one that is being
+        # activated just then without callbacks, for good ("Process error").
+        time.sleep(0.7)
 
 
 def test_a_round_trip_through_jack_takes_whole_periods(jack):

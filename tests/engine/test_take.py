@@ -6,8 +6,11 @@ import time
 import pytest
 
 from stream_audio import AudioSource, ChannelSink, FormatPreset, StreamAudio
+from stream_audio.contracts.opening import Opening
+from stream_audio.engine.take import Take, TakeState
 from stream_audio.errors import DeviceError
 from stream_audio.sources.virtual import OpenVirtual
+from stream_audio.waiting.clock import MonotonicClock
 from support.processes import wait_until
 
 RATE = 48_000
@@ -80,3 +83,22 @@ def test_a_device_that_cannot_be_stopped_is_reported(monkeypatch):
     assert time.monotonic() < began + GIVE_UP
     assert report.balanced
     assert report.sources["mic"].error == "it does not stop"
+
+
+def test_a_ctrl_c_as_the_stop_begins_leaves_it_to_the_next_one(monkeypatch):
+    opened = AudioSource.virtual(frames=480).open(Opening(MonotonicClock(), None))
+    opened.start()
+    take, start = Take(opened, 0.01, None), threading.Thread.start
+
+    def interrupted(thread):
+        monkeypatch.setattr(threading.Thread, "start", start)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        take.stop()
+    closing = threading.Thread(target=take.close)
+    closing.start()
+    closing.join(GIVE_UP)
+    assert not closing.is_alive()
+    assert take.state is TakeState.CLOSED

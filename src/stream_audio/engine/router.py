@@ -403,6 +403,7 @@ class Router:
         self._state = RouterState.FINISHING
         self._roster.refuse()
         steps: list[Callable[[], object]] = [track.stop for track in self._tracks.values()]
+        steps.extend(track.routing.catch_up for track in self._tracks.values())
         steps.append(lambda: self._roster.close(self._limit, self._sleep_meanwhile))
         steps.extend(track.close for track in self._tracks.values())
         for step in steps:

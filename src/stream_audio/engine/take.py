@@ -154,14 +154,15 @@ class Take:
         """Let the device stop; what it delivered stays to be read. Does nothing twice."""
         if self.state is not TakeState.RUNNING:
             return
-        self.state = TakeState.STOPPED
         stopping = threading.Thread(
             target=self._stop_device, name="stream-audio-stop", daemon=True
         )
         try:
-            stopping.start()
+            stopping.start()  # if a Ctrl-C keeps it from that, the next call starts one
         except RuntimeError:  # the system gives no more threads
             self._stop_device()
+        if self.state is TakeState.RUNNING:
+            self.state = TakeState.STOPPED
 
     def stop(self) -> None:
         """Stop the device and wait until it has, unless it hangs. Does nothing twice."""
@@ -171,6 +172,7 @@ class Take:
             self._leaves_some = True
 
     def _stop_device(self) -> None:
+        self.state = TakeState.STOPPED
         try:
             self.unclear = self.source.stop() or ""
         except StreamAudioError as error:
